@@ -1,0 +1,68 @@
+package billing
+
+import (
+	"time"
+
+	"github.com/cockroachdb/apd/v3"
+
+	"github.com/spillway-dev/spillway"
+)
+
+// Kind of a ledger line. (Invocation, Attempt, Kind) is the key of a line.
+type Kind string
+
+const (
+	// KindIntent is written, and durable, before a cloud send. It carries the
+	// reservation and the deadline, and no amount.
+	KindIntent Kind = "intent"
+	// KindCharge is what an executed attempt cost.
+	KindCharge Kind = "charge"
+	// KindEstimate is posted in place of a charge when the outcome is unknown at
+	// the deadline: the reservation for a cloud attempt, the time until the last
+	// sign of life for an on-prem one.
+	KindEstimate Kind = "estimate"
+	// KindReversal takes back an estimate that reconciliation corrected.
+	KindReversal Kind = "reversal"
+	// KindVoid closes an intent whose attempt was not executed: no amount.
+	KindVoid Kind = "void"
+)
+
+// Entry is one ledger line: immutable once posted.
+type Entry struct {
+	Kind       Kind
+	Invocation string
+	Attempt    int
+
+	Writer   string // which process wrote it
+	Sequence int64  // of the writer, without gaps
+
+	Namespace    string
+	NamespaceUID string
+	Department   string
+	Caller       string
+	Function     string
+	Revision     string
+	Pool         string
+	Region       string
+	Cloud        bool
+	Reason       spillway.Reason // why it was placed there
+
+	Admitted time.Time // decides the billing window
+	Posted   time.Time
+	Deadline time.Time // of an intent: the attempt cannot be running after this
+
+	Resources spillway.Resources // held while it ran
+	Usage     spillway.Usage
+	Outcome   spillway.OutcomeClass
+	Error     spillway.FunctionError
+
+	Currency     string
+	PriceVersion string
+	Amount       apd.Decimal   // exact to 18 decimals, see Price
+	Reserved     spillway.Nano // of an intent
+	Settled      spillway.Nano // what the Engine counts for this line: Amount rounded up
+
+	// RequestKey identifies the client's request for joining repeated attempts:
+	// identity, function and its Amz-Sdk-Invocation-Id or Idempotency-Key. Empty if none.
+	RequestKey string
+}

@@ -1,0 +1,74 @@
+package spillway
+
+import "time"
+
+// FunctionKey names a function.
+type FunctionKey struct{ Namespace, Name string }
+
+func (k FunctionKey) String() string { return k.Namespace + "/" + k.Name }
+
+// Burst says whether a function may ever leave the premises.
+type Burst uint8
+
+const (
+	BurstDeny Burst = iota // the default
+	BurstAllow
+)
+
+// Retry says what to do when it is unknown whether an attempt ran.
+type Retry uint8
+
+const (
+	RetryNever      Retry = iota // the default: unknown stays unknown
+	RetryIdempotent              // safe to run again
+)
+
+// Function is a function as the Engine sees it: one revision, resolved against
+// the platform's pools. It is immutable; the Engine keeps state by Index.
+type Function struct {
+	FunctionKey
+	Index     int // position in Platform.Functions
+	Namespace int // position in Platform.Namespaces
+
+	Revision string
+	Package  Package
+	Handler  string
+	Env      []string // KEY=value, sorted
+
+	Resources Resources     // of one invocation; Slots is 1
+	Timeout   time.Duration // of one execution on-prem
+	Deadline  time.Duration // admission to answer; the caller may ask for less
+	MaxWait   time.Duration // longest wait for a place when it cannot burst
+	MinWarm   int           // instances kept started
+	Burst     Burst
+	Retry     Retry
+	DataClass string
+	Residency []string // permitted pool regions; empty permits all
+
+	Policy int // position in Platform.BurstPolicies
+
+	// Permitted is what mode, residency, burst and bindings leave of the pools,
+	// whatever a policy says. Excluded names why each other pool is out.
+	Permitted PoolSet
+	Excluded  [MaxPools]Exclusion
+
+	Bindings [MaxPools]Binding // by pool index; what a cloud pool runs
+}
+
+// Package is where a revision's code comes from, pinned by digest.
+type Package struct {
+	Path   string // absolute directory or zip file
+	Digest string // sha256:<64 hex>, of the zip's bytes or of the directory (see package pools)
+}
+
+// Binding is the cloud half of a function on one pool.
+type Binding struct {
+	Name      string // provider's function name or ARN
+	Qualifier string // version or alias
+	MiB       int64  // provider-side memory
+	Timeout   time.Duration
+	Rate      Rate
+	// WorstCase is (Timeout + the provider's INIT limit) × MiB + request, rounded
+	// up: what is reserved before a send.
+	WorstCase Nano
+}

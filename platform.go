@@ -1,0 +1,121 @@
+package spillway
+
+import "time"
+
+// Platform is one compiled configuration. It is immutable and shared freely.
+// Indices are positions in its slices and mean nothing in another generation.
+type Platform struct {
+	Generation int64  // grows with every reload
+	Revision   string // digest of the configuration it was compiled from
+	Currency   string // ISO 4217; every Nano and Rate is in it
+
+	Functions     []*Function
+	Pools         []*Pool
+	Namespaces    []Namespace
+	Quotas        []QuotaNode // parents before children
+	BurstPolicies []BurstPolicy
+
+	byKey map[FunctionKey]*Function
+}
+
+// Index builds the lookup tables; the compiler calls it once, last.
+func (p *Platform) Index() {
+	p.byKey = make(map[FunctionKey]*Function, len(p.Functions))
+	for _, f := range p.Functions {
+		p.byKey[f.FunctionKey] = f
+	}
+}
+
+// Function returns the function named key, or nil.
+func (p *Platform) Function(key FunctionKey) *Function { return p.byKey[key] }
+
+// Namespace is a tenant.
+type Namespace struct {
+	Name       string
+	UID        string // survives nothing: a namespace made anew has another
+	Department string // of the nearest quota node that names one; "" if none
+	Quota      int    // position in Quotas of its leaf, or -1: no quota, no budget
+}
+
+// QuotaNode is one node of the quota tree. A reservation is checked at the node
+// and at every ancestor.
+type QuotaNode struct {
+	Name    string
+	Parent  int // position of the parent, or -1
+	Nominal [ClassCount]Resources
+	Budgets []Budget
+}
+
+// Window is a calendar window of a budget.
+type Window uint8
+
+const (
+	WindowHour Window = iota
+	WindowDay
+	WindowMonth
+	windowCount
+)
+
+func (w Window) String() string { return [windowCount]string{"hour", "day", "month"}[w] }
+
+// Bounds returns the calendar window [from, to) in loc that holds at.
+func (w Window) Bounds(at Instant, loc *time.Location) (from, to Instant) {
+	t := at.Time().In(loc)
+	switch w {
+	case WindowHour:
+		// Hours are counted on the absolute scale: a wall clock repeats one.
+		_, offset := t.Zone()
+		local := t.Unix() + int64(offset)
+		start := local - mod(local, 3600) - int64(offset)
+		return InstantOf(time.Unix(start, 0)), InstantOf(time.Unix(start+3600, 0))
+	case WindowDay:
+		y, m, d := t.Date()
+		return InstantOf(time.Date(y, m, d, 0, 0, 0, 0, loc)), InstantOf(time.Date(y, m, d+1, 0, 0, 0, 0, loc))
+	default:
+		y, m, _ := t.Date()
+		return InstantOf(time.Date(y, m, 1, 0, 0, 0, 0, loc)), InstantOf(time.Date(y, m+1, 1, 0, 0, 0, 0, loc))
+	}
+}
+
+func mod(a, b int64) int64 { return ((a % b) + b) % b }
+
+// AtLimit says what a spent budget does to a call that would need it.
+type AtLimit uint8
+
+const (
+	AtLimitReject   AtLimit = iota // refuse at once: budget_exceeded
+	AtLimitRedirect                // wait on-prem instead
+)
+
+// Budget is a limit on money per calendar window. A call belongs to the window
+// of its admission.
+type Budget struct {
+	Window   Window
+	Limit    Nano
+	Location *time.Location
+	AtLimit  AtLimit
+}
+
+// Mode says which sides of the cloud border a burst policy uses.
+type Mode uint8
+
+const (
+	ModeOnPremOnly Mode = iota
+	ModeHybrid
+	ModeCloudOnly
+	modeCount
+)
+
+func (m Mode) String() string {
+	return [modeCount]string{"OnPremOnly", "Hybrid", "CloudOnly"}[m]
+}
+
+// BurstPolicy says how the calls of a set of functions may overflow.
+type BurstPolicy struct {
+	Name  string
+	Mode  Mode
+	Order []int // pool indices, most preferred first
+
+	MaxBurstConcurrency int64         // cloud calls in flight under this policy; Unlimited if not set
+	OnPremWaitBudget    time.Duration // how long a call that could burst waits for an on-prem place
+}

@@ -1,0 +1,118 @@
+package spillway
+
+import (
+	"math/bits"
+	"time"
+)
+
+// MaxPools bounds the pools of one platform so that sets of them are one word
+// and a decision record has a fixed size.
+const MaxPools = 16
+
+// PoolSet is a set of pool indices.
+type PoolSet uint16
+
+// Has reports whether pool i is in s.
+func (s PoolSet) Has(i int) bool { return s&(1<<i) != 0 }
+
+// With returns s and pool i.
+func (s PoolSet) With(i int) PoolSet { return s | 1<<i }
+
+// Without returns s without pool i.
+func (s PoolSet) Without(i int) PoolSet { return s &^ (1 << i) }
+
+// Len returns how many pools are in s.
+func (s PoolSet) Len() int { return bits.OnesCount16(uint16(s)) }
+
+// PoolKind says what runs a pool's invocations.
+type PoolKind uint8
+
+const (
+	PoolProcess PoolKind = iota // supervised processes on this machine
+	PoolLambda                  // AWS Lambda
+	poolKindCount
+)
+
+func (k PoolKind) String() string { return [poolKindCount]string{"process", "lambda"}[k] }
+
+// Cloud reports whether a pool of this kind is a public cloud: paid per call,
+// off the premises.
+func (k PoolKind) Cloud() bool { return k == PoolLambda }
+
+// Class is the half of a quota that a pool draws from.
+type Class uint8
+
+const (
+	ClassOnPrem Class = iota
+	ClassCloud
+	ClassCount
+)
+
+func (c Class) String() string { return [ClassCount]string{"onPrem", "cloud"}[c] }
+
+// Pool is one place that runs invocations.
+type Pool struct {
+	Index  int
+	Name   string
+	Kind   PoolKind
+	Region string
+
+	// Capacity of an on-prem pool: what its instances, busy or idle, may hold
+	// together. Unused for clouds.
+	Capacity  Resources
+	KeepAlive time.Duration // an idle instance is stopped after this
+
+	Limits      CloudLimits
+	InitTimeout time.Duration // longest start of an instance; a cloud's INIT limit
+
+	// Rate of an on-prem pool, amortised. A cloud's rates are in its bindings.
+	Rate Rate
+	// HourlyNano is what the owned pool costs an hour whether used or not.
+	HourlyNano Nano
+
+	PriceVersion string // which entry of the price book the rates came from
+
+	Lambda LambdaEndpoint
+}
+
+// Class returns the half of a quota that the pool draws from.
+func (p *Pool) Class() Class {
+	if p.Kind.Cloud() {
+		return ClassCloud
+	}
+	return ClassOnPrem
+}
+
+// CloudLimits mirrors what the provider enforces, so that we stop before it does.
+// Zero in a field means not limited.
+type CloudLimits struct {
+	Concurrency       int64 // account and region, in flight at once
+	RampPer10s        int64 // new environments per function
+	RequestsPerSecond int64 // account; 10 × concurrency on Lambda
+}
+
+// LambdaEndpoint says how to reach a Lambda region. Credentials are not here:
+// the pool's shell reads them from where CredentialsFrom points.
+type LambdaEndpoint struct {
+	Endpoint        string // URL; empty means the region's own
+	CredentialsFrom string // "environment" (SDK default chain) or "file:<path>"
+}
+
+// Exclusion says why a pool is out before any decision: a fact of configuration.
+type Exclusion uint8
+
+const (
+	ExcludedNot       Exclusion = iota
+	ExcludedMode                // the burst policy's mode
+	ExcludedOrder               // not in the burst policy's order
+	ExcludedBurst               // the function's burst is deny
+	ExcludedResidency           // the pool's region is outside the function's residency
+	ExcludedBinding             // the function has no binding on this cloud pool
+	ExcludedTooLarge            // one invocation exceeds the pool's capacity
+	ExcludedRegion              // reserved to the burst policy's regions
+	exclusionCount
+)
+
+func (e Exclusion) String() string {
+	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region"}[e]
+}
