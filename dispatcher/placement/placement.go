@@ -1,0 +1,162 @@
+// Package placement picks the pool for one attempt. It is pure and knows
+// neither quotas nor pools: it asks a Prober whether a pool fits, in the order of
+// the burst policy, and says which pool was picked and why, or what stood in the
+// way.
+//
+// Precedence: residency and policy, then mode, then pin, then order, then caps,
+// then quota. The first three arrive as the set of permitted pools.
+package placement
+
+import "github.com/spillway-dev/spillway"
+
+// Filter says why a pool was not used in one placement.
+type Filter uint8
+
+const (
+	FilterNone        Filter = iota // it was used, or not reached
+	FilterPolicy                    // the policy verdict does not permit it
+	FilterExcluded                  // a fact of configuration, see Function.Excluded
+	FilterTried                     // an earlier attempt of this call failed there
+	FilterQuota                     // a quota limit
+	FilterBudget                    // a money budget
+	FilterCapacity                  // the pool is full
+	FilterUnavailable               // the pool or the ledger cannot take it now
+	FilterWait                      // it fits, but the wait budget for on-prem is not used up
+	filterCount
+)
+
+func (f Filter) String() string {
+	return [filterCount]string{"", "policy", "excluded", "tried", "quota", "budget", "capacity", "unavailable", "wait_budget"}[f]
+}
+
+// Fit is a Prober's answer for one pool.
+type Fit struct {
+	Filter Filter // FilterNone if it fits
+	Limit  spillway.Limit
+	// Redirect, with FilterBudget, asks to wait on-prem instead of refusing.
+	Redirect bool
+}
+
+// Prober tells whether a pool could take the call now. It changes nothing.
+type Prober interface {
+	Probe(pool int) Fit
+}
+
+// Query is one placement to be made.
+type Query struct {
+	Order     []int            // the burst policy's pools, most preferred first
+	Permitted spillway.PoolSet // what configuration leaves
+	Verdict   spillway.PoolSet // what policy leaves
+	Tried     spillway.PoolSet // pools that failed to execute this call
+	Cloud     spillway.PoolSet // which pools are paid per call
+	// MayWait is set while the call may still wait for an on-prem place before it
+	// goes to a cloud; Waited once it has used that time up.
+	MayWait, Waited bool
+}
+
+// Decision is what to do with the call now.
+type Decision struct {
+	Pool   int             // picked pool, or -1
+	Reason spillway.Reason // of the placement, or of the refusal if Pool is -1
+	Limit  spillway.Limit  // what moved the call off its preferred pool, or refused it
+	// Wait is set when there is no place now and one may become free.
+	Wait bool
+	// Filtered says why each pool was not used, by pool index.
+	Filtered [spillway.MaxPools]Filter
+}
+
+// Decide picks the first pool of the order that is permitted and fits.
+func Decide(q *Query, p Prober, d *Decision) {
+	*d = Decision{Pool: -1}
+	eligible := 0
+	for _, i := range q.Order {
+		switch {
+		case !q.Permitted.Has(i):
+			d.Filtered[i] = FilterExcluded
+		case !q.Verdict.Has(i):
+			d.Filtered[i] = FilterPolicy
+		case q.Tried.Has(i):
+			d.Filtered[i] = FilterTried
+			eligible++
+		default:
+			eligible++
+		}
+	}
+	if eligible == 0 {
+		d.Reason = spillway.ReasonDenied
+		return
+	}
+	d.walk(q, p, eligible)
+}
+
+// walk probes the eligible pools in order and stops at the first that fits.
+func (d *Decision) walk(q *Query, p Prober, eligible int) {
+	var first, last Fit // what blocked the first and the last pool probed
+	for _, i := range q.Order {
+		if d.Filtered[i] != FilterNone {
+			continue
+		}
+		fit := p.Probe(i)
+		d.Filtered[i] = fit.Filter
+		cloud := q.Cloud.Has(i)
+		if fit.Filter == FilterNone {
+			if cloud && d.Wait && q.MayWait {
+				d.Filtered[i] = FilterWait
+				d.Limit = first.Limit
+				d.Reason = refusal(first.Filter)
+				return
+			}
+			d.Pool = i
+			d.Reason, d.Limit = placed(q, eligible, first)
+			d.Wait = false
+			return
+		}
+		if first.Filter == FilterNone {
+			first = fit
+		}
+		last = fit
+		if fit.Filter == FilterBudget && !fit.Redirect {
+			d.Wait = false // a spent budget refuses at once; later pools may still fit
+			continue
+		}
+		if fit.Filter != FilterBudget && fit.Filter != FilterUnavailable {
+			d.Wait = true
+		}
+	}
+	d.Limit = last.Limit
+	d.Reason = refusal(last.Filter)
+}
+
+// placed names why a pool was picked after first had blocked the most preferred.
+func placed(q *Query, eligible int, first Fit) (spillway.Reason, spillway.Limit) {
+	switch {
+	case q.Tried != 0:
+		return spillway.ReasonReplaced, first.Limit
+	case first.Filter == FilterNone && eligible == 1:
+		return spillway.ReasonPinned, spillway.Limit{}
+	case first.Filter == FilterNone:
+		return spillway.ReasonPreferred, spillway.Limit{}
+	case q.Waited:
+		return spillway.ReasonOverflowWait, first.Limit
+	case first.Filter == FilterQuota || first.Filter == FilterBudget:
+		return spillway.ReasonOverflowQuota, first.Limit
+	case first.Filter == FilterCapacity:
+		return spillway.ReasonOverflowCapacity, first.Limit
+	default:
+		return spillway.ReasonOverflowHealth, first.Limit
+	}
+}
+
+// refusal names the reason to refuse for what blocked the last resort.
+func refusal(f Filter) spillway.Reason {
+	switch f {
+	case FilterQuota:
+		return spillway.ReasonQuotaExceeded
+	case FilterBudget:
+		return spillway.ReasonBudgetExceeded
+	case FilterCapacity:
+		return spillway.ReasonNoCapacity
+	default:
+		return spillway.ReasonUnavailable
+	}
+}
