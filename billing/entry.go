@@ -21,7 +21,8 @@ const (
 	// the deadline: the reservation for a cloud attempt, the time until the last
 	// sign of life for an on-prem one.
 	KindEstimate Kind = "estimate"
-	// KindReversal takes back an estimate that reconciliation corrected.
+	// KindReversal takes back an estimate that reconciliation corrected; its
+	// amounts are negative.
 	KindReversal Kind = "reversal"
 	// KindVoid closes an intent whose attempt was not executed: no amount.
 	KindVoid Kind = "void"
@@ -33,8 +34,10 @@ type Entry struct {
 	Invocation string
 	Attempt    int
 
-	Writer   string // which process wrote it
-	Sequence int64  // of the writer, without gaps
+	// Writer is the ledger directory that wrote it, Sequence its position in what
+	// that writer wrote, from 1 without gaps. The ledger sets both.
+	Writer   string
+	Sequence int64
 
 	Namespace    string
 	NamespaceUID string
@@ -48,7 +51,7 @@ type Entry struct {
 	Reason       spillway.Reason // why it was placed there
 
 	Admitted time.Time // decides the billing window
-	Posted   time.Time
+	Posted   time.Time // when this line was made; of a begun attempt, its begin
 	Deadline time.Time // of an intent: the attempt cannot be running after this
 
 	Resources spillway.Resources // held while it ran
@@ -58,9 +61,11 @@ type Entry struct {
 
 	Currency     string
 	PriceVersion string
-	Amount       apd.Decimal   // exact to 18 decimals, see Price
+	Rate         spillway.Rate // the prices of PriceVersion
+	BilledMillis int64         // see Meter
+	Amount       apd.Decimal   // exact to 18 decimals, see Price; of a reversal negative
 	Reserved     spillway.Nano // of an intent
-	Settled      spillway.Nano // what the Engine counts for this line: Amount rounded up
+	Settled      spillway.Nano // what the Engine counts for this line: Rate.CeilNano
 
 	// RequestKey identifies the client's request for joining repeated attempts:
 	// identity, function and its Amz-Sdk-Invocation-Id or Idempotency-Key. Empty if none.
