@@ -59,8 +59,9 @@ type Decision struct {
 	Pool   int             // picked pool, or -1
 	Reason spillway.Reason // of the placement, or of the refusal if Pool is -1
 	Limit  spillway.Limit  // what moved the call off its preferred pool, or refused it
-	// Wait is set when there is no place now and one may become free.
-	Wait bool
+	// Wait is set when there is no place now and one may become free. Short is set
+	// with it when the wait is only for the rest of the on-prem wait budget.
+	Wait, Short bool
 	// Filtered says why each pool was not used, by pool index.
 	Filtered [spillway.MaxPools]Filter
 }
@@ -92,39 +93,36 @@ func Decide(q *Query, p Prober, d *Decision) {
 // walk probes the eligible pools in order and stops at the first that fits.
 func (d *Decision) walk(q *Query, p Prober, eligible int) {
 	var first, last Fit // what blocked the first and the last pool probed
+	broke := false      // a spent budget stood in the way
 	for _, i := range q.Order {
 		if d.Filtered[i] != FilterNone {
 			continue
 		}
 		fit := p.Probe(i)
 		d.Filtered[i] = fit.Filter
-		cloud := q.Cloud.Has(i)
-		if fit.Filter == FilterNone {
-			if cloud && d.Wait && q.MayWait {
-				d.Filtered[i] = FilterWait
-				d.Limit = first.Limit
-				d.Reason = refusal(first.Filter)
-				return
-			}
-			d.Pool = i
-			d.Reason, d.Limit = placed(q, eligible, first)
-			d.Wait = false
+		switch {
+		case fit.Filter == FilterNone && q.Cloud.Has(i) && d.Wait && q.MayWait:
+			d.Filtered[i], d.Short = FilterWait, true
+			d.Reason, d.Limit = refusal(first.Filter), first.Limit
 			return
+		case fit.Filter == FilterNone:
+			d.Pool, d.Wait = i, false
+			d.Reason, d.Limit = placed(q, eligible, first)
+			return
+		case fit.Filter == FilterBudget:
+			broke = broke || !fit.Redirect
+		case fit.Filter != FilterUnavailable:
+			d.Wait = true
 		}
 		if first.Filter == FilterNone {
 			first = fit
 		}
 		last = fit
-		if fit.Filter == FilterBudget && !fit.Redirect {
-			d.Wait = false // a spent budget refuses at once; later pools may still fit
-			continue
-		}
-		if fit.Filter != FilterBudget && fit.Filter != FilterUnavailable {
-			d.Wait = true
-		}
 	}
-	d.Limit = last.Limit
-	d.Reason = refusal(last.Filter)
+	d.Reason, d.Limit = refusal(last.Filter), last.Limit
+	if broke {
+		d.Short, d.Wait = d.Wait && q.MayWait, d.Wait && q.MayWait
+	}
 }
 
 // placed names why a pool was picked after first had blocked the most preferred.

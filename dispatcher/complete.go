@@ -1,0 +1,172 @@
+package dispatcher
+
+import (
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/dispatcher/placement"
+)
+
+// Ending is how a driver reports the end of an attempt.
+type Ending struct {
+	Outcome spillway.Outcome
+	// InstanceGone reports that the on-prem instance ended with the attempt and is
+	// reaped.
+	InstanceGone bool
+}
+
+// Complete takes the end of the call's latest attempt: it settles quota and
+// money, posts the line, and answers the call or places it again. A handle that is
+// not running an attempt is ignored.
+func (e *Engine) Complete(now spillway.Instant, h Handle, end Ending) []Effect {
+	e.out = e.out[:0]
+	r := e.record(h)
+	if r == nil || r.state != callRunning {
+		return e.out
+	}
+	a := r.d.Last()
+	a.Ended, a.Outcome = now, end.Outcome
+	r.state = callFree
+	if s := e.onPrem[a.Pool]; s != nil {
+		e.completeOnPrem(now, h, r, s, end)
+		e.drain(now, false)
+	} else {
+		e.completeCloud(now, h, r, end.Outcome)
+		e.drain(now, true)
+	}
+	return e.out
+}
+
+func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *onPremState, end Ending) {
+	e.quota.Release(&r.ask, 0)
+	e.tenants[r.d.Call.Function.Namespace].inUse--
+	e.free(now, s, r.instance, end.InstanceGone)
+	if end.Outcome.Class == spillway.NotExecuted {
+		e.post(h, r.d, billing.KindVoid, 0)
+		e.again(now, h, r, end.Outcome.Cause == spillway.CauseInitFailed)
+		return
+	}
+	e.post(h, r.d, billing.KindCharge, 0)
+	e.reply(now, h, r)
+}
+
+func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spillway.Outcome) {
+	d, a := r.d, r.d.Last()
+	if o.Class == spillway.Unknown {
+		e.unknown(now, h, r)
+		return
+	}
+	e.endCloud(a.Pool, d.Call.Function)
+	if o.Class == spillway.NotExecuted {
+		e.quota.Release(&r.ask, 0)
+		if o.Cause == spillway.CauseThrottled {
+			e.clouds[a.Pool].throttled(now, o.RetryAfter)
+		}
+		e.post(h, d, billing.KindVoid, 0)
+		e.again(now, h, r, true)
+		return
+	}
+	a.Settled = settle(d.Call.Function, a, e.platform.Pools[a.Pool].Kind)
+	e.quota.Release(&r.ask, a.Settled)
+	e.post(h, d, billing.KindCharge, a.Settled)
+	e.reply(now, h, r)
+}
+
+// settle is the cost of an executed cloud attempt, rounded up. A cost that does
+// not fit is booked as what was reserved for it.
+func settle(f *spillway.Function, a *Attempt, kind spillway.PoolKind) spillway.Nano {
+	b := &f.Bindings[a.Pool]
+	u := &a.Outcome.Usage
+	mib := u.MemoryMiB
+	if mib == 0 {
+		mib = b.MiB
+	}
+	n, err := b.Rate.CeilNano(billing.Meter(*u, b.Rate, kind), spillway.Resources{MiB: mib})
+	if err != nil {
+		return a.Reserved
+	}
+	return n
+}
+
+// unknown keeps what the attempt holds until it cannot be running any more. The
+// call is placed again only if its function says that is safe.
+func (e *Engine) unknown(now spillway.Instant, h Handle, r *record) {
+	d := r.d
+	e.keepOpen(now, d, r.ask)
+	if d.Call.Function.Retry == spillway.RetryIdempotent {
+		e.again(now, h, r, true)
+		return
+	}
+	e.reply(now, h, r)
+}
+
+// again places a call whose attempt was not executed, or may be repeated. exclude
+// keeps it off the pool that failed.
+func (e *Engine) again(now spillway.Instant, h Handle, r *record, exclude bool) {
+	d := r.d
+	if exclude {
+		r.tried = r.tried.With(d.Last().Pool)
+	}
+	r.timerAt = 0
+	if d.Tries == MaxAttempts {
+		e.decision = placement.Decision{Pool: -1, Reason: spillway.ReasonUnavailable}
+		e.giveUp(now, h, r)
+		return
+	}
+	e.place(now, h)
+}
+
+// giveUp answers a call that has been attempted and cannot be placed again: with
+// what is known of its last attempt if that is an answer, else with a refusal.
+func (e *Engine) giveUp(now spillway.Instant, h Handle, r *record) {
+	last := r.d.Last().Outcome
+	switch {
+	case last.Class == spillway.Unknown, last.Cause == spillway.CauseInitFailed:
+		e.leaveQueue(now, h, r)
+		e.reply(now, h, r)
+	case last.Cause == spillway.CauseThrottled:
+		e.refuse(now, h, r, spillway.ReasonNoCapacity)
+	default:
+		e.refuse(now, h, r, e.decision.Reason)
+	}
+}
+
+// free returns an instance after a call: to a call that is waiting for one of its
+// function, to the idle list, or, when it is gone, its room to the pool.
+func (e *Engine) free(now spillway.Instant, s *onPremState, id spillway.InstanceID, gone bool) {
+	in := s.live[id]
+	if in == nil {
+		return
+	}
+	if gone || in.exited {
+		s.setTotal(in.fn, -1)
+		s.promised = s.promised.Sub(in.fn.Resources)
+		s.gone(in)
+		s.warmAt = min(s.warmAt, now)
+		e.startPending(s)
+		return
+	}
+	e.hand(now, s, in)
+}
+
+// hand gives a free instance to the first call waiting for one of its function,
+// or lets it rest.
+func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance) {
+	fs := &s.functions[in.fn.Index]
+	for {
+		h, ok := fs.activating.pop()
+		if !ok {
+			s.rest(in, now)
+			return
+		}
+		if r := e.record(h); r != nil && r.state == callActivating {
+			r.d.Waited += now.Sub(r.d.Last().Placed)
+			e.run(h, r, in)
+			return
+		}
+	}
+}
+
+func (e *Engine) endCloud(pool int, f *spillway.Function) {
+	e.clouds[pool].end(f.Index)
+	e.bursts[f.Policy]--
+}

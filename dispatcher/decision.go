@@ -1,0 +1,61 @@
+package dispatcher
+
+import (
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher/placement"
+	"github.com/spillway-dev/spillway/policy"
+)
+
+// MaxAttempts bounds how often one call is placed.
+const MaxAttempts = 3
+
+// Decision is everything that was decided about one call, and the only source of
+// what is said about it: headers, refusal bodies, explanations and ledger lines.
+//
+// The driver owns the memory and hands it to Admit; the Engine writes to it until
+// it emits Reply, and not afterwards.
+type Decision struct {
+	Call    spillway.Call
+	Verdict *policy.Verdict
+	Owner   any // the driver's own; the Engine never reads it
+
+	Admitted spillway.Instant
+	Deadline spillway.Instant
+	Answered spillway.Instant
+
+	Pool    int             // where it was placed last, or -1
+	Reason  spillway.Reason // why there
+	Refusal spillway.Reason // ReasonNone unless refused
+	Limit   spillway.Limit  // what moved or refused it
+	Waited  time.Duration   // for a place, all attempts together
+
+	Filtered [spillway.MaxPools]placement.Filter // at the last placement
+	Attempts [MaxAttempts]Attempt
+	Tries    int // how many of Attempts are used
+
+	// QuotaUsed is what the namespace's quota node held of the pool's class, before
+	// this call, when it was placed or refused.
+	QuotaUsed spillway.Resources
+}
+
+// Attempt is one placement that was carried out.
+type Attempt struct {
+	Pool     int
+	Reason   spillway.Reason
+	Cold     bool // an instance was started for it
+	Placed   spillway.Instant
+	Ended    spillway.Instant
+	Reserved spillway.Nano // worst case, for pools paid per call
+	Settled  spillway.Nano // cost, rounded up
+	Outcome  spillway.Outcome
+}
+
+// Last returns the latest attempt, or nil.
+func (d *Decision) Last() *Attempt {
+	if d.Tries == 0 {
+		return nil
+	}
+	return &d.Attempts[d.Tries-1]
+}

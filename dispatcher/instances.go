@@ -1,0 +1,258 @@
+package dispatcher
+
+import (
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher/placement"
+)
+
+type instanceState uint8
+
+const (
+	starting instanceState = iota
+	idle
+	busy
+	stopping
+)
+
+// instance is one process (or pod) of a function. Idle instances are linked
+// twice: in their pool by how long they have been idle, and in their function so
+// that the most recently used is taken first.
+type instance struct {
+	id     spillway.InstanceID
+	fn     *spillway.Function
+	state  instanceState
+	exited bool             // it ended by itself while an attempt was on its way to it
+	since  spillway.Instant // idle since
+
+	older, newer *instance // in the pool's idle list
+	below        *instance // in the function's idle stack
+}
+
+// onPremState is a pool of instances. Capacity is held by instances, busy or
+// idle; an idle one of another function is stopped when its room is needed.
+type onPremState struct {
+	pool *spillway.Pool
+	live map[spillway.InstanceID]*instance
+	free *instance // recycled records, linked by below
+
+	// promised is what instances will hold once those being stopped are gone and
+	// those that wait for their room are started; used is what they hold now.
+	used, promised spillway.Resources
+	evictable      spillway.Resources // held by idle instances beyond minWarm
+
+	oldest, newest *instance // idle list
+	pending        []*spillway.Function
+	functions      []functionState  // by function index
+	warmAt         spillway.Instant // when keepWarm has work, or Never
+}
+
+// functionState is one function on one on-prem pool.
+type functionState struct {
+	idle       *instance // top of the stack
+	idleCount  int
+	total      int        // instances, and starts that wait for room
+	coming     int        // starting, and starts that wait for room
+	activating handleFIFO // calls that wait for an instance of this function
+}
+
+func newOnPremState(p *spillway.Pool, functions int) *onPremState {
+	return &onPremState{pool: p, live: map[spillway.InstanceID]*instance{}, functions: make([]functionState, functions), warmAt: 0}
+}
+
+// probe reports whether one more call of f has a place: an idle instance, one
+// already coming that nobody waits for, or room for a new one.
+func (s *onPremState) probe(f *spillway.Function) placement.Fit {
+	fs := &s.functions[f.Index]
+	if fs.idle != nil || fs.coming > fs.activating.len() {
+		return placement.Fit{}
+	}
+	// Room that idle instances of others hold counts as free.
+	firm := s.promised.Sub(s.evictable)
+	if dim := s.pool.Capacity.Exceeds(firm, f.Resources); dim != spillway.DimNone {
+		return placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
+			Kind: spillway.LimitCapacity, Name: s.pool.Name, Dim: dim,
+			Used: firm.Of(dim), Need: f.Resources.Of(dim), Max: s.pool.Capacity.Of(dim)}}
+	}
+	return placement.Fit{}
+}
+
+// take removes the most recently used idle instance of f, or returns nil.
+func (s *onPremState) take(f *spillway.Function) *instance {
+	in := s.functions[f.Index].idle
+	if in == nil {
+		return nil
+	}
+	s.unidle(in)
+	in.state = busy
+	return in
+}
+
+// rest makes an instance idle.
+func (s *onPremState) rest(in *instance, now spillway.Instant) {
+	in.state, in.since = idle, now
+	in.older, in.newer = s.newest, nil
+	if s.newest != nil {
+		s.newest.newer = in
+	} else {
+		s.oldest = in
+	}
+	s.newest = in
+	fs := &s.functions[in.fn.Index]
+	in.below, fs.idle = fs.idle, in
+	fs.idleCount++
+	s.recount(fs, in.fn, fs.idleCount-1, fs.total)
+}
+
+// unidle takes an instance off both idle lists.
+func (s *onPremState) unidle(in *instance) {
+	if in.older != nil {
+		in.older.newer = in.newer
+	} else {
+		s.oldest = in.newer
+	}
+	if in.newer != nil {
+		in.newer.older = in.older
+	} else {
+		s.newest = in.older
+	}
+	fs := &s.functions[in.fn.Index]
+	for at := &fs.idle; *at != nil; at = &(*at).below {
+		if *at == in {
+			*at = in.below
+			break
+		}
+	}
+	in.older, in.newer, in.below = nil, nil, nil
+	fs.idleCount--
+	s.recount(fs, in.fn, fs.idleCount+1, fs.total)
+}
+
+// recount moves evictable after idleCount or total of fs changed.
+func (s *onPremState) recount(fs *functionState, f *spillway.Function, idleBefore, totalBefore int) {
+	n := int64(spare(fs.idleCount, fs.total, f.MinWarm) - spare(idleBefore, totalBefore, f.MinWarm))
+	r := f.Resources
+	s.evictable = s.evictable.Add(spillway.Resources{Slots: n * r.Slots, MilliCPU: n * r.MilliCPU, MiB: n * r.MiB})
+}
+
+// spare is how many idle instances may be stopped without going below minWarm.
+func spare(idle, total, minWarm int) int { return max(0, min(idle, total-minWarm)) }
+
+func (s *onPremState) setTotal(f *spillway.Function, delta int) {
+	fs := &s.functions[f.Index]
+	fs.total += delta
+	s.recount(fs, f, fs.idleCount, fs.total-delta)
+}
+
+// victim returns the longest idle instance that may be stopped, or nil.
+func (s *onPremState) victim() *instance {
+	for in := s.oldest; in != nil; in = in.newer {
+		fs := &s.functions[in.fn.Index]
+		if spare(fs.idleCount, fs.total, in.fn.MinWarm) > 0 {
+			return in
+		}
+	}
+	return nil
+}
+
+// launch asks for a new instance of f, stopping idle ones as needed. The room
+// was probed before.
+func (e *Engine) launch(s *onPremState, f *spillway.Function) {
+	for s.pool.Capacity.Exceeds(s.promised, f.Resources) != spillway.DimNone {
+		in := s.victim()
+		if in == nil {
+			break
+		}
+		e.evict(s, in)
+	}
+	s.promised = s.promised.Add(f.Resources)
+	s.setTotal(f, +1)
+	s.functions[f.Index].coming++
+	s.pending = append(s.pending, f)
+	e.startPending(s)
+}
+
+// evict stops an idle instance. Its room is used until it is gone.
+func (e *Engine) evict(s *onPremState, in *instance) {
+	s.unidle(in)
+	in.state = stopping
+	s.setTotal(in.fn, -1)
+	s.promised = s.promised.Sub(in.fn.Resources)
+	e.emit(Effect{Kind: StopInstance, Pool: s.pool.Index, Instance: in.id, Function: in.fn})
+}
+
+// startPending starts the instances whose room has become free, in order.
+func (e *Engine) startPending(s *onPremState) {
+	for len(s.pending) > 0 {
+		f := s.pending[0]
+		if s.pool.Capacity.Exceeds(s.used, f.Resources) != spillway.DimNone {
+			return
+		}
+		s.pending = s.pending[:copy(s.pending, s.pending[1:])]
+		s.used = s.used.Add(f.Resources)
+		in := s.newInstance(e.nextInstance(), f)
+		e.emit(Effect{Kind: StartInstance, Pool: s.pool.Index, Instance: in.id, Function: f})
+	}
+}
+
+func (s *onPremState) newInstance(id spillway.InstanceID, f *spillway.Function) *instance {
+	in := s.free
+	if in == nil {
+		in = new(instance)
+	} else {
+		s.free = in.below
+	}
+	*in = instance{id: id, fn: f, state: starting}
+	s.live[id] = in
+	return in
+}
+
+// gone forgets an instance that is reaped. Its total was given up by the caller.
+func (s *onPremState) gone(in *instance) {
+	s.used = s.used.Sub(in.fn.Resources)
+	delete(s.live, in.id)
+	*in = instance{below: s.free}
+	s.free = in
+}
+
+// warmRetry is how long a pool waits after a failed start before it tries again
+// to reach minWarm.
+const warmRetry = 5 * time.Second
+
+// keepWarm launches what is missing of every function's minWarm, where it fits.
+func (e *Engine) keepWarm(s *onPremState) {
+	s.warmAt = spillway.Never
+	for _, f := range e.platform.Functions {
+		if f.MinWarm == 0 || !f.Permitted.Has(s.pool.Index) {
+			continue
+		}
+		for s.functions[f.Index].total < f.MinWarm && s.pool.Capacity.Exceeds(s.promised, f.Resources) == spillway.DimNone {
+			e.launch(s, f)
+		}
+	}
+}
+
+// expire stops idle instances whose keep-alive has ended. The idle list is in
+// order, so the first that has time left ends the search.
+func (e *Engine) expire(s *onPremState, now spillway.Instant) {
+	for in := s.oldest; in != nil && in.since.Add(s.pool.KeepAlive) <= now; {
+		next := in.newer
+		fs := &s.functions[in.fn.Index]
+		if spare(fs.idleCount, fs.total, in.fn.MinWarm) > 0 {
+			e.evict(s, in)
+		} else {
+			s.unidle(in) // kept warm: as if just used, so that it does not hold up the list
+			s.rest(in, now)
+		}
+		in = next
+	}
+}
+
+// nextExpiry is when expire has work, or Never.
+func (s *onPremState) nextExpiry() spillway.Instant {
+	if s.oldest == nil {
+		return spillway.Never
+	}
+	return s.oldest.since.Add(s.pool.KeepAlive)
+}

@@ -1,0 +1,143 @@
+package dispatcher
+
+import "github.com/spillway-dev/spillway"
+
+// ObservationKind is a fact from outside that is not the end of a call.
+type ObservationKind uint8
+
+const (
+	InstanceReady   ObservationKind = iota // it asked for work
+	InstanceFailed                         // it did not start, and is reaped
+	InstanceStopped                        // after StopInstance: it is reaped
+	InstanceExited                         // it ended by itself while idle, and is reaped
+	LedgerDown                             // no intent can be written: no cloud sends
+	LedgerUp
+)
+
+// Observation is one such fact.
+type Observation struct {
+	Kind     ObservationKind
+	Pool     int
+	Instance spillway.InstanceID
+	Detail   string // InstanceFailed: why, for people
+}
+
+// Observe takes a fact from outside.
+func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
+	e.out = e.out[:0]
+	switch o.Kind {
+	case LedgerDown:
+		e.ledgerDown = true
+		return e.out
+	case LedgerUp:
+		e.ledgerDown = false
+		e.drain(now, true)
+		return e.out
+	}
+	s := e.onPrem[o.Pool]
+	in := s.live[o.Instance]
+	if in == nil {
+		return e.out
+	}
+	switch o.Kind {
+	case InstanceReady:
+		s.functions[in.fn.Index].coming--
+		e.hand(now, s, in)
+	case InstanceFailed:
+		e.failed(now, s, in, o.Detail)
+	case InstanceStopped:
+		s.gone(in)
+		e.startPending(s)
+	case InstanceExited:
+		e.exited(now, s, in)
+	}
+	e.drain(now, false)
+	return e.out
+}
+
+// exited handles an idle death. A busy instance is told apart by its attempt's
+// ending, a stopping one by InstanceStopped.
+func (e *Engine) exited(now spillway.Instant, s *onPremState, in *instance) {
+	switch in.state {
+	case idle:
+		s.unidle(in)
+		e.free(now, s, in.id, true)
+	case busy:
+		in.exited = true
+	}
+}
+
+// failed gives up the room of an instance that did not start and fails the call
+// that has waited longest for one of its function.
+func (e *Engine) failed(now spillway.Instant, s *onPremState, in *instance, detail string) {
+	fs := &s.functions[in.fn.Index]
+	fs.coming--
+	h, ok := fs.activating.pop()
+	s.setTotal(in.fn, -1)
+	s.promised = s.promised.Sub(in.fn.Resources)
+	s.gone(in)
+	s.warmAt = min(s.warmAt, now.Add(warmRetry))
+	e.startPending(s)
+	if !ok {
+		return
+	}
+	r := e.record(h)
+	e.endActivation(now, h, r, spillway.Outcome{
+		Class: spillway.NotExecuted, Cause: spillway.CauseInitFailed, Detail: detail, FunctionError: spillway.FunctionUnhandled,
+	})
+	e.again(now, h, r, true)
+}
+
+// endActivation ends an attempt that never got an instance.
+func (e *Engine) endActivation(now spillway.Instant, h Handle, r *record, o spillway.Outcome) {
+	a := r.d.Last()
+	a.Ended, a.Outcome = now, o
+	r.d.Waited += now.Sub(a.Placed)
+	r.state = callFree
+	e.quota.Release(&r.ask, 0)
+	e.tenants[r.d.Call.Function.Namespace].inUse--
+}
+
+// Tick does what is due at now: ends waits, stops idle instances, closes attempts
+// whose outcome stayed unknown, keeps minWarm.
+func (e *Engine) Tick(now spillway.Instant) []Effect {
+	e.out = e.out[:0]
+	for {
+		t, ok := e.timers.pop(now)
+		if !ok {
+			break
+		}
+		if t.call == 0 {
+			e.closeOpen(now, t.open)
+		} else {
+			e.due(now, t)
+		}
+	}
+	for _, s := range e.onPrem {
+		if s == nil {
+			continue
+		}
+		e.expire(s, now)
+		if s.warmAt <= now {
+			e.keepWarm(s)
+		}
+	}
+	return e.out
+}
+
+// due handles a timer of a call.
+func (e *Engine) due(now spillway.Instant, t timer) {
+	r := e.record(t.call)
+	switch {
+	case r == nil:
+	case r.state == callWaiting && now >= r.timerAt:
+		e.place(now, t.call)
+	case r.state == callActivating && now >= r.d.Deadline:
+		s := e.onPrem[r.d.Pool]
+		s.functions[r.d.Call.Function.Index].activating.remove(t.call)
+		e.endActivation(now, t.call, r, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled,
+			Detail: "the deadline passed while an instance was starting"})
+		e.refuse(now, t.call, r, spillway.ReasonDeadline)
+		e.drain(now, false)
+	}
+}

@@ -1,0 +1,119 @@
+package dispatcher
+
+import (
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/quota"
+)
+
+// providerMargin is added to the provider's own time limits before an attempt is
+// held to be over: clocks differ, and a kill takes time.
+const providerMargin = time.Second
+
+// openAttempt is a cloud attempt whose outcome is unknown. It holds its slots and
+// its money until it cannot be running any more.
+type openAttempt struct {
+	ask     quota.Ask
+	pool    int
+	fn      *spillway.Function // nil if it is not in the platform any more
+	d       *Decision          // nil after a restart
+	attempt int
+	intent  *OpenIntent // after a restart
+}
+
+// OpenIntent is a cloud attempt that a previous process began and did not close.
+type OpenIntent struct {
+	Invocation string
+	Attempt    int
+	Function   spillway.FunctionKey
+	Pool       string
+	Admitted   spillway.Instant
+	Deadline   spillway.Instant // it cannot be running after this
+	Reserved   spillway.Nano
+	Resources  spillway.Resources
+}
+
+// Spent is money that one budget of one quota node has spent in the window that
+// holds At.
+type Spent struct {
+	Node, Budget int // positions in Platform.Quotas and its Budgets
+	At           spillway.Instant
+	Amount       spillway.Nano
+}
+
+// Restore rebuilds spend and open attempts after a restart. It precedes all other
+// events.
+func (e *Engine) Restore(spent []Spent, open []OpenIntent) {
+	for _, s := range spent {
+		e.quota.Restore(s.Node, s.Budget, s.At, s.Amount)
+	}
+	for i := range open {
+		e.restoreIntent(&open[i])
+	}
+}
+
+func (e *Engine) restoreIntent(in *OpenIntent) {
+	o := openAttempt{intent: in, attempt: in.Attempt, pool: -1, fn: e.platform.Function(in.Function)}
+	o.ask = quota.Ask{Leaf: e.leafOf(in.Function.Namespace), Class: spillway.ClassCloud,
+		Need: in.Resources, Money: in.Reserved, Admitted: in.Admitted}
+	e.quota.Hold(&o.ask)
+	for _, p := range e.platform.Pools {
+		if p.Name == in.Pool && p.Kind.Cloud() && o.fn != nil {
+			o.pool = p.Index
+			e.clouds[p.Index].inFlight++
+			e.clouds[p.Index].ramp(o.fn.Index).inFlight++
+			e.bursts[o.fn.Policy]++
+		}
+	}
+	e.push(o, in.Deadline)
+}
+
+func (e *Engine) leafOf(namespace string) int {
+	for _, n := range e.platform.Namespaces {
+		if n.Name == namespace {
+			return n.Quota
+		}
+	}
+	return quota.None
+}
+
+// keepOpen moves what the latest attempt holds to an open attempt.
+func (e *Engine) keepOpen(now spillway.Instant, d *Decision, ask quota.Ask) {
+	a, f := d.Last(), d.Call.Function
+	e.push(openAttempt{ask: ask, pool: a.Pool, fn: f, d: d, attempt: d.Tries}, max(now, ProviderDeadline(e.platform, d, a)))
+}
+
+// ProviderDeadline is when a cloud attempt cannot be running any more, because
+// the provider has ended it.
+func ProviderDeadline(p *spillway.Platform, d *Decision, a *Attempt) spillway.Instant {
+	return a.Placed.Add(d.Call.Function.Bindings[a.Pool].Timeout).Add(p.Pools[a.Pool].InitTimeout).Add(providerMargin)
+}
+
+func (e *Engine) push(o openAttempt, deadline spillway.Instant) {
+	var i int
+	if n := len(e.freeOpen); n > 0 {
+		i, e.freeOpen = e.freeOpen[n-1], e.freeOpen[:n-1]
+		e.open[i] = o
+	} else {
+		i = len(e.open)
+		e.open = append(e.open, o)
+	}
+	e.openLive++
+	e.timers.push(timer{at: deadline, open: i})
+}
+
+// closeOpen posts an unknown attempt at what was reserved for it.
+func (e *Engine) closeOpen(now spillway.Instant, i int) {
+	o := e.open[i]
+	e.open[i] = openAttempt{}
+	e.freeOpen = append(e.freeOpen, i)
+	e.openLive--
+	e.quota.Release(&o.ask, o.ask.Money)
+	if o.pool >= 0 {
+		e.endCloud(o.pool, o.fn)
+	}
+	e.emit(Effect{Kind: Post, Decision: o.d, Open: o.intent, Attempt: o.attempt, Pool: o.pool, Line: billing.KindEstimate, Settled: o.ask.Money})
+	e.drain(now, true)
+}
