@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"bufio"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// maxConnections bounds what a function can make us hold: a runtime uses one or two.
+const maxConnections = 8
+
+// gate admits connections to a Runtime API port: few at once, and only of the
+// function's own user when it has one.
+type gate struct {
+	net.Listener
+	uid  int // -1: not checked
+	open atomic.Int32
+}
+
+func newGate(l net.Listener, credential *syscall.Credential) *gate {
+	g := &gate{Listener: l, uid: -1}
+	if credential != nil {
+		g.uid = int(credential.Uid)
+	}
+	return g
+}
+
+// Accept returns the next admitted connection and drops the others.
+func (g *gate) Accept() (net.Conn, error) {
+	for {
+		conn, err := g.Listener.Accept()
+		if err != nil {
+			return nil, err
+		}
+		if g.open.Add(1) <= maxConnections && (g.uid < 0 || peerUID(conn) == g.uid) {
+			return &admitted{Conn: conn, gate: g}, nil
+		}
+		g.open.Add(-1)
+		conn.Close()
+	}
+}
+
+type admitted struct {
+	net.Conn
+	gate   *gate
+	closed atomic.Bool
+}
+
+func (c *admitted) Close() error {
+	if c.closed.CompareAndSwap(false, true) {
+		c.gate.open.Add(-1)
+	}
+	return c.Conn.Close()
+}
+
+// peerUID returns the user who owns the other end of a loopback connection, or -2.
+func peerUID(conn net.Conn) int {
+	table, err := os.Open("/proc/net/tcp")
+	if err != nil {
+		return -2
+	}
+	defer table.Close()
+	local, remote := hexAddress(conn.RemoteAddr()), hexAddress(conn.LocalAddr())
+	lines := bufio.NewScanner(table)
+	for lines.Scan() {
+		// sl local remote state queues timer retransmits uid …
+		fields := strings.Fields(lines.Text())
+		if len(fields) > 7 && fields[1] == local && fields[2] == remote {
+			if uid, err := strconv.Atoi(fields[7]); err == nil {
+				return uid
+			}
+		}
+	}
+	return -2
+}
+
+// hexAddress writes a as /proc/net/tcp does on a little-endian machine.
+func hexAddress(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok {
+		return ""
+	}
+	ip := tcp.IP.To4()
+	if ip == nil {
+		return ""
+	}
+	return fmt.Sprintf("%02X%02X%02X%02X:%04X", ip[3], ip[2], ip[1], ip[0], tcp.Port)
+}

@@ -1,0 +1,115 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spillway-dev/spillway/pools"
+)
+
+var errInitFailed = errors.New("the function reported that its initialisation failed; its log has the reason")
+
+// Start forks the function and blocks until it asks for its first event. The
+// error is a *pools.StartError, or wraps what this machine would not give
+// (descriptors, a port); nothing is left running after an error.
+func Start(ctx context.Context, c Config) (*Instance, error) {
+	c = c.withDefaults()
+	if len(c.Command) == 0 {
+		return nil, &pools.StartError{Type: "Runtime.InvalidEntrypoint", Err: errors.New("no command")}
+	}
+	i := &Instance{config: c, exited: make(chan struct{}), quiet: make(chan struct{}), ready: make(chan struct{})}
+	if err := i.launch(); err != nil {
+		return nil, err
+	}
+	if err := i.awaitReady(ctx); err != nil {
+		return nil, err
+	}
+	return i, nil
+}
+
+// launch opens the port, forks, and starts what follows the process.
+func (i *Instance) launch() error {
+	listener, err := net.Listen("tcp4", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("open a port for the Runtime API of %s: %w", i.config.Name, err)
+	}
+	out, writer, err := newOutput(i.config.Log)
+	if err != nil {
+		listener.Close()
+		return fmt.Errorf("open a pipe for the log of %s: %w", i.config.Name, err)
+	}
+	defer writer.Close()
+	began := time.Now()
+	proc, err := fork(i.config, i.config.environment(listener.Addr().String()), writer)
+	if err != nil {
+		listener.Close()
+		out.pipe.Close()
+		if i.config.Cage != nil {
+			i.config.Cage.Empty()
+		}
+		return &pools.StartError{Type: "Runtime.InvalidEntrypoint", Err: err}
+	}
+	i.cold.Start = time.Since(began)
+	i.proc, i.out = proc, out
+	i.server = &http.Server{
+		Handler:           i,
+		ReadHeaderTimeout: 10 * time.Second,
+		MaxHeaderBytes:    1<<20 + 64<<10, // an X-Ray cause may have 1 MiB
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+	go i.server.Serve(newGate(listener, i.config.Credential))
+	go out.follow()
+	i.enterCage()
+	go i.supervise()
+	return nil
+}
+
+// enterCage kills the process when it cannot be confined.
+func (i *Instance) enterCage() {
+	if i.config.Cage == nil {
+		return
+	}
+	if err := i.config.Cage.Enter(i.proc.pid); err != nil {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		i.initErr = &pools.StartError{Type: "Runtime.ExitError", Err: fmt.Errorf("confine the process: %w", err)}
+		i.killLocked()
+	}
+}
+
+func (i *Instance) awaitReady(ctx context.Context) error {
+	began := time.Now()
+	timer := time.NewTimer(i.config.InitTimeout)
+	defer timer.Stop()
+	select {
+	case <-i.ready:
+		i.cold.Init = time.Since(began)
+		return nil
+	case <-i.exited:
+		return i.initFailure()
+	case <-timer.C:
+		i.Stop()
+		return &pools.StartError{Type: "Runtime.InitTimeout", Err: fmt.Errorf("no request for work within %v", i.config.InitTimeout)}
+	case <-ctx.Done():
+		i.Stop()
+		return fmt.Errorf("start of %s abandoned: %w", i.config.Name, ctx.Err())
+	}
+}
+
+func (i *Instance) initFailure() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case i.initErr != nil:
+		return i.initErr
+	case i.exceeded:
+		return &pools.StartError{Type: "Runtime.OutOfMemory", Err: fmt.Errorf("killed at %d MiB before it asked for work", i.config.MemoryMiB)}
+	default:
+		return &pools.StartError{Type: "Runtime.ExitError", Err: errors.New(exitText(i.proc.status))}
+	}
+}
