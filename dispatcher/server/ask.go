@@ -1,0 +1,74 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher"
+)
+
+// Ask is one authenticated request to run a function.
+type Ask struct {
+	Function  spillway.FunctionKey
+	Qualifier string // empty, "$LATEST" or the revision's name
+	Caller    string // identity
+	Payload   []byte // not modified; kept until the call ends
+	// ClientContext is JSON, or empty. The server adds its own keys under "custom".
+	ClientContext string
+	LogTail       bool
+	Deadline      time.Time // zero: the function's own
+	// RequestKey joins repeated attempts of one request: the client's
+	// Amz-Sdk-Invocation-Id or Idempotency-Key. Empty: never joined. It is scoped to
+	// the caller and the function by the server.
+	RequestKey string
+}
+
+// Answer is how a call ended. It is shared by all requests that joined it and is
+// not modified.
+type Answer struct {
+	Decision    *dispatcher.Decision
+	Explanation *dispatcher.Explanation // of Decision, on the platform it was decided by
+
+	// Payload is the function's answer, or its error as Lambda writes one. Empty for
+	// refusals.
+	Payload         []byte
+	FunctionError   spillway.FunctionError
+	LogTail         []byte
+	ExecutedVersion string
+}
+
+// Refused reports why the call was refused, or ReasonNone.
+func (a *Answer) Refused() spillway.Reason { return a.Decision.Refusal }
+
+// Unknown reports that the call may have run and its result is not known.
+func (a *Answer) Unknown() bool {
+	last := a.Decision.Last()
+	return a.Refused() == spillway.ReasonNone && last != nil && last.Outcome.Class == spillway.Unknown
+}
+
+// UnknownFunctionError names a function, or a revision of it, that is not here.
+type UnknownFunctionError struct {
+	Function  spillway.FunctionKey
+	Qualifier string // set if the function is known and this revision is not
+}
+
+func (e *UnknownFunctionError) Error() string {
+	if e.Qualifier != "" {
+		return fmt.Sprintf("function %s has no revision %s", e.Function, e.Qualifier)
+	}
+	return fmt.Sprintf("function not found: %s", e.Function)
+}
+
+var (
+	// ErrDraining answers calls after shutdown has begun. Nothing ran.
+	ErrDraining = errors.New("server is shutting down; nothing ran")
+	// ErrKeyReused reports a RequestKey that came before with another payload.
+	ErrKeyReused = errors.New("this idempotency key was used before with another payload")
+	// ErrResultGone reports a RequestKey whose first call has ended and whose result
+	// is no longer kept. That call was not repeated.
+	ErrResultGone = errors.New("this request has been answered before and its result is no longer kept")
+	// ErrUnknownInvocation reports an id that neither memory nor ledger knows.
+	ErrUnknownInvocation = errors.New("no record of this invocation: it is unknown, or older than what is kept")
+)

@@ -1,0 +1,150 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/policy"
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// call is one request on its way. Its goroutine is its caller's.
+type call struct {
+	s        *Server
+	ask      *Ask
+	handle   dispatcher.Handle
+	decision dispatcher.Decision
+	// steps are this call's effects, in order. Between two of its own events a call
+	// gets at most two.
+	steps  chan dispatcher.Effect
+	result pools.Result
+}
+
+func newCall(s *Server, ask *Ask) *call {
+	c := &call{s: s, ask: ask, steps: make(chan dispatcher.Effect, 4)}
+	c.decision.Owner = c
+	return c
+}
+
+// follow carries out the call's effects until its reply.
+func (c *call) follow() *Answer {
+	for f := range c.steps {
+		switch f.Kind {
+		case dispatcher.Start:
+			c.attempt(f)
+		case dispatcher.Post:
+			c.s.post(f)
+		case dispatcher.Reply:
+			return c.answer()
+		}
+	}
+	panic("unreachable: steps is never closed")
+}
+
+// attempt runs one attempt, recorded before it starts, and reports its end.
+func (c *call) attempt(f dispatcher.Effect) {
+	started := time.Now()
+	if err := c.record(f); err != nil {
+		c.s.ledgerFailed(err)
+		c.result = pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseLedger,
+			Detail: "no durable record could be written before the start"}}
+	} else {
+		c.result = c.s.pools[f.Pool].Invoke(c.s.life, c.request(f, started))
+	}
+	c.s.metrics.attempt(f, &c.result, time.Since(started))
+	ending := dispatcher.Ending{Outcome: c.result.Outcome, InstanceGone: c.result.InstanceGone}
+	c.s.apply(func(e *dispatcher.Engine, now spillway.Instant) []dispatcher.Effect {
+		return e.Complete(now, c.handle, ending)
+	})
+}
+
+// record writes what must be on record before an attempt starts.
+func (c *call) record(f dispatcher.Effect) error {
+	e := c.s.entry(&c.decision, f.Attempt, c.ask.RequestKey)
+	if !e.Cloud {
+		return c.s.ledger.Begin(&e)
+	}
+	e.Kind = billing.KindIntent
+	return c.s.ledger.Intent(context.WithoutCancel(c.s.life), &e)
+}
+
+func (c *call) request(f dispatcher.Effect, now time.Time) pools.Request {
+	deadline := c.decision.Deadline.Time()
+	if !c.s.platform.Pools[f.Pool].Kind.Cloud() {
+		if limit := now.Add(f.Function.Timeout); limit.Before(deadline) {
+			deadline = limit
+		}
+	}
+	return pools.Request{
+		Invocation: c.decision.Call.ID, Attempt: f.Attempt, Function: f.Function, Payload: c.ask.Payload,
+		ClientContext: clientContext(c.ask.ClientContext, c.decision.Call.ID, f.Attempt),
+		LogTail:       c.ask.LogTail, Deadline: deadline, Instance: f.Instance,
+	}
+}
+
+// answer is what the call's caller, and all who joined it, are told.
+func (c *call) answer() *Answer {
+	d := &c.decision
+	d.Owner = nil
+	a := &Answer{Decision: d, Explanation: dispatcher.Explain(c.s.platform, d)}
+	if d.Refusal == spillway.ReasonNone {
+		a.Payload, a.LogTail, a.ExecutedVersion = c.result.Payload, c.result.LogTail, c.result.ExecutedVersion
+		last := d.Last().Outcome
+		a.FunctionError = last.FunctionError
+		if last.Cause == spillway.CauseInitFailed {
+			a.Payload, a.ExecutedVersion = initError(last.Detail), d.Call.Function.Revision
+		}
+	}
+	c.s.keep(d, a)
+	c.s.metrics.answer(d)
+	return a
+}
+
+// refuseUnrecorded refuses a call for which there is no room in the ledger. The
+// Engine never sees it.
+func (c *call) refuseUnrecorded(in spillway.Call, verdict *policy.Verdict) *Answer {
+	now := spillway.InstantOf(time.Now())
+	c.decision = dispatcher.Decision{Call: in, Verdict: verdict, Pool: -1, Admitted: now, Answered: now,
+		Refusal: spillway.ReasonUnavailable, Limit: spillway.Limit{Kind: spillway.LimitLedger}}
+	return c.answer()
+}
+
+// initError is Lambda's body for a function that does not start.
+func initError(detail string) []byte {
+	kind, message, ok := strings.Cut(detail, ": ")
+	if !ok {
+		kind, message = "Runtime.ExitError", detail
+	}
+	body, _ := json.Marshal(map[string]string{"errorType": kind, "errorMessage": message})
+	return body
+}
+
+// clientContext adds the invocation and attempt under "custom", where a function
+// can read them on every pool.
+func clientContext(given, id string, attempt int) string {
+	own := `"spillway-invocation":"` + id + `","spillway-attempt":"` + string(rune('0'+attempt)) + `"`
+	if given == "" {
+		return `{"custom":{` + own + `}}`
+	}
+	var all map[string]json.RawMessage
+	if json.Unmarshal([]byte(given), &all) != nil || all == nil {
+		return given
+	}
+	var custom map[string]json.RawMessage
+	_ = json.Unmarshal(all["custom"], &custom)
+	delete(custom, "spillway-invocation")
+	delete(custom, "spillway-attempt")
+	if len(custom) == 0 {
+		all["custom"] = json.RawMessage(`{` + own + `}`)
+	} else {
+		rest, _ := json.Marshal(custom)
+		all["custom"] = json.RawMessage(`{` + own + `,` + string(rest[1:]))
+	}
+	text, _ := json.Marshal(all)
+	return string(text)
+}

@@ -1,0 +1,61 @@
+package server
+
+import (
+	"context"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/pools"
+)
+
+func (s *Server) startInstance(f dispatcher.Effect) {
+	limit := s.platform.Pools[f.Pool].InitTimeout
+	ctx, cancel := context.WithTimeout(s.life, limit)
+	defer cancel()
+	cold, err := s.pools[f.Pool].(pools.Starter).StartInstance(ctx, f.Instance, f.Function)
+	o := dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: f.Pool, Instance: f.Instance}
+	if err != nil {
+		o.Kind, o.Detail = dispatcher.InstanceFailed, err.Error()
+		s.log.Warn("instance did not start", "function", f.Function.FunctionKey.String(), "error", err)
+	}
+	s.metrics.started(f, cold, err)
+	s.observe(o)
+}
+
+func (s *Server) stopInstance(f dispatcher.Effect) {
+	s.pools[f.Pool].(pools.Starter).StopInstance(context.WithoutCancel(s.life), f.Instance)
+	s.observe(dispatcher.Observation{Kind: dispatcher.InstanceStopped, Pool: f.Pool, Instance: f.Instance})
+}
+
+func (s *Server) observe(o dispatcher.Observation) {
+	s.apply(func(e *dispatcher.Engine, now spillway.Instant) []dispatcher.Effect { return e.Observe(now, o) })
+}
+
+// watchExits reports idle instances that ended by themselves.
+func (s *Server) watchExits(pool int, st pools.Starter) {
+	for {
+		select {
+		case id, ok := <-st.Exits():
+			if !ok {
+				return
+			}
+			s.observe(dispatcher.Observation{Kind: dispatcher.InstanceExited, Pool: pool, Instance: id})
+		case <-s.life.Done():
+			return
+		}
+	}
+}
+
+// residencies joins each function's residency as policies see it.
+func residencies(p *spillway.Platform) []string {
+	all := make([]string, len(p.Functions))
+	for i, f := range p.Functions {
+		for j, region := range f.Residency {
+			if j > 0 {
+				all[i] += ","
+			}
+			all[i] += region
+		}
+	}
+	return all
+}

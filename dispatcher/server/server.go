@@ -1,0 +1,286 @@
+// Package server is the live driver of the Engine: real time, real pools, real
+// ledger, one lock.
+//
+// Every call runs on its caller's goroutine. An event is applied under the lock
+// and its effects are handed to the calls they belong to; nothing blocks while
+// the lock is held. A call goes on to its end when its client has gone: its
+// result may be joined, and what ran must be billed.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/policy"
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// Policy gives the verdict for one input. It answers always: a policy that fails
+// permits nothing.
+type Policy interface {
+	Evaluate(ctx context.Context, now spillway.Instant, in policy.Input) *policy.Verdict
+}
+
+// Config is what a Server drives.
+type Config struct {
+	Engine *dispatcher.Engine
+	Pools  map[int]pools.Pool // by pool index; a pool of instances is a pools.Starter
+	Policy Policy
+	Ledger Ledger
+	Keys   []string // request keys answered before a restart
+	// Open are the intents that Engine.Restore was given, for their estimates.
+	Open   []*billing.Entry
+	Logger *slog.Logger
+	// Metrics may be nil.
+	Metrics *Metrics
+}
+
+// Server is safe for concurrent use.
+type Server struct {
+	pools    map[int]pools.Pool
+	policy   Policy
+	ledger   Ledger
+	log      *slog.Logger
+	metrics  *Metrics
+	platform *spillway.Platform
+
+	residency []string // policy input by function index
+	restored  map[openKey]*billing.Entry
+	joins     *joinTable
+	recent    *recentDecisions
+
+	mu       sync.Mutex
+	engine   *dispatcher.Engine
+	clock    clock
+	timer    *time.Timer
+	timerAt  spillway.Instant
+	draining bool
+	sick     bool // the ledger failed
+
+	calls      sync.WaitGroup // admitted calls
+	background sync.WaitGroup // instances, timer, watchers
+	stop       context.CancelFunc
+	life       context.Context
+}
+
+// New starts driving. Close ends it.
+func New(c Config) *Server {
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	s := &Server{
+		pools: c.Pools, policy: c.Policy, ledger: c.Ledger, log: c.Logger, metrics: c.Metrics,
+		platform: c.Engine.Platform(), engine: c.Engine,
+		joins: newJoinTable(c.Keys), recent: newRecentDecisions(keptDecisions),
+		clock: newClock(),
+	}
+	s.life, s.stop = context.WithCancel(context.Background())
+	s.residency = residencies(s.platform)
+	s.restored = make(map[openKey]*billing.Entry, len(c.Open))
+	for _, e := range c.Open {
+		s.restored[openKey{e.Invocation, e.Attempt}] = e
+	}
+	s.timer, s.timerAt = time.AfterFunc(time.Hour, s.tick), spillway.Never
+	s.timer.Stop()
+	for i, p := range c.Pools {
+		if st, ok := p.(pools.Starter); ok {
+			s.background.Go(func() { s.watchExits(i, st) })
+		}
+	}
+	s.tick()
+	return s
+}
+
+// Invoke runs one call to its end, or joins the call that the same request began
+// before. Errors are the ones of this package; every other ending is an Answer.
+// The call goes on when ctx ends; only joining stops then.
+func (s *Server) Invoke(ctx context.Context, ask Ask) (*Answer, error) {
+	f, err := s.lookup(&ask)
+	if err != nil {
+		return nil, err
+	}
+	if ask.RequestKey == "" {
+		return s.run(ctx, f, &ask)
+	}
+	ask.RequestKey = ask.Caller + "\x00" + ask.Function.String() + "\x00" + ask.RequestKey
+	j, first, err := s.joins.join(ask.RequestKey, ask.Payload)
+	if err != nil {
+		return nil, err
+	}
+	if first {
+		answer, err := s.run(ctx, f, &ask)
+		s.joins.finish(ask.RequestKey, j, answer, err)
+		return answer, err
+	}
+	select {
+	case <-j.done:
+		return j.answer, j.err
+	case <-ctx.Done():
+		return nil, fmt.Errorf("waiting for the first attempt of this request: %w", context.Cause(ctx))
+	}
+}
+
+// Preview says what Invoke would decide now; nothing runs and nothing is held.
+func (s *Server) Preview(ctx context.Context, ask Ask) (*Answer, error) {
+	f, err := s.lookup(&ask)
+	if err != nil {
+		return nil, err
+	}
+	verdict, call := s.prepare(ctx, f, &ask)
+	d := new(dispatcher.Decision)
+	s.mu.Lock()
+	s.engine.Preview(s.clock.now(), call, verdict, d)
+	s.mu.Unlock()
+	return &Answer{Decision: d, Explanation: dispatcher.Explain(s.platform, d), ExecutedVersion: f.Revision}, nil
+}
+
+// lookup finds the function that an Ask names.
+func (s *Server) lookup(ask *Ask) (*spillway.Function, error) {
+	f := s.platform.Function(ask.Function)
+	if f == nil {
+		return nil, &UnknownFunctionError{Function: ask.Function}
+	}
+	if q := ask.Qualifier; q != "" && q != "$LATEST" && q != f.Revision {
+		return nil, &UnknownFunctionError{Function: ask.Function, Qualifier: q}
+	}
+	return f, nil
+}
+
+// prepare evaluates the policy for a call.
+func (s *Server) prepare(ctx context.Context, f *spillway.Function, ask *Ask) (*policy.Verdict, spillway.Call) {
+	call := spillway.Call{
+		ID: uuid.Must(uuid.NewV7()).String(), Function: f, Caller: ask.Caller, PayloadBytes: int64(len(ask.Payload)),
+	}
+	if !ask.Deadline.IsZero() {
+		call.Deadline = spillway.InstantOf(ask.Deadline)
+	}
+	now := spillway.InstantOf(time.Now())
+	in := policy.InputOf(s.platform, f, ask.Caller, call.PayloadBytes, now, s.residency[f.Index])
+	return s.policy.Evaluate(context.WithoutCancel(ctx), now, in), call
+}
+
+// run takes a call from admission to its answer.
+func (s *Server) run(ctx context.Context, f *spillway.Function, ask *Ask) (*Answer, error) {
+	verdict, call := s.prepare(ctx, f, ask)
+	c := newCall(s, ask)
+	if err := s.ledger.Reserve(); err != nil {
+		return c.refuseUnrecorded(call, verdict), nil
+	}
+	defer s.ledger.Release()
+	s.mu.Lock()
+	if s.draining {
+		s.mu.Unlock()
+		return nil, ErrDraining
+	}
+	s.calls.Add(1)
+	defer s.calls.Done()
+	now := s.clock.now()
+	h, effects := s.engine.Admit(now, call, verdict, &c.decision)
+	c.handle = h
+	s.route(effects)
+	s.mu.Unlock()
+	return c.follow(), nil
+}
+
+// apply feeds one event to the Engine and routes its effects.
+func (s *Server) apply(event func(e *dispatcher.Engine, now spillway.Instant) []dispatcher.Effect) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.route(event(s.engine, s.clock.now()))
+}
+
+// route hands effects to whom they belong. The lock is held.
+func (s *Server) route(effects []dispatcher.Effect) {
+	for _, f := range effects {
+		switch {
+		case f.Kind == dispatcher.StartInstance:
+			s.background.Go(func() { s.startInstance(f) })
+		case f.Kind == dispatcher.StopInstance:
+			s.background.Go(func() { s.stopInstance(f) })
+		case f.Kind == dispatcher.Post && f.Line == billing.KindEstimate:
+			s.background.Go(func() { s.postLate(f) })
+		default:
+			f.Decision.Owner.(*call).steps <- f
+		}
+	}
+	s.arm()
+}
+
+// arm sets the timer to the Engine's next instant. The lock is held.
+func (s *Server) arm() {
+	next := s.engine.Next()
+	if next == s.timerAt || s.life.Err() != nil {
+		return
+	}
+	s.timerAt = next
+	if next == spillway.Never {
+		s.timer.Stop()
+		return
+	}
+	s.timer.Reset(max(0, next.Sub(s.clock.now())))
+}
+
+func (s *Server) tick() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.life.Err() != nil {
+		return
+	}
+	s.timerAt = spillway.Never
+	s.route(s.engine.Tick(s.clock.now()))
+}
+
+// Drain refuses new calls and waits for the admitted ones, or for ctx.
+func (s *Server) Drain(ctx context.Context) error {
+	s.mu.Lock()
+	s.draining = true
+	s.mu.Unlock()
+	done := make(chan struct{})
+	go func() { s.calls.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		calls, _ := s.InFlight()
+		return fmt.Errorf("%d calls still running: %w", calls, context.Cause(ctx))
+	}
+}
+
+// Close stops driving. Calls must have been drained, or their pools closed.
+func (s *Server) Close() {
+	s.mu.Lock()
+	s.draining = true
+	s.stop()
+	s.timer.Stop()
+	s.mu.Unlock()
+	s.background.Wait()
+}
+
+// InFlight returns admitted calls, and attempts that may still run in a cloud.
+func (s *Server) InFlight() (calls, unknown int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.engine.InFlight()
+}
+
+// Ready reports why the server should not be sent calls, or nil.
+func (s *Server) Ready() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.draining:
+		return ErrDraining
+	case s.sick:
+		return errors.New("the ledger cannot take records")
+	}
+	return nil
+}
