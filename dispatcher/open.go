@@ -58,7 +58,7 @@ func (e *Engine) restoreIntent(in *OpenIntent) {
 	o := openAttempt{intent: in, attempt: in.Attempt, pool: -1, fn: e.platform.Function(in.Function)}
 	o.ask = quota.Ask{Leaf: e.leafOf(in.Function.Namespace), Class: spillway.ClassCloud,
 		Need: in.Resources, Money: in.Reserved, Admitted: in.Admitted}
-	e.quota.Hold(&o.ask)
+	e.quota.Reserve(&o.ask)
 	for _, p := range e.platform.Pools {
 		if p.Name == in.Pool && p.Kind.Cloud() && o.fn != nil {
 			o.pool = p.Index

@@ -97,7 +97,7 @@ func (p *probe) Probe(pool int) placement.Fit {
 }
 
 func (p *probe) quota(pool int) placement.Fit {
-	p.ask = p.e.askFor(p.d, pool)
+	p.e.askFor(&p.ask, p.d, pool)
 	blocked, ok := p.e.quota.Check(&p.ask)
 	switch {
 	case ok:
@@ -109,25 +109,22 @@ func (p *probe) quota(pool int) placement.Fit {
 	}
 }
 
-// askFor is what one attempt of the call on a pool must hold.
-func (e *Engine) askFor(d *Decision, pool int) quota.Ask {
+// askFor fills ask with what one attempt of the call on a pool must hold.
+func (e *Engine) askFor(ask *quota.Ask, d *Decision, pool int) {
 	f, p := d.Call.Function, e.platform.Pools[pool]
-	ask := quota.Ask{Leaf: e.platform.Namespaces[f.Namespace].Quota, Class: p.Class(), Need: f.Resources, Admitted: d.Admitted}
+	ask.Leaf, ask.Admitted = e.platform.Namespaces[f.Namespace].Quota, d.Admitted
+	ask.Class, ask.Need, ask.Money = p.Class(), f.Resources, 0
 	if p.Kind.Cloud() {
 		b := &f.Bindings[pool]
-		ask.Need = spillway.Resources{Slots: 1, MiB: b.MiB}
-		ask.Money = b.WorstCase
+		ask.Need, ask.Money = spillway.Resources{Slots: 1, MiB: b.MiB}, b.WorstCase
 	}
-	return ask
 }
 
 // assign carries out the placement in e.decision.
 func (e *Engine) assign(now spillway.Instant, h Handle, r *record) {
 	d, f, pool := r.d, r.d.Call.Function, e.decision.Pool
-	r.ask = e.askFor(d, pool)
-	if _, ok := e.quota.Reserve(&r.ask); !ok {
-		panic("dispatcher: quota changed between probe and reserve")
-	}
+	r.ask = e.probe.ask // of the pool probed last, which is the one picked; checked in this same event
+	e.quota.Reserve(&r.ask)
 	d.Pool, d.Reason = pool, e.decision.Reason
 	d.Attempts[d.Tries] = Attempt{Pool: pool, Reason: d.Reason, Placed: now, Reserved: r.ask.Money}
 	d.Tries++

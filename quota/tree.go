@@ -2,9 +2,8 @@
 // what runs at once, and money per calendar window. It is pure: callers pass the
 // time, nothing is locked, nothing blocks.
 //
-// The words are those of two-phase accounting. Reserve takes slots and money at
-// the worst case; Settle turns reserved money into spent money; Release gives
-// slots back. What is reserved or spent never exceeds a limit.
+// The words are those of two-phase accounting. Check asks, Reserve takes slots and
+// money at the worst case, Release gives slots back and settles the money. What is reserved or spent never exceeds a limit.
 package quota
 
 import "github.com/spillway-dev/spillway"
@@ -83,20 +82,10 @@ func (t *Tree) Check(ask *Ask) (Blocked, bool) {
 	return Blocked{}, true
 }
 
-// Reserve takes what the ask needs at the leaf and at every ancestor, or nothing.
-func (t *Tree) Reserve(ask *Ask) (Blocked, bool) {
-	if blocked, ok := t.Check(ask); !ok {
-		return blocked, false
-	}
-	t.hold(ask)
-	return Blocked{}, true
-}
-
-// Hold takes what the ask needs without a check: for attempts that were
-// reserved before a restart and may still be running.
-func (t *Tree) Hold(ask *Ask) { t.hold(ask) }
-
-func (t *Tree) hold(ask *Ask) {
+// Reserve takes what the ask needs at the leaf and at every ancestor. The caller
+// has passed Check for it in the same event, or restores what was reserved before
+// a restart, which is held whatever the limits say now.
+func (t *Tree) Reserve(ask *Ask) {
 	for i := ask.Leaf; i != None; i = t.nodes[i].parent {
 		n := &t.nodes[i]
 		n.used[ask.Class] = n.used[ask.Class].Add(ask.Need)

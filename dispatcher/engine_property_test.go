@@ -1,0 +1,294 @@
+package dispatcher_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/dispatcher/internal/testplatform"
+)
+
+const propertyPlatform = `
+pool onprem process slots=4 mib=900 keepalive=2s
+pool east lambda concurrency=5 ramp=3 rps=20
+pool west lambda concurrency=2
+quota company budget=hour:14000:reject onprem=3 cloud=5
+quota retail parent=company onprem=2 cloud=3 budget=day:10000:redirect
+quota media parent=company cloud=4
+policy default Hybrid order=onprem,east,west wait=20ms max=4
+policy strict OnPremOnly order=onprem
+namespace shop quota=retail
+namespace films quota=media
+namespace free
+function shop/a burst=allow maxwait=200ms
+function shop/stay mib=300 maxwait=200ms minwarm=1
+function films/b burst=allow retry=idempotent mib=256 maxwait=100ms
+function free/c burst=allow maxwait=50ms
+`
+
+// oracle is what an executor would see: it believes effects only.
+type oracle struct {
+	t         *rapid.T
+	p         *spillway.Platform
+	running   map[*dispatcher.Decision]attemptSeen
+	unknown   map[string]attemptSeen // until the estimate
+	handles   map[*dispatcher.Decision]dispatcher.Handle
+	replied   map[*dispatcher.Decision]bool
+	instances map[spillway.InstanceID]*instanceSeen
+	posted    map[string]billing.Kind
+	now       spillway.Instant
+}
+
+type attemptSeen struct {
+	fn       *spillway.Function
+	pool     int
+	instance spillway.InstanceID
+}
+
+type instanceSeen struct {
+	fn                    *spillway.Function
+	ready, busy, stopping bool
+}
+
+func (o *oracle) take(effects []dispatcher.Effect) {
+	for _, f := range effects {
+		switch f.Kind {
+		case dispatcher.Start:
+			o.start(f)
+		case dispatcher.Post:
+			o.post(f)
+		case dispatcher.Reply:
+			if o.replied[f.Decision] {
+				o.t.Fatalf("call %s answered twice", f.Decision.Call.ID)
+			}
+			o.replied[f.Decision] = true
+			delete(o.handles, f.Decision)
+		case dispatcher.StartInstance:
+			o.instances[f.Instance] = &instanceSeen{fn: f.Function}
+		case dispatcher.StopInstance:
+			in := o.instances[f.Instance]
+			if in == nil || !in.ready || in.busy || in.stopping {
+				o.t.Fatalf("instance %d stopped in state %+v", f.Instance, in)
+			}
+			in.stopping = true
+		}
+	}
+	o.check()
+}
+
+func (o *oracle) start(f dispatcher.Effect) {
+	if _, twice := o.running[f.Decision]; twice {
+		o.t.Fatalf("call %s runs twice at once", f.Decision.Call.ID)
+	}
+	pool := o.p.Pools[f.Pool]
+	if pool.Kind.Cloud() && f.Function.Burst == spillway.BurstDeny {
+		o.t.Fatalf("%s left the premises", f.Function.FunctionKey)
+	}
+	if !f.Function.Permitted.Has(f.Pool) || !f.Decision.Verdict.Permitted.Has(f.Pool) {
+		o.t.Fatalf("%s placed on %s, which is not permitted", f.Function.FunctionKey, pool.Name)
+	}
+	if !pool.Kind.Cloud() {
+		in := o.instances[f.Instance]
+		if in == nil || !in.ready || in.busy || in.stopping || in.fn != f.Function {
+			o.t.Fatalf("attempt started on instance %d in state %+v", f.Instance, in)
+		}
+		in.busy = true
+	}
+	o.running[f.Decision] = attemptSeen{f.Function, f.Pool, f.Instance}
+}
+
+func (o *oracle) post(f dispatcher.Effect) {
+	key := fmt.Sprintf("%s/%d", f.Decision.Call.ID, f.Attempt)
+	if before, ok := o.posted[key]; ok {
+		o.t.Fatalf("attempt %s posted as %s and as %s", key, before, f.Line)
+	}
+	o.posted[key] = f.Line
+	if f.Line == billing.KindEstimate {
+		if _, open := o.unknown[key]; !open {
+			o.t.Fatalf("estimate for %s, which was not unknown", key)
+		}
+		delete(o.unknown, key)
+	}
+}
+
+// check compares what runs with every limit.
+func (o *oracle) check() {
+	used := make([][spillway.ClassCount]int64, len(o.p.Quotas))
+	perPool := make([]int64, len(o.p.Pools))
+	count := func(a attemptSeen) {
+		perPool[a.pool]++
+		for q := o.p.Namespaces[a.fn.Namespace].Quota; q >= 0; q = o.p.Quotas[q].Parent {
+			used[q][o.p.Pools[a.pool].Class()]++
+		}
+	}
+	for _, a := range o.running {
+		count(a)
+	}
+	for _, a := range o.unknown {
+		count(a)
+	}
+	for q := range used {
+		for class, n := range used[q] {
+			if limit := o.p.Quotas[q].Nominal[class].Slots; n > limit {
+				o.t.Fatalf("quota %s %s: %d running, limit %d", o.p.Quotas[q].Name, spillway.Class(class), n, limit)
+			}
+		}
+	}
+	for i, n := range perPool {
+		if pool := o.p.Pools[i]; pool.Kind.Cloud() && n > pool.Limits.Concurrency {
+			o.t.Fatalf("pool %s: %d in flight, limit %d", pool.Name, n, pool.Limits.Concurrency)
+		}
+	}
+	var held spillway.Resources
+	for _, in := range o.instances {
+		held = held.Add(in.fn.Resources)
+	}
+	if dim := o.p.Pools[0].Capacity.Exceeds(held, spillway.Resources{}); dim != spillway.DimNone {
+		o.t.Fatalf("instances hold %v, over the capacity", held)
+	}
+}
+
+// TestEngineProperties drives an Engine with random events and holds it to its
+// promises: never over quota or capacity, never over budget, never where denied,
+// one answer per call, one line per attempt, nothing held at the end.
+func TestEngineProperties(t *testing.T) {
+	p, err := testplatform.Parse(propertyPlatform)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rapid.Check(t, func(rt *rapid.T) {
+		e := dispatcher.New(p)
+		o := &oracle{t: rt, p: p, now: epoch, running: map[*dispatcher.Decision]attemptSeen{}, unknown: map[string]attemptSeen{},
+			handles: map[*dispatcher.Decision]dispatcher.Handle{}, replied: map[*dispatcher.Decision]bool{},
+			instances: map[spillway.InstanceID]*instanceSeen{}, posted: map[string]billing.Kind{}}
+		verdict := testplatform.PermitAll(p)
+		calls := rapid.IntRange(1, 120).Draw(rt, "events")
+		for i := range calls {
+			o.now = o.now.Add(time.Duration(rapid.IntRange(0, 40).Draw(rt, "ms")) * time.Millisecond)
+			if rapid.IntRange(0, 2).Draw(rt, "kind") == 0 {
+				f := p.Functions[rapid.IntRange(0, len(p.Functions)-1).Draw(rt, "function")]
+				d := new(dispatcher.Decision)
+				h, effects := e.Admit(o.now, spillway.Call{ID: fmt.Sprint(i), Function: f}, verdict, d)
+				o.handles[d] = h
+				o.take(effects)
+			} else {
+				o.step(e, rt)
+			}
+			o.budgets(e)
+		}
+		o.finish(e)
+	})
+}
+
+// step ends something that runs, or lets time work.
+func (o *oracle) step(e *dispatcher.Engine, rt *rapid.T) {
+	switch rapid.IntRange(0, 3).Draw(rt, "step") {
+	case 0:
+		o.take(e.Tick(o.now))
+	case 1:
+		o.instanceEvent(e, rapid.IntRange(0, 4).Draw(rt, "failure") == 0)
+	default:
+		outcome := rapid.SampledFrom([]dispatcher.Ending{
+			{Outcome: spillway.Outcome{Class: spillway.Executed, Usage: spillway.Usage{BilledMillis: 700, DurationMicros: 700000}}},
+			{Outcome: spillway.Outcome{Class: spillway.Executed, Usage: spillway.Usage{BilledMillis: 2, DurationMicros: 2000}}},
+			{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseThrottled, RetryAfter: 30 * time.Millisecond}},
+			{Outcome: spillway.Outcome{Class: spillway.Unknown, Cause: spillway.CauseLost}},
+		}).Draw(rt, "outcome")
+		o.completeOne(e, outcome)
+	}
+}
+
+func (o *oracle) instanceEvent(e *dispatcher.Engine, fail bool) {
+	id := o.lowest(func(in *instanceSeen) bool { return in.stopping || !in.ready })
+	if id == 0 {
+		return
+	}
+	in := o.instances[id]
+	switch {
+	case in.stopping:
+		delete(o.instances, id)
+		o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.InstanceStopped, Instance: id}))
+	case fail:
+		delete(o.instances, id)
+		o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.InstanceFailed, Instance: id, Detail: "test"}))
+	default:
+		in.ready = true
+		o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.InstanceReady, Instance: id}))
+	}
+}
+
+func (o *oracle) lowest(want func(*instanceSeen) bool) spillway.InstanceID {
+	var best spillway.InstanceID
+	for id, in := range o.instances {
+		if want(in) && (best == 0 || id < best) {
+			best = id
+		}
+	}
+	return best
+}
+
+func (o *oracle) completeOne(e *dispatcher.Engine, end dispatcher.Ending) {
+	var d *dispatcher.Decision
+	for c := range o.running {
+		if d == nil || c.Call.ID < d.Call.ID {
+			d = c
+		}
+	}
+	if d == nil {
+		return
+	}
+	a := o.running[d]
+	delete(o.running, d)
+	if !o.p.Pools[a.pool].Kind.Cloud() {
+		if end.Outcome.Class != spillway.Executed {
+			end = dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.Executed, Cause: spillway.CauseCrashed}, InstanceGone: true}
+		}
+		if o.instances[a.instance].busy = false; end.InstanceGone {
+			delete(o.instances, a.instance)
+		}
+	} else if end.Outcome.Class == spillway.Unknown {
+		o.unknown[fmt.Sprintf("%s/%d", d.Call.ID, d.Tries)] = a
+	}
+	o.take(e.Complete(o.now, o.handles[d], end))
+}
+
+// budgets holds spent and reserved money to the limits.
+func (o *oracle) budgets(e *dispatcher.Engine) {
+	for q := range o.p.Quotas {
+		for b, budget := range o.p.Quotas[q].Budgets {
+			spent, reserved := e.Quota().Spending(q, b, o.now)
+			if spent+reserved > budget.Limit || spent < 0 || reserved < 0 {
+				o.t.Fatalf("budget of %s: spent %s, reserved %s, limit %s", o.p.Quotas[q].Name, spent, reserved, budget.Limit)
+			}
+		}
+	}
+}
+
+// finish ends everything; then nothing may be held.
+func (o *oracle) finish(e *dispatcher.Engine) {
+	for range 2000 {
+		calls, unknown := e.InFlight()
+		if calls == 0 && unknown == 0 && o.lowest(func(in *instanceSeen) bool { return !in.ready || in.stopping }) == 0 {
+			break
+		}
+		o.now = o.now.Add(20 * time.Millisecond)
+		o.take(e.Tick(o.now))
+		o.instanceEvent(e, false)
+		o.completeOne(e, dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.Executed, Usage: spillway.Usage{BilledMillis: 1}}})
+	}
+	if calls, unknown := e.InFlight(); calls != 0 || unknown != 0 || len(o.handles) != 0 {
+		o.t.Fatalf("at the end %d calls, %d unknown, %d without an answer", calls, unknown, len(o.handles))
+	}
+	for q := range o.p.Quotas {
+		for class := range spillway.ClassCount {
+			if used := e.Quota().Used(q, class); used != (spillway.Resources{}) {
+				o.t.Fatalf("quota %s still holds %v", o.p.Quotas[q].Name, used)
+			}
+		}
+	}
+}

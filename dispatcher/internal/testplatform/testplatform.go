@@ -1,0 +1,197 @@
+// Package testplatform builds small platforms for tests from a few lines of text,
+// without the configuration loader:
+//
+//	pool onprem process slots=2 mib=1024 keepalive=60s
+//	pool cloud lambda concurrency=10 ramp=0 rps=0 init=1s
+//	quota company budget=day:5.0:reject cloud=8
+//	quota retail parent=company onprem=2
+//	policy default Hybrid order=onprem,cloud wait=0s max=100
+//	namespace shop quota=retail
+//	function shop/a timeout=1s mib=128 burst=allow maxwait=1s
+//
+// Money is in the platform's currency; a cloud's price is fixed at 16.6667e-6 per
+// GiB-second and 2e-7 a request.
+package testplatform
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/policy"
+)
+
+// CloudRate is the price of every cloud binding.
+var CloudRate = spillway.Rate{PerRequest: 200_000_000, PerGiBSecond: 16_666_700_000, IncrementMillis: 1, MinimumMillis: 1}
+
+// Parse builds the platform that text describes.
+func Parse(text string) (*spillway.Platform, error) {
+	b := &builder{p: &spillway.Platform{Generation: 1, Revision: "test", Currency: "USD"}}
+	for _, line := range strings.Split(text, "\n") {
+		if fields := strings.Fields(line); len(fields) > 0 {
+			if err := b.line(fields); err != nil {
+				return nil, fmt.Errorf("%s: %w", line, err)
+			}
+		}
+	}
+	b.p.Index()
+	return b.p, nil
+}
+
+// PermitAll is a verdict that permits every pool of p.
+func PermitAll(p *spillway.Platform) *policy.Verdict {
+	return &policy.Verdict{ID: "v1", Revision: "r1", Generation: p.Generation, Permitted: ^spillway.PoolSet(0)}
+}
+
+type builder struct{ p *spillway.Platform }
+
+type options map[string]string
+
+func (o options) text(key, def string) string {
+	if v, ok := o[key]; ok {
+		return v
+	}
+	return def
+}
+
+func (o options) number(key string, def int64) int64 {
+	n, err := strconv.ParseInt(o.text(key, strconv.FormatInt(def, 10)), 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func (o options) duration(key, def string) time.Duration {
+	d, err := time.ParseDuration(o.text(key, def))
+	if err != nil {
+		panic(err)
+	}
+	return d
+}
+
+func (b *builder) line(f []string) error {
+	o := options{}
+	var names []string
+	for _, word := range f[1:] {
+		if k, v, ok := strings.Cut(word, "="); ok {
+			o[k] = v
+		} else {
+			names = append(names, word)
+		}
+	}
+	switch f[0] {
+	case "pool":
+		b.pool(names, o)
+	case "quota":
+		b.quota(names, o)
+	case "policy":
+		b.policy(names, o)
+	case "namespace":
+		b.p.Namespaces = append(b.p.Namespaces, spillway.Namespace{Name: names[0], UID: "uid-" + names[0], Quota: b.find(o.text("quota", "")), Department: o.text("department", "")})
+	case "function":
+		return b.function(names, o)
+	default:
+		return fmt.Errorf("unknown object")
+	}
+	return nil
+}
+
+func (b *builder) pool(names []string, o options) {
+	p := &spillway.Pool{Index: len(b.p.Pools), Name: names[0], Region: o.text("region", "local"), InitTimeout: o.duration("init", "1s"), PriceVersion: "test-1"}
+	if names[1] == "lambda" {
+		p.Kind = spillway.PoolLambda
+		p.Limits = spillway.CloudLimits{Concurrency: o.number("concurrency", 1000), RampPer10s: o.number("ramp", 0), RequestsPerSecond: o.number("rps", 0)}
+	} else {
+		p.Capacity = spillway.Resources{Slots: o.number("slots", 1), MilliCPU: o.number("mcpu", spillway.Unlimited), MiB: o.number("mib", spillway.Unlimited)}
+		p.KeepAlive = o.duration("keepalive", "2m")
+		p.Rate = spillway.Rate{PerVCPUSecond: 10_000_000_000, PerGiBSecond: 1_000_000_000, IncrementMillis: 1}
+	}
+	b.p.Pools = append(b.p.Pools, p)
+}
+
+func (b *builder) quota(names []string, o options) {
+	n := spillway.QuotaNode{Name: names[0], Parent: b.find(o.text("parent", ""))}
+	for class, key := range [spillway.ClassCount]string{"onprem", "cloud"} {
+		n.Nominal[class] = spillway.Resources{Slots: o.number(key, spillway.Unlimited), MilliCPU: spillway.Unlimited, MiB: o.number(key+"mib", spillway.Unlimited)}
+	}
+	if text, ok := o["budget"]; ok {
+		parts := strings.Split(text, ":")
+		window := map[string]spillway.Window{"hour": spillway.WindowHour, "day": spillway.WindowDay, "month": spillway.WindowMonth}[parts[0]]
+		units, _ := strconv.ParseInt(parts[1], 10, 64)
+		budget := spillway.Budget{Window: window, Limit: spillway.Nano(units), Location: time.UTC}
+		if parts[2] == "redirect" {
+			budget.AtLimit = spillway.AtLimitRedirect
+		}
+		n.Budgets = append(n.Budgets, budget)
+	}
+	b.p.Quotas = append(b.p.Quotas, n)
+}
+
+func (b *builder) find(quota string) int {
+	for i, q := range b.p.Quotas {
+		if q.Name == quota {
+			return i
+		}
+	}
+	return -1
+}
+
+func (b *builder) policy(names []string, o options) {
+	mode := map[string]spillway.Mode{"OnPremOnly": spillway.ModeOnPremOnly, "Hybrid": spillway.ModeHybrid, "CloudOnly": spillway.ModeCloudOnly}[names[1]]
+	p := spillway.BurstPolicy{Name: names[0], Mode: mode, OnPremWaitBudget: o.duration("wait", "0s"), MaxBurstConcurrency: o.number("max", spillway.Unlimited)}
+	for _, name := range strings.Split(o["order"], ",") {
+		for i, pool := range b.p.Pools {
+			if pool.Name == name {
+				p.Order = append(p.Order, i)
+			}
+		}
+	}
+	b.p.BurstPolicies = append(b.p.BurstPolicies, p)
+}
+
+func (b *builder) function(names []string, o options) error {
+	ns, name, _ := strings.Cut(names[0], "/")
+	f := &spillway.Function{
+		FunctionKey: spillway.FunctionKey{Namespace: ns, Name: name}, Index: len(b.p.Functions), Namespace: -1, Revision: "v1",
+		Resources: spillway.Resources{Slots: 1, MilliCPU: o.number("mcpu", 100), MiB: o.number("mib", 128)},
+		Timeout:   o.duration("timeout", "1s"), Deadline: o.duration("deadline", "30s"), MaxWait: o.duration("maxwait", "1s"),
+		MinWarm: int(o.number("minwarm", 0)),
+	}
+	for i, n := range b.p.Namespaces {
+		if n.Name == ns {
+			f.Namespace = i
+		}
+	}
+	if f.Namespace < 0 {
+		return fmt.Errorf("unknown namespace")
+	}
+	if o["burst"] == "allow" {
+		f.Burst = spillway.BurstAllow
+	}
+	if o["retry"] == "idempotent" {
+		f.Retry = spillway.RetryIdempotent
+	}
+	for i, pool := range b.p.Pools {
+		switch {
+		case !pool.Kind.Cloud():
+			f.Permitted = f.Permitted.With(i)
+		case f.Burst == spillway.BurstDeny:
+			f.Excluded[i] = spillway.ExcludedBurst
+		default:
+			f.Permitted = f.Permitted.With(i)
+			binding := spillway.Binding{Name: name, MiB: f.Resources.MiB, Timeout: f.Timeout, Rate: CloudRate}
+			worst, err := billing.WorstCase(binding, pool.InitTimeout)
+			if err != nil {
+				return err
+			}
+			binding.WorstCase = worst
+			f.Bindings[i] = binding
+		}
+	}
+	b.p.Functions = append(b.p.Functions, f)
+	return nil
+}
