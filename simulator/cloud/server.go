@@ -1,0 +1,211 @@
+package cloud
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/spillway-dev/spillway/auth"
+	"github.com/spillway-dev/spillway/auth/sigv4"
+)
+
+// Server is the stand-in. It is an http.Handler and safe for concurrent use.
+type Server struct {
+	config    Config
+	verifier  *sigv4.Verifier
+	functions map[string]*function
+	fleet     *fleet
+	faults    *faults
+	books     *books
+	scratch   string // directory of all environments
+
+	ctx    context.Context // of executions; ends with Close
+	cancel context.CancelFunc
+
+	mu     sync.Mutex
+	closed bool
+	calls  sync.WaitGroup // requests being served, and the reaper
+}
+
+// New checks c and returns a Server without listening yet. Close it. The error
+// joins everything that is wrong with c.
+func New(c Config) (*Server, error) {
+	c = c.withDefaults()
+	if err := c.check(); err != nil {
+		return nil, fmt.Errorf("cloud: %w", err)
+	}
+	scratch, err := os.MkdirTemp("", "spillway-cloud-")
+	if err != nil {
+		return nil, fmt.Errorf("cloud: make a scratch directory: %w", err)
+	}
+	books, err := newBooks(c)
+	if err != nil {
+		os.Remove(scratch)
+		return nil, fmt.Errorf("cloud: %w", err)
+	}
+	s := &Server{config: c, verifier: sigv4.New(c.Region, "lambda"), fleet: newFleet(c), faults: newFaults(c.FaultSeed), books: books, scratch: scratch}
+	s.functions = s.fleet.functions
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	for _, f := range c.Faults {
+		s.faults.add(f)
+	}
+	s.calls.Go(s.reap)
+	return s, nil
+}
+
+// Run serves the Lambda API on data, and the admin API on admin unless that is
+// nil, until ctx ends. It closes the Server and both listeners. The admin
+// listener must be on loopback.
+func (s *Server) Run(ctx context.Context, data, admin net.Listener) error {
+	servers := []*http.Server{s.httpServer(s)}
+	listeners := []net.Listener{data}
+	if admin != nil {
+		if err := auth.CheckListen(admin.Addr().String(), true); err != nil {
+			return errors.Join(fmt.Errorf("cloud: admin: %w", err), data.Close(), admin.Close(), s.Close())
+		}
+		servers, listeners = append(servers, s.httpServer(s.Admin())), append(listeners, admin)
+	}
+	failed := make(chan error, len(servers))
+	var serving sync.WaitGroup
+	for i, server := range servers {
+		serving.Go(func() { failed <- server.Serve(listeners[i]) })
+	}
+	var err error
+	select {
+	case err = <-failed:
+		err = fmt.Errorf("cloud: serve: %w", err)
+	case <-ctx.Done():
+	}
+	for _, server := range servers {
+		server.Close()
+	}
+	serving.Wait()
+	return errors.Join(err, s.Close())
+}
+
+func (s *Server) httpServer(h http.Handler) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       2 * time.Minute, // of a request; answers may take 15 minutes
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
+	}
+}
+
+// Close kills what runs, ends all environments, and blocks until everything is
+// gone. It returns the first error of the execution log. Calls in flight end as
+// if their environment had crashed.
+func (s *Server) Close() error {
+	s.mu.Lock()
+	again := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	s.cancel()
+	s.calls.Wait()
+	if again {
+		return nil
+	}
+	for _, e := range s.fleet.expired(time.Time{}) {
+		e.runner.stop()
+	}
+	return errors.Join(s.books.close(), os.RemoveAll(s.scratch))
+}
+
+// enter counts a request in, unless the Server is closed.
+func (s *Server) enter() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return false
+	}
+	s.calls.Add(1)
+	return true
+}
+
+// ServeHTTP answers one request of the Lambda API.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	id := uuid.NewString()
+	w.Header().Set("X-Amzn-RequestId", id)
+	if !s.enter() {
+		serviceFailure().write(w)
+		return
+	}
+	defer s.calls.Done()
+	body, refused := readBody(w, r)
+	if refused == nil {
+		refused = s.authenticate(r, body)
+	}
+	if refused == nil {
+		refused = s.route(w, r, id, body)
+	}
+	if refused != nil {
+		refused.write(w)
+	}
+}
+
+func (s *Server) authenticate(r *http.Request, body []byte) *apiError {
+	_, err := s.verifier.Verify(r, body, s.config.Clock(), func(id string) (string, bool) {
+		secret, ok := s.config.Keys[id]
+		return secret, ok
+	})
+	var refused *auth.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return unauthenticated(refused)
+	}
+	return serviceFailure()
+}
+
+func (s *Server) route(w http.ResponseWriter, r *http.Request, id string, body []byte) *apiError {
+	path := r.URL.EscapedPath()
+	if path == "/2016-08-19/account-settings" || path == "/2016-08-19/account-settings/" {
+		if r.Method != http.MethodGet {
+			return unknownOperation()
+		}
+		s.accountSettings(w)
+		return nil
+	}
+	name, isFunction := strings.CutPrefix(path, "/2015-03-31/functions/")
+	name, isInvoke := strings.CutSuffix(name, "/invocations")
+	if !isFunction || !isInvoke || r.Method != http.MethodPost {
+		return unknownOperation()
+	}
+	return s.invoke(w, r, id, name, body)
+}
+
+// reap ends environments that were idle for too long, until Close.
+func (s *Server) reap() {
+	ticker := time.NewTicker(max(s.config.IdleTimeout/4, 10*time.Millisecond))
+	defer ticker.Stop()
+	for {
+		select {
+		case <-s.ctx.Done():
+			return
+		case <-ticker.C:
+			s.reapNow()
+		}
+	}
+}
+
+func (s *Server) reapNow() {
+	for _, e := range s.fleet.expired(s.config.Clock()) {
+		e.runner.stop()
+	}
+}
+
+// Bill returns what the account owes so far, with its lines in the order in which
+// the executions ended.
+func (s *Server) Bill() Bill { return s.books.bill(true) }
