@@ -1,0 +1,40 @@
+// Package httpapi is the front door of the dispatcher and its admin port: it
+// turns HTTP requests into authenticated server.Asks and answers them.
+//
+// Two APIs, both authenticated by package auth:
+//
+//	POST /namespaces/{ns}/2015-03-31/functions/{FunctionName}/invocations   Lambda Invoke
+//	POST /namespaces/{ns}/functions/{name}/invoke                           plain JSON in, JSON out
+//
+// An AWS SDK with its endpoint set to http://host/namespaces/{ns} works as it is.
+// FunctionName is a name, name:qualifier, 123456789012:function:name[:qualifier]
+// or arn:aws:lambda:region:account:function:name[:qualifier]; region and account
+// are not looked at. Both take Idempotency-Key and X-Spillway-Deadline (a Go
+// duration, at most the function's own deadline). As at AWS, an empty payload
+// reaches the function as {}.
+//
+//	                        Lambda API                        plain URL
+//	executed                200                               200
+//	function error          200 + X-Amz-Function-Error        502, the function's error as body,
+//	                                                          X-Spillway-Function-Error
+//	outcome unknown         200 + X-Amz-Function-Error,       504
+//	                        errorType Spillway.OutcomeUnknown
+//	answered, result gone   200, errorType Spillway.ResultGone 410
+//	dry run                 204                               -
+//	denied                  403 AccessDeniedException         403
+//	budget_exceeded         402 Spillway.BudgetExceeded       402
+//	deadline                408 Spillway.DeadlineExceeded     408
+//	quota_exceeded,         429 TooManyRequestsException,     429
+//	no_capacity             Reason and Retry-After
+//	unavailable             503 ServiceUnavailable            503
+//	not authenticated       403, type of auth.Error           401
+//	unknown function        404 ResourceNotFoundException     404
+//	key reused              422 Spillway.KeyReused            422
+//
+// SDKs repeat 429 and 503 by themselves, so those are only said when nothing ran;
+// they repeat none of the others. A plain refusal is {"error":{"reason","message",
+// "limit","explanation"}}.
+//
+// Every answer carries X-Spillway-Reason; where there is a decision also
+// X-Spillway-Invocation, X-Spillway-Pool ("-" if none) and X-Spillway-Decision.
+package httpapi
