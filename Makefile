@@ -1,0 +1,48 @@
+# Spillway. `make help` lists what there is.
+GO ?= go
+BIN := bin
+GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+FUNCTIONS := $(notdir $(patsubst %/main.go,%,$(wildcard examples/functions/*/main.go)))
+
+.DEFAULT_GOAL := help
+.PHONY: help build functions demo test race fuzz lint bench verify clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## the spillway command, in bin/
+	$(GO) build -trimpath -o $(BIN)/ ./cmd/...
+
+functions: ## the example functions, as Lambda packages in bin/functions/
+	@for f in $(FUNCTIONS); do \
+	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -tags lambda.norpc -o $(BIN)/functions/$$f/bootstrap ./examples/functions/$$f || exit 1; \
+	done
+
+demo: build functions ## a burst to a cloud on this machine, with a bill that checks itself (needs nothing else)
+	$(BIN)/spillway-demo $(DEMO_FLAGS)
+
+test: ## all tests, with the race detector
+	$(GO) test -race ./...
+
+fuzz: ## every fuzz target for FUZZTIME (default 20s) each
+	@for p in $$($(GO) list ./...); do \
+	  for t in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz'); do \
+	    echo "$$p $$t"; $(GO) test $$p -run '^$$' -fuzz "^$$t$$" -fuzztime $${FUZZTIME:-20s} || exit 1; \
+	  done; \
+	done
+
+lint: ## go vet and golangci-lint, with the reasons in .golangci.yml
+	$(GO) vet ./...
+	$(GO) run $(GOLANGCI) run ./...
+
+bench: ## the measured table of docs/benchmarks.md
+	$(GO) run ./test/bench
+
+verify: ## regenerate, tidy, format; fail if that changes anything
+	$(GO) mod tidy
+	$(GO) generate ./...
+	gofmt -l -w $$(git ls-files '*.go')
+	git diff --exit-code
+
+clean: ## what make built
+	rm -rf $(BIN)
