@@ -62,13 +62,7 @@ minute_of_day(zone) := (hour * 60) + minute if [hour, minute, _] := time.clock([
 
 # Minutes since midnight of "HH:MM"; any other text is an error, so the policy
 # fails and nothing is permitted.
-minutes(text) := (to_number(hour) * 60) + to_number(minute) if {
-	[hour, minute] := split(clock(text), ":")
-}
-
-clock(text) := text if regex.match(`^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$`, text)
-
-else := to_number(text)
+minutes(text) := time.parse_ns("2006-01-02 15:04", concat(" ", ["1970-01-01", text])) / 60000000000
 
 # What the default policy denies; a policy of one's own keeps it with
 #   deny contains entry if some entry in lib.default_deny

@@ -50,6 +50,7 @@ test_daily_within_a_day if {
 test_daily_across_midnight if {
 	lib.daily("UTC", "22:00", "06:00") with input as call
 	lib.daily("Asia/Tokyo", "22:00", "08:00") with input as call # 07:30 there
+	lib.daily("UTC", "22:00", "00:00") with input as call
 	not lib.daily("UTC", "23:00", "22:30") with input as call
 }
 
@@ -64,7 +65,7 @@ test_once_is_half_open if {
 	not lib.once("2026-11-21T20:00:00Z", "2026-11-21T22:30:00Z") with input as call
 }
 
-test_minutes_refuses_other_texts if {
-	lib.minutes("24:00") == 1440
-	not lib.minutes("7pm")
+test_minutes_since_midnight if {
+	lib.minutes("00:00") == 0
+	lib.minutes("23:59") == 1439
 }

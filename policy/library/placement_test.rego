@@ -16,7 +16,9 @@ call := {
 	"minute": 1795300200,
 }
 
-permitted(change) := placement.permit - denied(change) with data.spillway.pools as lib.example_pools
+permitted(change) := pools - denied(change) if {
+	pools := placement.permit with data.spillway.pools as lib.example_pools
+}
 
 denied(change) := {entry.pool |
 	some entry in placement.deny with input as object.union(call, change) with data.spillway.pools as lib.example_pools

@@ -46,8 +46,11 @@ type Evaluator struct {
 	evaluations, failures atomic.Int64
 }
 
-// Bind prepares b for the pools of p.
+// Bind prepares b for the pools of p, of which there are at most MaxPools.
 func (b *Bundle) Bind(p *spillway.Platform) (*Evaluator, error) {
+	if n := len(p.Pools); n > spillway.MaxPools {
+		return nil, fmt.Errorf("preparing the policy: %d pools, more than %d", n, spillway.MaxPools)
+	}
 	query, err := b.prepare(store(b.data, p))
 	if err != nil {
 		return nil, err

@@ -10,32 +10,31 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 
+	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/policy"
 )
 
 // maxInput bounds the texts of one Input together, in bytes.
 const maxInput = 64 << 10
 
-// field is one member of the Rego input: how it is named, typed and made, and
-// how to blank it when no rule reads it.
+// field is one member of the Rego input: how it is named, typed and made.
 type field struct {
 	name  string
 	kind  string // JSON schema type
 	value func(*policy.Input) ast.Value
-	blank func(*policy.Input)
 }
 
 var fields = [...]field{
-	{"namespace", "string", func(in *policy.Input) ast.Value { return ast.String(in.Namespace) }, func(in *policy.Input) { in.Namespace = "" }},
-	{"department", "string", func(in *policy.Input) ast.Value { return ast.String(in.Department) }, func(in *policy.Input) { in.Department = "" }},
-	{"function", "string", func(in *policy.Input) ast.Value { return ast.String(in.Function) }, func(in *policy.Input) { in.Function = "" }},
-	{"revision", "string", func(in *policy.Input) ast.Value { return ast.String(in.Revision) }, func(in *policy.Input) { in.Revision = "" }},
-	{"caller", "string", func(in *policy.Input) ast.Value { return ast.String(in.Caller) }, func(in *policy.Input) { in.Caller = "" }},
-	{"dataClass", "string", func(in *policy.Input) ast.Value { return ast.String(in.DataClass) }, func(in *policy.Input) { in.DataClass = "" }},
-	{"residency", "array", func(in *policy.Input) ast.Value { return regions(in.Residency) }, func(in *policy.Input) { in.Residency = "" }},
-	{"burst", "string", func(in *policy.Input) ast.Value { return ast.String(in.Burst) }, func(in *policy.Input) { in.Burst = "" }},
-	{"payloadKiB", "integer", func(in *policy.Input) ast.Value { return number(in.PayloadKiB) }, func(in *policy.Input) { in.PayloadKiB = 0 }},
-	{"minute", "integer", func(in *policy.Input) ast.Value { return number(in.Minute) }, func(in *policy.Input) { in.Minute = 0 }},
+	{"namespace", "string", func(in *policy.Input) ast.Value { return ast.String(in.Namespace) }},
+	{"department", "string", func(in *policy.Input) ast.Value { return ast.String(in.Department) }},
+	{"function", "string", func(in *policy.Input) ast.Value { return ast.String(in.Function) }},
+	{"revision", "string", func(in *policy.Input) ast.Value { return ast.String(in.Revision) }},
+	{"caller", "string", func(in *policy.Input) ast.Value { return ast.String(in.Caller) }},
+	{"dataClass", "string", func(in *policy.Input) ast.Value { return ast.String(in.DataClass) }},
+	{"residency", "array", func(in *policy.Input) ast.Value { return regions(in.Residency) }},
+	{"burst", "string", func(in *policy.Input) ast.Value { return ast.String(in.Burst) }},
+	{"payloadKiB", "integer", func(in *policy.Input) ast.Value { return number(in.PayloadKiB) }},
+	{"minute", "integer", func(in *policy.Input) ast.Value { return number(in.Minute) }},
 }
 
 // keys are the interned names of fields.
@@ -105,6 +104,9 @@ type inputJSON struct {
 	Minute     int64    `json:"minute"`
 }
 
+// maxMinute is the last second that fits an Instant.
+const maxMinute = int64(spillway.Never) / 1e9
+
 // ParseInput reads a Rego input written as one JSON object. Unknown members are
 // errors; burst defaults to "deny".
 func ParseInput(text []byte) (policy.Input, error) {
@@ -124,11 +126,17 @@ func ParseInput(text []byte) (policy.Input, error) {
 	default:
 		return policy.Input{}, fmt.Errorf("reading the policy input: burst: %q is unknown; allowed: allow, deny", in.Burst)
 	}
+	if in.PayloadKiB < 0 {
+		return policy.Input{}, fmt.Errorf("reading the policy input: payloadKiB: %d is negative", in.PayloadKiB)
+	}
+	if in.Minute < 0 || in.Minute > maxMinute {
+		return policy.Input{}, fmt.Errorf("reading the policy input: minute: %d is no time in Unix seconds; allowed: 0 to %d", in.Minute, maxMinute)
+	}
 	slices.Sort(in.Residency)
 	return policy.Input{
 		Namespace: in.Namespace, Department: in.Department, Function: in.Function, Revision: in.Revision,
 		Caller: in.Caller, DataClass: in.DataClass, Residency: strings.Join(in.Residency, ","), Burst: in.Burst,
-		PayloadKiB: in.PayloadKiB, Minute: in.Minute - ((in.Minute%60)+60)%60,
+		PayloadKiB: in.PayloadKiB, Minute: in.Minute - in.Minute%60,
 	}, nil
 }
 
