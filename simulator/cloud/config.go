@@ -143,6 +143,9 @@ func (c Config) faults() []*fault {
 	check(regionForm.MatchString(c.Region), "region", fmt.Sprintf("%q is not a region", c.Region), "a region such as us-east-1")
 	check(accountForm.MatchString(c.AccountID), "account", fmt.Sprintf("%q is not an account id", c.AccountID), "12 digits, in quotes")
 	check(len(c.Keys) > 0, "keys", "no access key, so no call could be signed", "at least one key")
+	for _, id := range slices.Sorted(maps.Keys(c.Keys)) {
+		check(id != "" && c.Keys[id] != "", "keys", fmt.Sprintf("access key %q has no id or no secret", id), "both")
+	}
 	check(c.Concurrency > 0, "concurrency", "must be positive", "1 or more")
 	check(c.RampPer10s > 0, "rampPer10s", "must be positive", "1 or more")
 	check(c.IdleTimeout > 0, "idleTimeout", "must be positive", "a duration such as 5m")
@@ -160,7 +163,7 @@ func (c Config) faults() []*fault {
 			reserved += max(0, *f.Reserved)
 		}
 	}
-	check(reserved <= c.Concurrency, "functions", fmt.Sprintf("reserved concurrency adds up to %d, over the account's %d", reserved, c.Concurrency), "")
+	check(reserved <= max(0, c.Concurrency), "functions", fmt.Sprintf("reserved concurrency adds up to %d, over the account's %d", reserved, c.Concurrency), "")
 	for i, f := range c.Faults {
 		path := fmt.Sprintf("faults[%d]", i)
 		if err := f.check(); err != nil {

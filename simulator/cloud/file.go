@@ -25,7 +25,7 @@ type fileConfig struct {
 	Keys         []fileKey      `yaml:"keys"`
 	Concurrency  int            `yaml:"concurrency"`
 	RampPer10s   int            `yaml:"rampPer10s"`
-	IdleTimeout  time.Duration  `yaml:"idleTimeout"`
+	IdleTimeout  string         `yaml:"idleTimeout"`
 	Prices       filePrices     `yaml:"prices"`
 	ExecutionLog string         `yaml:"executionLog"`
 	FaultSeed    uint64         `yaml:"faultSeed"`
@@ -48,7 +48,7 @@ type fileFunction struct {
 	Name       string            `yaml:"name"`
 	Qualifiers map[string]string `yaml:"qualifiers"`
 	Memory     *int              `yaml:"memory"` // MiB
-	Timeout    *time.Duration    `yaml:"timeout"`
+	Timeout    string            `yaml:"timeout"`
 	Reserved   *int              `yaml:"reserved"`
 	Command    []string          `yaml:"command"`
 	Dir        string            `yaml:"dir"`
@@ -87,7 +87,7 @@ func decodeConfig(path string, text []byte) (Config, error) {
 	d := Config{}.withDefaults()
 	raw := fileConfig{
 		Region: d.Region, Account: d.AccountID, Concurrency: d.Concurrency, RampPer10s: d.RampPer10s,
-		IdleTimeout: d.IdleTimeout, Prices: filePrices{d.Prices.GBSecond, d.Prices.Request},
+		IdleTimeout: d.IdleTimeout.String(), Prices: filePrices{d.Prices.GBSecond, d.Prices.Request},
 	}
 	if len(tree.Docs) == 1 && tree.Docs[0].Body != nil {
 		if err := yaml.NodeToValue(tree.Docs[0].Body, &raw, yaml.Strict()); err != nil {
@@ -107,12 +107,20 @@ func decodeConfig(path string, text []byte) (Config, error) {
 func (raw fileConfig) config(dir string) (Config, []*fault) {
 	c := Config{
 		Region: raw.Region, AccountID: raw.Account, Keys: map[string]string{},
-		Concurrency: raw.Concurrency, RampPer10s: raw.RampPer10s, IdleTimeout: raw.IdleTimeout,
+		Concurrency: raw.Concurrency, RampPer10s: raw.RampPer10s,
 		Prices:       Prices{raw.Prices.GBSecond, raw.Prices.Request},
 		ExecutionLog: within(dir, raw.ExecutionLog),
 		Faults:       raw.Faults, FaultSeed: raw.FaultSeed,
 	}
 	var found []*fault
+	duration := func(into *time.Duration, path, text string) {
+		var err error
+		if *into, err = time.ParseDuration(text); err != nil {
+			found = append(found, &fault{path, "is not a duration", "a number with a unit, such as 30s or 5m"})
+			*into = time.Second // found once is enough
+		}
+	}
+	duration(&c.IdleTimeout, "idleTimeout", raw.IdleTimeout)
 	for i, k := range raw.Keys {
 		path := fmt.Sprintf("keys[%d]", i)
 		secret, f := k.secret(path, dir)
@@ -124,10 +132,19 @@ func (raw fileConfig) config(dir string) (Config, []*fault) {
 		case twice:
 			found = append(found, &fault{path + ".id", fmt.Sprintf("%q is there twice", k.ID), "each key once"})
 		}
-		c.Keys[k.ID] = secret
+		if f == nil {
+			c.Keys[k.ID] = secret
+		}
 	}
-	for _, f := range raw.Functions {
-		c.Functions = append(c.Functions, f.function(dir))
+	for i, f := range raw.Functions {
+		compiled := f.function(dir)
+		if f.Timeout != "" {
+			duration(&compiled.Timeout, fmt.Sprintf("functions[%d].timeout", i), f.Timeout)
+		}
+		if problem := compiled.missing(); problem != "" {
+			found = append(found, &fault{fmt.Sprintf("functions[%d].command", i), problem, "a program in dir, or an absolute path"})
+		}
+		c.Functions = append(c.Functions, compiled)
 	}
 	return c, found
 }
@@ -155,9 +172,6 @@ func (raw fileFunction) function(dir string) Function {
 	if raw.Memory != nil {
 		f.MiB = *raw.Memory
 	}
-	if raw.Timeout != nil {
-		f.Timeout = *raw.Timeout
-	}
 	if f.Dir == "" && len(f.Command) > 0 { // a relative program is next to the file
 		f.Dir = within(dir, ".")
 	}
@@ -165,6 +179,21 @@ func (raw fileFunction) function(dir string) Function {
 		f.Env = append(f.Env, key+"="+raw.Env[key])
 	}
 	return f
+}
+
+// missing says what is wrong with the program of f, if it names one.
+func (f Function) missing() string {
+	if len(f.Command) == 0 {
+		return ""
+	}
+	info, err := os.Stat(f.commandLine()[0])
+	switch {
+	case err != nil:
+		return fmt.Sprintf("the program %q is not there", f.Command[0])
+	case info.IsDir() || info.Mode()&0o111 == 0:
+		return fmt.Sprintf("%q is not an executable file", f.Command[0])
+	}
+	return ""
 }
 
 // within makes a path of the file absolute; empty stays empty.

@@ -22,14 +22,16 @@ func yamlFault(path string, tree *ast.File, err error) error {
 	t := positioned.GetToken()
 	at := place(path, t)
 	var unknown *yaml.UnknownFieldError
-	var duplicate *yaml.DuplicateKeyError
+	var unexpected *yaml.UnexpectedNodeTypeError
 	var mistyped *yaml.TypeError
 	switch {
 	case errors.As(err, &unknown):
 		field := pathOf(tree, t)
 		return fmt.Errorf("%s: %s: is not a field here; allowed: %s", at, field, strings.Join(fieldsOf(field), " "))
-	case errors.As(err, &duplicate):
+	case strings.Contains(positioned.GetMessage(), "already defined at"):
 		return fmt.Errorf("%s: %s: is there twice; allowed: each field once", at, t.Value)
+	case errors.As(err, &unexpected):
+		return fmt.Errorf("%s: %s: has the wrong type; allowed: %s", at, pathOf(tree, t), shapeOf(unexpected.Expected))
 	case errors.As(err, &mistyped):
 		return fmt.Errorf("%s: %s: has the wrong type; allowed: %s", at, pathOf(tree, t), kindOf(mistyped.DstType))
 	}
@@ -52,10 +54,17 @@ func kindOf(t reflect.Type) string {
 	case reflect.Float64:
 		return "a number"
 	}
-	if t.String() == "time.Duration" {
-		return "a duration such as 5m"
-	}
 	return "a whole number in range"
+}
+
+func shapeOf(t ast.NodeType) string {
+	switch t {
+	case ast.SequenceType:
+		return "a list"
+	case ast.MappingType, ast.MappingValueType:
+		return "fields with values"
+	}
+	return "a plain value"
 }
 
 // pathOf returns the field that a token belongs to, such as functions[0].memory.

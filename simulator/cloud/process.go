@@ -49,14 +49,14 @@ func initFailure(err error) *initError {
 	return &initError{"Sandbox.Failure", err.Error()}
 }
 
-func (f *function) taskRoot() string {
+func (f Function) taskRoot() string {
 	if f.Dir != "" {
 		return f.Dir
 	}
 	return filepath.Dir(f.Command[0])
 }
 
-func (f *function) commandLine() []string {
+func (f Function) commandLine() []string {
 	program := f.Command[0]
 	if !filepath.IsAbs(program) {
 		program = filepath.Join(f.taskRoot(), program)
