@@ -21,13 +21,24 @@ const (
 	limitKindCount
 )
 
-func (k LimitKind) String() string {
-	return [limitKindCount]string{"none", "quota", "budget", "no_budget", "capacity", "concurrency", "ramp",
-		"request_rate", "throttled", "max_burst_concurrency", "waiting", "ledger"}[k]
-}
+var limitKindNames = [limitKindCount]string{"none", "quota", "budget", "no_budget", "capacity", "concurrency", "ramp",
+	"request_rate", "throttled", "max_burst_concurrency", "waiting", "ledger"}
+
+func (k LimitKind) String() string { return limitKindNames[k] }
 
 // MarshalText writes the name.
 func (k LimitKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
+
+// UnmarshalText reads a name as String writes it; unknown names become LimitNone.
+func (k *LimitKind) UnmarshalText(text []byte) error {
+	*k = LimitNone
+	for i, name := range limitKindNames {
+		if name == string(text) {
+			*k = LimitKind(i)
+		}
+	}
+	return nil
+}
 
 // Limit is the exact limit that kept a call from a pool. Used, Need and Max are
 // in the dimension's unit; for budgets in Nano.
