@@ -4,7 +4,8 @@
 // signer, so that no canonical form is written twice. The copy has only the
 // headers that the caller says it signed. Not accepted: presigned URLs, unsigned
 // payloads, session tokens, and signatures over headers that the signer leaves
-// out because intermediaries change them (User-Agent, Expect and the like).
+// out (User-Agent, Expect and the like, which intermediaries change, and a
+// Content-Length of zero).
 package sigv4
 
 import (
