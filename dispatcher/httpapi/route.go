@@ -28,67 +28,133 @@ type target struct {
 	qualifier string
 }
 
-const (
-	maxLabel     = 63
-	maxQualifier = 128
-	maxTarget    = 2048 // bytes of a request target
-)
-
-const (
-	namespacesPrefix = "/namespaces/"
-	lambdaPrefix     = "2015-03-31/functions/"
-	lambdaSuffix     = "/invocations"
-	urlPrefix        = "functions/"
-	urlSuffix        = "/invoke"
-	streamingSuffix  = "/response-streaming-invocations"
-)
+const maxTarget = 2048 // bytes of a request target
 
 // route reads a request line. The API of the target is set, as far as it is
-// known, also when there is a problem. Nothing is cleaned, decoded (but : and $
-// in FunctionName) or guessed: what is not exactly a path of ours is refused.
+// known, also when there is a problem. Nothing is cleaned, guessed or decoded
+// (but : and $ in FunctionName): what is not exactly a path of ours is refused.
 func route(method, requestURI string) (target, *problem) {
 	path, query, _ := strings.Cut(requestURI, "?")
-	if p := checkTarget(requestURI, path); p != nil {
+	if p := checkPath(requestURI, path); p != nil {
 		return target{}, p
 	}
-	rest, ok := strings.CutPrefix(path, namespacesPrefix)
+	rest, ours := strings.CutPrefix(path, "/namespaces/")
 	namespace, rest, found := strings.Cut(rest, "/")
-	if !ok || !found {
+	if !ours || !found {
 		return target{}, noSuchPath()
 	}
-	t := target{function: spillway.FunctionKey{Namespace: namespace}}
-	name, name2 := "", ""
+	t, name := target{api: apiURL}, ""
 	if startsWithDate(rest) {
 		t.api = apiLambda
-		name, name2 = between(rest, lambdaPrefix, lambdaSuffix)
+		name, found = between(rest, "2015-03-31/functions/", "/invocations")
 	} else {
-		t.api = apiURL
-		name, name2 = between(rest, urlPrefix, urlSuffix)
+		name, found = between(rest, "functions/", "/invoke")
 	}
 	switch {
-	case name2 == "" && t.api == apiLambda:
+	case !found && t.api == apiLambda:
 		return t, notInvoke(rest)
-	case name2 == "":
-		t.api = apiOther
-		return t, noSuchPath()
+	case !found:
+		return target{}, noSuchPath()
 	case !isLabel(namespace):
-		return t, badName("namespace", namespace)
+		return t, badName("namespace", "1 to 63 lower-case letters, digits and -")
 	case method != http.MethodPost:
 		return t, wrongMethod()
 	}
-	return t, t.name(name, query)
+	t.function.Namespace = namespace
+	return t, t.read(name, query)
 }
 
-// between returns what is between prefix and suffix, twice; "" if s is not of
-// that form or it is empty.
-func between(s, prefix, suffix string) (string, string) {
-	s, ok := strings.CutPrefix(s, prefix)
-	if !ok {
-		return "", ""
+// checkPath refuses targets that another program might read as another path.
+func checkPath(requestURI, path string) *problem {
+	if len(requestURI) > maxTarget {
+		return oddTarget("is longer than 2048 bytes")
 	}
-	s, ok = strings.CutSuffix(s, suffix)
-	if !ok || s == "" || strings.Contains(s, "/") {
-		return "", ""
+	if !strings.HasPrefix(path, "/") {
+		return oddTarget("is not a path that begins with /")
 	}
-	return s, s
+	for i := range len(requestURI) {
+		if c := requestURI[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
+			return oddTarget("has a character that must not be there")
+		}
+	}
+	if strings.Contains(path, "//") || strings.Contains(path, "/.") || strings.Contains(path, "%2") && containsFold(path, "%2f", "%2e") {
+		return oddTarget("has an empty, dotted or encoded path segment")
+	}
+	return nil
+}
+
+func containsFold(s string, lower ...string) bool {
+	s = strings.ToLower(s)
+	for _, l := range lower {
+		if strings.Contains(s, l) {
+			return true
+		}
+	}
+	return false
+}
+
+// startsWithDate reports whether s is a path of the Lambda API, all of which
+// begin with the date of their version.
+func startsWithDate(s string) bool {
+	const form = "0000-00-00/"
+	if len(s) < len(form) {
+		return false
+	}
+	for i := range len(form) {
+		digit := '0' <= s[i] && s[i] <= '9'
+		if form[i] == '0' && !digit || form[i] != '0' && form[i] != s[i] {
+			return false
+		}
+	}
+	return true
+}
+
+// between returns the one path segment between prefix and suffix.
+func between(s, prefix, suffix string) (string, bool) {
+	s, begins := strings.CutPrefix(s, prefix)
+	s, ends := strings.CutSuffix(s, suffix)
+	return s, begins && ends && s != "" && !strings.Contains(s, "/")
+}
+
+// read sets function name and qualifier from their segment and the query.
+func (t *target) read(segment, query string) *problem {
+	parameter := "qualifier"
+	if t.api == apiLambda {
+		parameter = "Qualifier"
+		name, qualifier, ok := parseFunctionName(segment)
+		if !ok {
+			return badName("FunctionName", "name, name:qualifier, account:function:name[:qualifier] or "+
+				"arn:aws:lambda:region:account:function:name[:qualifier], with a name of 1 to 63 lower-case letters, digits and -")
+		}
+		t.function.Name, t.qualifier = name, qualifier
+	} else {
+		if !isLabel(segment) {
+			return badName("function name", "1 to 63 lower-case letters, digits and -")
+		}
+		t.function.Name = segment
+	}
+	if query == "" {
+		return nil
+	}
+	return t.readQuery(query, parameter)
+}
+
+func (t *target) readQuery(query, parameter string) *problem {
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return oddTarget("has a query that cannot be parsed")
+	}
+	given := values[parameter]
+	switch {
+	case len(given) == 0 || len(given) == 1 && given[0] == "":
+		return nil
+	case len(given) > 1:
+		return badValue("the query has more than one " + parameter + "; send one")
+	case !isQualifier(given[0]):
+		return badName(parameter, "$LATEST or the name of a revision")
+	case t.qualifier != "" && t.qualifier != given[0]:
+		return badValue("the qualifier in FunctionName and the one in the query differ; send one")
+	}
+	t.qualifier = given[0]
+	return nil
 }

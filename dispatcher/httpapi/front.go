@@ -1,0 +1,219 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/spillway-dev/spillway/auth"
+	"github.com/spillway-dev/spillway/dispatcher/server"
+)
+
+// Invoker runs calls; *server.Server is one.
+type Invoker interface {
+	// Invoke runs one call to its end, or joins it.
+	Invoke(context.Context, server.Ask) (*server.Answer, error)
+	// Preview says what Invoke would decide now; nothing runs.
+	Preview(context.Context, server.Ask) (*server.Answer, error)
+}
+
+// Authenticator says whose credentials a request with this body carries;
+// *auth.Authenticator is one. Only signed requests need the body.
+type Authenticator interface {
+	Authenticate(r *http.Request, body []byte, now time.Time) (auth.Identity, error)
+}
+
+// Config is what a Front needs.
+type Config struct {
+	Server     Invoker
+	Auth       Authenticator
+	Registerer prometheus.Registerer // for the metrics of the front door
+	Logger     *slog.Logger          // nil: nothing is logged
+	// MaxConnections bounds open connections of Listen; zero means 4096.
+	MaxConnections int
+}
+
+// Front is the handler of the front door. It is safe for concurrent use.
+type Front struct {
+	server         Invoker
+	auth           Authenticator
+	log            *slog.Logger
+	metrics        *metrics
+	maxConnections int
+	held           atomic.Int64 // bytes of payloads in flight
+}
+
+// New returns a Front, or an error if its metrics cannot be registered.
+func New(c Config) (*Front, error) {
+	if c.Server == nil || c.Auth == nil || c.Registerer == nil {
+		return nil, errors.New("httpapi: a front door needs a Server, an Auth and a Registerer")
+	}
+	if c.Logger == nil {
+		c.Logger = slog.New(slog.DiscardHandler)
+	}
+	if c.MaxConnections <= 0 {
+		c.MaxConnections = 4096
+	}
+	m, err := newMetrics(c.Registerer)
+	if err != nil {
+		return nil, err
+	}
+	return &Front{server: c.Server, auth: c.Auth, log: c.Logger, metrics: m, maxConnections: c.MaxConnections}, nil
+}
+
+// exchange is one request and its answer.
+type exchange struct {
+	front  *Front
+	w      http.ResponseWriter
+	r      *http.Request
+	target target
+
+	options
+	body     []byte
+	held     int64 // of Front.held
+	identity auth.Identity
+	admitted bool // authenticated and authorised
+	entered  bool // handed to the server: it may have run
+	status   int  // of the answer, once it has begun
+}
+
+// ServeHTTP answers one request.
+func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := exchange{front: f, w: w, r: r}
+	f.metrics.inFlight.Inc()
+	defer x.end()
+	if p := x.serve(); p != nil {
+		x.writeProblem(p)
+	}
+}
+
+// end settles the books of the exchange, and answers for one that panicked.
+func (x *exchange) end() {
+	m := x.front.metrics
+	defer m.inFlight.Dec()
+	defer func() { m.answered(x.target.api, x.status) }()
+	x.front.held.Add(-x.held)
+	broken := recover()
+	if broken == nil {
+		return
+	}
+	m.panics.Inc()
+	x.front.log.Error("a request broke its handler", "panic", broken, "api", x.target.api.String(),
+		"function", x.target.function.String(), "entered", x.entered, "stack", string(debug.Stack()))
+	if x.status != 0 {
+		panic(http.ErrAbortHandler) // half an answer is out: cut the connection
+	}
+	x.writeProblem(panicked(x.entered))
+}
+
+// serve takes a request from its request line to its answer. Each step costs
+// more than the one before it.
+func (x *exchange) serve() (p *problem) {
+	if x.target, p = route(x.r.Method, x.r.RequestURI); p != nil {
+		return p
+	}
+	if p = checkBody(x.r); p != nil {
+		return p
+	}
+	if isSigned(x.r.Header) { // the signature covers the body
+		if p = x.readBody(); p == nil {
+			p = x.admit()
+		}
+	} else if p = x.admit(); p == nil {
+		p = x.readBody()
+	}
+	if p != nil {
+		return p
+	}
+	return x.call()
+}
+
+func isSigned(h http.Header) bool {
+	for _, v := range h["Authorization"] {
+		if strings.HasPrefix(v, "AWS4-") {
+			return true
+		}
+	}
+	return false
+}
+
+// admit finds out who asks, whether they may, and for what.
+func (x *exchange) admit() (p *problem) {
+	var err error
+	if x.identity, err = x.front.auth.Authenticate(x.r, x.body, time.Now()); err != nil {
+		p = unauthenticated(err)
+		x.front.metrics.refusedAs(p.kind)
+		return p
+	}
+	if key := x.target.function; !x.identity.May(key.Namespace, key.Name) {
+		x.front.metrics.refusedAs(typeAccessDenied)
+		return forbidden(x.identity.Name)
+	}
+	x.admitted = true
+	x.options, p = readOptions(x.target.api, x.r.Header)
+	return p
+}
+
+// emptyPayload is what a function gets for no payload, as at AWS.
+var emptyPayload = []byte("{}")
+
+// call asks the server and writes its answer.
+func (x *exchange) call() *problem {
+	x.front.metrics.received.Add(float64(len(x.body)))
+	if len(x.body) == 0 {
+		x.body = emptyPayload
+	} else if !json.Valid(x.body) {
+		return badContent("the payload is not valid JSON")
+	}
+	ask := server.Ask{
+		Function: x.target.function, Qualifier: x.target.qualifier, Caller: x.identity.Name,
+		Payload: x.body, ClientContext: x.clientContext, LogTail: x.logTail, RequestKey: x.key,
+	}
+	if x.within > 0 {
+		ask.Deadline = time.Now().Add(x.within)
+	}
+	if x.dryRun {
+		return x.preview(ask)
+	}
+	x.entered = true
+	a, err := x.front.server.Invoke(x.r.Context(), ask)
+	switch {
+	case err != nil:
+		return x.failed(err)
+	case a.Refused() != 0:
+		return refused(a)
+	case a.Unknown():
+		return unknown(a.Explanation)
+	}
+	x.writeAnswer(a)
+	return nil
+}
+
+func (x *exchange) preview(ask server.Ask) *problem {
+	a, err := x.front.server.Preview(x.r.Context(), ask)
+	switch {
+	case err != nil:
+		return x.failed(err)
+	case a.Refused() != 0:
+		return refused(a)
+	}
+	x.writeDryRun(a)
+	return nil
+}
+
+// failed also logs errors that have no answer of their own.
+func (x *exchange) failed(err error) *problem {
+	p := failed(err)
+	if p.reason == reasonUnknown && x.r.Context().Err() == nil {
+		x.front.log.Error("a call ended with an error", "function", x.target.function.String(), "caller", x.identity.Name, "error", err)
+	}
+	return p
+}
