@@ -56,7 +56,7 @@ func AdminServer(c AdminConfig) *http.Server {
 	}
 	a := &admin{c}
 	s := newServer(a.routes(), c.Logger)
-	s.WriteTimeout = 0 // a profile takes as long as it is asked to
+	s.ReadTimeout, s.WriteTimeout = 0, 0 // a profile takes as long as it is asked to
 	return s
 }
 

@@ -36,6 +36,9 @@ const maxTarget = 2048 // bytes of a request target
 func route(method, requestURI string) (target, *problem) {
 	path, query, _ := strings.Cut(requestURI, "?")
 	if p := checkPath(requestURI, path); p != nil {
+		if strings.Contains(path, "/2015-03-31/functions/") {
+			return target{api: apiLambda}, p // so that an SDK can read it
+		}
 		return target{}, p
 	}
 	rest, ours := strings.CutPrefix(path, "/namespaces/")
