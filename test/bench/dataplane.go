@@ -1,0 +1,96 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// peer is one thing under load.
+type peer struct {
+	name  string
+	proc  *process // whose CPU counts
+	url   string
+	token string
+}
+
+// dataPlaneSection loads each peer in turn, round after round.
+func dataPlaneSection(ctx context.Context, b *bench) error {
+	backend, err := b.role(ctx, "backend", "")
+	if err != nil {
+		return err
+	}
+	defer backend.stop()
+	proxy, err := b.role(ctx, "proxy", backend.addr)
+	if err != nil {
+		return err
+	}
+	defer proxy.stop()
+	peers := []peer{{"backend, direct", backend, "http://" + backend.addr + "/", ""}, {"httputil.ReverseProxy, tuned", proxy, "http://" + proxy.addr + "/", ""}}
+	if nginx, err := b.nginx(ctx, backend.addr); err != nil {
+		return err
+	} else if nginx != nil {
+		defer nginx.stop()
+		peers = append(peers, peer{"nginx", nginx, "http://" + nginx.addr + "/", ""})
+	}
+	config, err := b.platform("plane", 1, 1, 64, "")
+	if err != nil {
+		return err
+	}
+	up, admin, _, err := b.up(ctx, config)
+	if err != nil {
+		return err
+	}
+	defer up.stop()
+	peers = append(peers, peer{"spillway, Lambda contract, bearer token", up, invokeURL(up.addr, 0, 1), benchToken})
+
+	heading("Data plane, POST of 128 B, closed loop (the proxies forward to an HTTP backend, Spillway to a Lambda function process; CPU is the named process's own)",
+		"peer", "c", "CPU µs/request", "× tuned ReverseProxy", "p50 µs", "added p50 µs", "p99 µs", "requests/s", "failed")
+	body := []byte(`{"text":"` + strings.Repeat("x", 117) + `"}`)
+	for _, workers := range []int{1, 16, 64} {
+		finish := func() {}
+		if workers == 16 {
+			finish = b.profile(ctx, admin, "dataplane", int(b.round.Seconds())*len(peers))
+		}
+		b.compare(ctx, peers, workers, body)
+		finish()
+	}
+	return ctx.Err()
+}
+
+type samples struct {
+	cpu, p50, p99, rate []float64
+	failed              int
+}
+
+// compare alternates between the peers and prints the medians of the rounds.
+func (b *bench) compare(ctx context.Context, peers []peer, workers int, body []byte) {
+	all := make([]samples, len(peers))
+	for round := range b.rounds + 1 {
+		for i, p := range peers {
+			before := p.proc.cpu()
+			length := b.round
+			if round == 0 {
+				length = 500 * time.Millisecond // warm up, not counted
+			}
+			r := fire(ctx, workers, length, post(p.url, p.token, body))
+			if round == 0 || r.requests == 0 {
+				continue
+			}
+			s := &all[i]
+			s.cpu = append(s.cpu, float64((p.proc.cpu()-before).Microseconds())/float64(r.requests))
+			s.p50 = append(s.p50, float64(r.p50.Microseconds()))
+			s.p99 = append(s.p99, float64(r.p99.Microseconds()))
+			s.rate = append(s.rate, float64(r.requests)/r.took.Seconds())
+			s.failed += r.failed
+		}
+	}
+	direct, base := median(all[0].p50), median(all[1].cpu)
+	for i, p := range peers {
+		s := &all[i]
+		row(p.name, workers, fmt.Sprintf("%.0f", median(s.cpu)), fmt.Sprintf("%.2f", median(s.cpu)/base),
+			fmt.Sprintf("%.0f", median(s.p50)), fmt.Sprintf("%.0f", median(s.p50)-direct), fmt.Sprintf("%.0f", median(s.p99)),
+			fmt.Sprintf("%.0f", median(s.rate)), s.failed)
+	}
+}
