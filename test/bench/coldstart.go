@@ -15,7 +15,7 @@ func coldStartSection(ctx context.Context, b *bench) error {
 	heading("Cold start of a Go function, request to answer", "at once", "samples", "p50 ms", "p99 ms")
 	const functions = 240
 	for _, atOnce := range []int{1, 10, 100} {
-		config, err := b.platform(fmt.Sprintf("cold%d", atOnce), functions, 1, functions, "")
+		config, err := b.platform(fmt.Sprintf("cold%d", atOnce), functions, 1, functions)
 		if err != nil {
 			return err
 		}

@@ -34,7 +34,7 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 		defer nginx.stop()
 		peers = append(peers, peer{"nginx", nginx, "http://" + nginx.addr + "/", ""})
 	}
-	config, err := b.platform("plane", 1, 1, 64, "")
+	config, err := b.platform("plane", 1, 1, 64)
 	if err != nil {
 		return err
 	}

@@ -13,7 +13,7 @@ func idleSection(ctx context.Context, b *bench) error {
 	heading("Start and idle memory", "functions", "namespaces", "start to ready ms", "RSS MiB after 3 s", "ready again ms")
 	for _, size := range [][2]int{{1, 1}, {10_000, 1_000}} {
 		name := fmt.Sprintf("idle%d", size[0])
-		config, err := b.platform(name, size[0], size[1], 64, "")
+		config, err := b.platform(name, size[0], size[1], 64)
 		if err != nil {
 			return err
 		}

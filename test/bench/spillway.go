@@ -14,7 +14,7 @@ const benchToken = "bench-token-0123456789abcdef"
 
 // platform writes a configuration directory with n echo functions over the given
 // number of namespaces, and returns it.
-func (b *bench) platform(name string, functions, namespaces, slots int, pin string) (string, error) {
+func (b *bench) platform(name string, functions, namespaces, slots int) (string, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return "", err
@@ -45,13 +45,13 @@ apiVersion: spillway.dev/v1alpha1
 kind: Function
 metadata: {name: f%d, namespace: ns%d}
 spec:
-  revisions: [{name: v1, package: {path: %s%s}}]
+  revisions: [{name: v1, package: {path: %s}}]
   resources: {cpu: 10m, memory: 128Mi}
   timeout: 10s
   deadline: 30s
   maxWait: 20s
   burstPolicy: default
-`, i, i%namespaces, b.echo, pin)
+`, i, i%namespaces, b.echo)
 	}
 	if err := os.WriteFile(filepath.Join(dir, "token"), []byte(benchToken+"\n"), 0o600); err != nil {
 		return "", err
@@ -133,4 +133,3 @@ func median(values []float64) float64 {
 	}
 	return s[len(s)/2]
 }
-
