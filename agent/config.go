@@ -36,6 +36,9 @@ type Config struct {
 
 	Credential *syscall.Credential // user to run as; nil for the caller's
 	Cage       Cage                // nil for none
+	// Ended is called once when the process has been reaped, its group and cage are
+	// empty and its log is closed, before Done; nil for none.
+	Ended func()
 }
 
 // Cage holds a function's processes, also those that left its process group.

@@ -25,7 +25,7 @@ type Ending struct {
 	Started   time.Time
 	Duration  time.Duration // event handed over until answered or killed
 	CPU       time.Duration // of the function's process, not of its children; 0 if not known
-	PeakBytes int64         // most memory used so far; 0 if not known
+	PeakBytes int64         // most memory used so far, at most 50 ms old; 0 if not known
 	Init      time.Duration // of the instance's first invocation: fork to first poll
 
 	// InstanceGone reports that the process has ended and its group is gone.
@@ -166,14 +166,20 @@ func appendMillis(b []byte, d time.Duration) []byte {
 	return append(b, '.', byte('0'+hundredths/10), byte('0'+hundredths%10), ' ', 'm', 's')
 }
 
+// peakEvery bounds how often a warm instance's peak is read: it costs as much as
+// the rest of a short call.
+const peakEvery = 50 * time.Millisecond
+
 // samplePeak asks the cage, else the kernel. The supervisor does so itself once
 // requests have ended: rusage would not do, its peak begins with our own size.
 func (i *Instance) samplePeak() int64 {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.closed {
+	now := time.Now()
+	if i.closed || now.Sub(i.sampled) < peakEvery {
 		return i.peak
 	}
+	i.sampled = now
 	var peak int64
 	if i.config.Cage != nil {
 		peak, _ = i.config.Cage.Peak()

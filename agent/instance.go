@@ -45,8 +45,9 @@ type Instance struct {
 	initErr  *pools.StartError // what the function posted to init/error
 	ready    chan struct{}     // closed at the first poll
 	isReady  bool
-	peak     int64 // most memory seen, in bytes
-	exceeded bool  // something was killed for using too much memory
+	peak     int64     // most memory seen, in bytes
+	sampled  time.Time // when peak was last read
+	exceeded bool      // something was killed for using too much memory
 }
 
 // call is an invocation inside an Instance; fields below done are guarded by Instance.mu.
@@ -195,6 +196,9 @@ func (i *Instance) supervise() {
 		i.mu.Unlock()
 	}
 	i.out.close()
+	if i.config.Ended != nil {
+		i.config.Ended()
+	}
 	close(i.exited)
 }
 
