@@ -115,6 +115,12 @@ func encoded() *problem {
 		"the payload has a Content-Encoding; send it as it is, uncompressed")
 }
 
+func noLength() *problem {
+	p := same(http.StatusLengthRequired, typeInvalidContent, reasonInvalid, "an HTTP/1.0 request needs a Content-Length")
+	p.close = true
+	return p
+}
+
 func tooLarge() *problem {
 	p := same(http.StatusRequestEntityTooLarge, typeTooLarge, reasonTooLarge,
 		"the payload must be at most 6291456 bytes")

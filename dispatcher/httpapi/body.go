@@ -25,6 +25,11 @@ func checkBody(r *http.Request) *problem {
 	if r.ContentLength > pools.MaxPayload {
 		return tooLarge()
 	}
+	// net/http takes an HTTP/1.0 request without a length for one without a body,
+	// also if it is chunked.
+	if r.ProtoMinor == 0 && r.Header["Content-Length"] == nil {
+		return noLength()
+	}
 	for _, e := range r.Header["Content-Encoding"] {
 		if e != "identity" {
 			return encoded()
