@@ -26,6 +26,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var (
+	_ Invoker       = (*server.Server)(nil)
+	_ Explainer     = (*server.Server)(nil)
+	_ Authenticator = (*auth.Authenticator)(nil)
+)
+
 const (
 	testKey     = "AKIDEXAMPLE"
 	testSecret  = "0123456789abcdef-secret"
