@@ -50,7 +50,7 @@ func bucketKiB(n int64) int64 {
 	if n <= 0 {
 		return 0
 	}
-	kib := uint64(n+1023) / 1024
+	kib := (uint64(n) + 1023) / 1024
 	return 1 << bits.Len64(kib-1)
 }
 

@@ -1,6 +1,8 @@
 package rego
 
 import (
+	"cmp"
+	"fmt"
 	"io/fs"
 	"slices"
 	"strings"
@@ -43,7 +45,14 @@ func LoadFS(fsys fs.FS, dir string) (*Bundle, error) {
 	return build(content, dir)
 }
 
-func build(content files, dir string) (*Bundle, error) {
+// build compiles content. A file that makes the compiler panic is at fault like
+// any other: a reload must not end the program.
+func build(content files, dir string) (bundle *Bundle, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			bundle, err = nil, &LoadError{[]Problem{{File: dir, Message: fmt.Sprintf("the compiler panicked: %v", r)}}}
+		}
+	}()
 	sources := content.withLibrary()
 	var faults LoadError
 	modules := parse(sources, &faults)
@@ -57,7 +66,7 @@ func build(content files, dir string) (*Bundle, error) {
 		return nil, faults.orNil()
 	}
 	checkNames(compiler, &faults)
-	checkDecision(compiler, &faults)
+	checkDecision(compiler, sources, &faults)
 	if err := faults.orNil(); err != nil {
 		return nil, err
 	}
@@ -81,8 +90,6 @@ func parse(list []file, faults *LoadError) map[string]*ast.Module {
 		switch {
 		case err != nil:
 			faults.addOPA(f.path, err)
-		case module == nil:
-			faults.add(f.path, 0, 0, "the file is empty; it needs `package spillway.placement`")
 		default:
 			if !f.library {
 				checkPackage(module, faults)
@@ -150,21 +157,20 @@ var (
 )
 
 // checkDecision refuses a policy that could never answer.
-func checkDecision(compiler *ast.Compiler, faults *LoadError) {
-	var first *ast.Module
-	for _, path := range sortedPaths(compiler) {
-		if module := compiler.Modules[path]; first == nil || module.Package.Path.Equal(placement) {
-			first = module
-			if module.Package.Path.Equal(placement) {
-				break
-			}
+func checkDecision(compiler *ast.Compiler, sources []file, faults *LoadError) {
+	var first, found *ast.Module
+	for _, f := range sources {
+		module := compiler.Modules[f.path]
+		first = cmp.Or(first, module)
+		if module.Package.Path.Equal(placement) {
+			found = cmp.Or(found, module)
 		}
 	}
-	where := first.Package.Location
-	if !first.Package.Path.Equal(placement) {
-		faults.at(where, "no module is `package spillway.placement`, so nothing would ever be permitted")
+	if found == nil {
+		faults.at(first.Package.Location, "no module is `package spillway.placement`, so nothing would ever be permitted")
 		return
 	}
+	where := found.Package.Location
 	if len(compiler.GetRulesExact(permitRule)) == 0 {
 		faults.at(where, "permit is not defined, so nothing would ever be permitted; add for example `permit := lib.pool_names`")
 	}

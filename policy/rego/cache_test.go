@@ -114,13 +114,13 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-func TestFailuresAreKeptForASecondOnly(t *testing.T) {
+func TestFailuresAreKeptBriefly(t *testing.T) {
 	e := bind(t, `package spillway.placement
 permit := set() if input.caller == "nobody"`)
 	e.Evaluate(t.Context(), saturday, call())
 	e.Evaluate(t.Context(), saturday.Add(failureTTL-1), call())
 	if n := e.evaluations.Load(); n != 1 {
-		t.Errorf("%d evaluations within the second", n)
+		t.Errorf("%d evaluations while it is kept", n)
 	}
 	e.Evaluate(t.Context(), saturday.Add(failureTTL), call())
 	if n := e.evaluations.Load(); n != 2 {

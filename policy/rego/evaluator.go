@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -26,9 +27,9 @@ const (
 	// its limit passed, before it is abandoned to end by itself.
 	grace = 5 * time.Millisecond
 
-	// failureTTL is how long a failure answers for its Input, so that a slow
-	// policy is not asked again for every call.
-	failureTTL = time.Second
+	// failureTTL is how long a failure answers for its Input: long enough that a
+	// slow policy costs a tenth of a core, short enough to forgive a busy machine.
+	failureTTL = 250 * time.Millisecond
 )
 
 // Evaluator answers for one policy and one platform. It is safe for concurrent
@@ -139,7 +140,10 @@ func (e *Evaluator) ask(ctx context.Context, now spillway.Instant, in policy.Inp
 
 func (e *Evaluator) remember(in policy.Input, v *policy.Verdict, now spillway.Instant) {
 	until := spillway.Never
-	if v.Failed != "" {
+	switch {
+	case strings.HasPrefix(v.Failed, kindOverload):
+		return // says nothing of this input
+	case v.Failed != "":
 		until = now.Add(failureTTL)
 	}
 	e.verdicts.keep(in, cached{v, until})

@@ -177,3 +177,38 @@ func TestTimeIsTheMinuteOfTheCall(t *testing.T) {
 		t.Errorf("minute before the epoch is %d", m)
 	}
 }
+
+// Evaluations that never end cannot pile up: without a free slot nothing is
+// evaluated, nothing is permitted, and that is not remembered.
+func TestWithoutASlotNothingIsPermitted(t *testing.T) {
+	e := defaults(t)
+	for range cap(e.slots) {
+		e.slots <- struct{}{}
+	}
+	e.limit = time.Millisecond
+	in := call()
+	if v := e.evaluate("v", &in); v.Permitted != 0 || !strings.HasPrefix(v.Failed, "overload: ") {
+		t.Errorf("permitted %b, failed %q", v.Permitted, v.Failed)
+	}
+	e.remember(in, e.fail("v", failure{kindOverload, ""}), saturday)
+	if n := e.verdicts.size(); n != 0 {
+		t.Errorf("%d verdicts kept", n)
+	}
+}
+
+func TestManyAskOnce(t *testing.T) {
+	e := bind(t, readsEverything)
+	verdicts := make(chan *policy.Verdict)
+	for range 16 {
+		go func() { verdicts <- e.Evaluate(t.Context(), saturday, call()) }()
+	}
+	first := <-verdicts
+	for range 15 {
+		if v := <-verdicts; v != first || v.Failed != "" {
+			t.Errorf("verdict %+v", v)
+		}
+	}
+	if n := e.evaluations.Load(); n != 1 {
+		t.Errorf("%d evaluations", n)
+	}
+}

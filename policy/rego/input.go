@@ -132,6 +132,11 @@ func ParseInput(text []byte) (policy.Input, error) {
 	if in.Minute < 0 || in.Minute > maxMinute {
 		return policy.Input{}, fmt.Errorf("reading the policy input: minute: %d is no time in Unix seconds; allowed: 0 to %d", in.Minute, maxMinute)
 	}
+	for _, region := range in.Residency {
+		if region == "" || strings.Contains(region, ",") {
+			return policy.Input{}, fmt.Errorf("reading the policy input: residency: %q is no region", region)
+		}
+	}
 	slices.Sort(in.Residency)
 	return policy.Input{
 		Namespace: in.Namespace, Department: in.Department, Function: in.Function, Revision: in.Revision,

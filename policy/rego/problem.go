@@ -46,8 +46,15 @@ func (e *LoadError) orNil() error {
 	slices.SortStableFunc(e.Problems, func(a, b Problem) int {
 		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Col, b.Col))
 	})
-	e.Problems = slices.Compact(e.Problems)
+	e.Problems = slices.CompactFunc(e.Problems, repeats)
 	return e
+}
+
+// repeats reports that two problems have one place and one says what the other
+// does; the parser often finds a fault twice.
+func repeats(a, b Problem) bool {
+	return a.File == b.File && a.Line == b.Line && a.Col == b.Col &&
+		(strings.HasPrefix(b.Message, a.Message) || strings.HasPrefix(a.Message, b.Message))
 }
 
 func (e *LoadError) add(file string, line, col int, format string, args ...any) {
@@ -90,6 +97,9 @@ func explain(fault *ast.Error) string {
 	}
 	if needsRegoV1(message) {
 		return message + "; policies are Rego v1: write `name if { … }`, `name contains x if { … }` (`opa fmt --v0-v1` rewrites old files)"
+	}
+	if message == "empty module" {
+		return "the file is empty; it needs `package spillway.placement`"
 	}
 	if detail, ok := fault.Details.(*ast.RefErrInvalidDetail); ok && len(detail.OneOf) > 0 {
 		return message + "; allowed: " + values(detail.OneOf)

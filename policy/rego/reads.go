@@ -1,6 +1,7 @@
 package rego
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -143,19 +144,27 @@ func checkNames(compiler *ast.Compiler, faults *LoadError) {
 		known[rule.Head.Ref()[0].String()] = true
 	}
 	for _, path := range sortedPaths(compiler) {
-		ast.WalkTerms(compiler.Modules[path], func(term *ast.Term) bool {
-			ref, ok := term.Value.(ast.Ref)
-			if !ok || !ref[0].Equal(ast.DefaultRootDocument) || name(ref, 1) != "spillway" || term.Location == nil {
+		ast.WalkRules(compiler.Modules[path], func(rule *ast.Rule) bool {
+			ast.WalkTerms(rule, func(term *ast.Term) bool {
+				if ref, ok := term.Value.(ast.Ref); ok {
+					checkName(ref, cmp.Or(term.Location, rule.Location), known, faults)
+				}
 				return false
-			}
-			switch branch, rule := name(ref, 2), name(ref, 3); {
-			case branch == "" || branch == "pools" || branch == "placement":
-			case branch != "lib":
-				faults.at(term.Location, "data.spillway.%s does not exist; allowed: lib, placement, pools", branch)
-			case rule != "" && !known[rule]:
-				faults.at(term.Location, "the library has no rule %s; see policy/library/README.md", rule)
-			}
+			})
 			return false
 		})
+	}
+}
+
+func checkName(ref ast.Ref, where *ast.Location, library map[string]bool, faults *LoadError) {
+	if !ref[0].Equal(ast.DefaultRootDocument) || name(ref, 1) != "spillway" {
+		return
+	}
+	switch branch, rule := name(ref, 2), name(ref, 3); {
+	case branch == "" || branch == "pools" || branch == "placement":
+	case branch != "lib":
+		faults.at(where, "data.spillway.%s does not exist; allowed: lib, placement, pools", branch)
+	case rule != "" && !library[rule]:
+		faults.at(where, "the library has no rule %s; see policy/library/README.md", rule)
 	}
 }

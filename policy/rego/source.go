@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/policy"
@@ -20,6 +21,7 @@ var errRemoved = errors.New("there is no *.rego in it any more; restart to run w
 type Source struct {
 	dir     string
 	changed func(revision string, err error)
+	limit   time.Duration // of each evaluation
 	current atomic.Pointer[Evaluator]
 
 	mu       sync.Mutex // serialises Reload and Swap
@@ -42,7 +44,7 @@ func Open(dir string, p *spillway.Platform, changed func(revision string, err er
 	if changed == nil {
 		changed = func(string, error) {}
 	}
-	s := &Source{dir: dir, changed: changed}
+	s := &Source{dir: dir, changed: changed, limit: Limit}
 	if err := s.install(bundle, p); err != nil {
 		return nil, err
 	}
@@ -95,6 +97,7 @@ func (s *Source) install(bundle *Bundle, p *spillway.Platform) error {
 	if err != nil {
 		return err
 	}
+	e.limit = s.limit
 	if old := s.current.Swap(e); old != nil {
 		s.evaluations.Add(old.evaluations.Load())
 		s.failures.Add(old.failures.Load())

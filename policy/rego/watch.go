@@ -2,7 +2,9 @@ package rego
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"path/filepath"
 	"time"
 
@@ -30,10 +32,13 @@ func (s *Source) Watch(ctx context.Context) error {
 		return fmt.Errorf("watching the policy directory %s: %w", s.dir, err)
 	}
 	defer watcher.Close()
-	for _, dir := range []string{s.dir, filepath.Dir(filepath.Clean(s.dir))} {
-		if err := watcher.Add(dir); err != nil {
-			return fmt.Errorf("watching the policy directory %s: %w", dir, err)
-		}
+	// The parent tells when the directory itself is replaced, also when it is
+	// absent just now.
+	if err := watcher.Add(filepath.Dir(filepath.Clean(s.dir))); err != nil {
+		return fmt.Errorf("watching the parent of the policy directory %s: %w", s.dir, bare(err))
+	}
+	if err := watcher.Add(s.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("watching the policy directory %s: %w", s.dir, bare(err))
 	}
 	s.Reload() // what changed between Open and now; errors went to changed
 	s.follow(ctx, watcher)
@@ -68,8 +73,9 @@ func (s *Source) follow(ctx context.Context, watcher *fsnotify.Watcher) {
 			quiet.Reset(settle)
 		case <-quiet.C:
 			since = time.Time{}
-			// A directory that was replaced lost its watch. When there is none now,
-			// the parent tells of the next.
+			// The watch may be of a directory that was moved away, or gone. When there
+			// is none to watch now, the parent tells of the next.
+			_ = watcher.Remove(s.dir)
 			_ = watcher.Add(s.dir)
 			s.Reload()
 		}
