@@ -117,8 +117,10 @@ func (s *Server) Invoke(ctx context.Context, ask Ask) (*Answer, error) {
 		return nil, err
 	}
 	if first {
-		answer, err := s.run(ctx, f, &ask)
-		s.joins.finish(ask.RequestKey, j, answer, err)
+		var answer *Answer
+		err := errEnded // also what those who joined are told if run panics
+		defer func() { s.joins.finish(ask.RequestKey, j, answer, err) }()
+		answer, err = s.run(ctx, f, &ask)
 		return answer, err
 	}
 	select {
