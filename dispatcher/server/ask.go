@@ -69,7 +69,7 @@ var (
 	// ErrResultGone reports a RequestKey whose first call has ended and whose result
 	// is no longer kept. That call was not repeated.
 	ErrResultGone = errors.New("this request has been answered before and its result is no longer kept")
-	errEnded = errors.New("the first attempt of this request ended without an answer; it may have run")
+	errEnded      = errors.New("the first attempt of this request ended without an answer; it may have run")
 	// ErrUnknownInvocation reports an id that neither memory nor ledger knows.
 	ErrUnknownInvocation = errors.New("no record of this invocation: it is unknown, or older than what is kept")
 )

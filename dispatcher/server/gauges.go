@@ -1,0 +1,79 @@
+package server
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/spillway-dev/spillway/dispatcher"
+)
+
+// View reports what is held now.
+func (s *Server) View() dispatcher.View {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.engine.View(s.clock.now())
+}
+
+// gauges reads the Engine when metrics are collected.
+type gauges struct{ s *Server }
+
+var (
+	gaugeCalls     = prometheus.NewDesc("spillway_dispatcher_calls_in_flight", "Calls admitted and not answered.", nil, nil)
+	gaugeWaiting   = prometheus.NewDesc("spillway_dispatcher_calls_waiting", "Calls waiting for a place.", nil, nil)
+	gaugeUnknown   = prometheus.NewDesc("spillway_dispatcher_attempts_unknown", "Attempts that may still be running in a cloud, outcome unknown.", nil, nil)
+	gaugeRunning   = prometheus.NewDesc("spillway_pool_attempts_running", "Attempts running, by pool.", []string{"pool"}, nil)
+	gaugeInstances = prometheus.NewDesc("spillway_pool_instances", "Instances by pool and state.", []string{"pool", "state"}, nil)
+	gaugeSlots     = prometheus.NewDesc("spillway_pool_slots", "Capacity of a pool, or the concurrency of a cloud, in slots.", []string{"pool"}, nil)
+	gaugeQuota     = prometheus.NewDesc("spillway_quota_slots_used", "Slots in use by quota node and class.", []string{"quota", "class"}, nil)
+	gaugeQuotaMax  = prometheus.NewDesc("spillway_quota_slots_limit", "Nominal slots by quota node and class, if limited.", []string{"quota", "class"}, nil)
+	gaugeSpent     = prometheus.NewDesc("spillway_budget_spent_units", "Money spent in the current window, in units of the platform's currency.", []string{"quota", "window"}, nil)
+	gaugeReserved  = prometheus.NewDesc("spillway_budget_reserved_units", "Money reserved in the current window, in units of the platform's currency.", []string{"quota", "window"}, nil)
+	gaugeBudget    = prometheus.NewDesc("spillway_budget_limit_units", "Limit of a budget, in units of the platform's currency.", []string{"quota", "window"}, nil)
+)
+
+// Collector returns the gauges of the server, for registration beside Metrics.
+func (s *Server) Collector() prometheus.Collector { return gauges{s} }
+
+// Describe implements prometheus.Collector.
+func (g gauges) Describe(ch chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{gaugeCalls, gaugeWaiting, gaugeUnknown, gaugeRunning, gaugeInstances, gaugeSlots,
+		gaugeQuota, gaugeQuotaMax, gaugeSpent, gaugeReserved, gaugeBudget} {
+		ch <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (g gauges) Collect(ch chan<- prometheus.Metric) {
+	v := g.s.View()
+	send := func(d *prometheus.Desc, value float64, labels ...string) {
+		ch <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	send(gaugeCalls, float64(v.InFlight))
+	send(gaugeWaiting, float64(v.Waiting))
+	send(gaugeUnknown, float64(v.Unknown))
+	for _, p := range v.Pools {
+		send(gaugeRunning, float64(p.Running), p.Name)
+		send(gaugeSlots, float64(p.Slots), p.Name)
+		if !p.Cloud {
+			send(gaugeInstances, float64(p.Running), p.Name, "busy")
+			send(gaugeInstances, float64(p.Idle), p.Name, "idle")
+			send(gaugeInstances, float64(p.Starting), p.Name, "starting")
+		}
+	}
+	for _, q := range v.Quotas {
+		for class, use := range map[string]dispatcher.UseView{"onPrem": q.OnPrem, "cloud": q.Cloud} {
+			send(gaugeQuota, float64(use.Used), q.Name, class)
+			if use.Limit >= 0 {
+				send(gaugeQuotaMax, float64(use.Limit), q.Name, class)
+			}
+		}
+		g.budgets(q, send)
+	}
+}
+
+func (g gauges) budgets(q dispatcher.QuotaView, send func(*prometheus.Desc, float64, ...string)) {
+	for _, b := range q.Budgets {
+		send(gaugeSpent, float64(b.Spent)/1e9, q.Name, b.Window)
+		send(gaugeReserved, float64(b.Reserved)/1e9, q.Name, b.Window)
+		send(gaugeBudget, float64(b.Limit)/1e9, q.Name, b.Window)
+	}
+}
