@@ -49,8 +49,8 @@ type Cage interface {
 	// Peak returns the most memory used together in bytes, 0 if not known, and
 	// whether something was killed for using too much.
 	Peak() (bytes int64, exceeded bool)
-	// Empty kills what is left and returns when nothing is. It is called once, after
-	// the process that entered was reaped or could not be put in.
+	// Empty kills what is left and returns when nothing is. It is called once: after
+	// the process that entered was reaped, or when none was started.
 	Empty()
 }
 

@@ -24,6 +24,9 @@ func Start(ctx context.Context, c Config) (*Instance, error) {
 	}
 	i := &Instance{config: c, exited: make(chan struct{}), quiet: make(chan struct{}), ready: make(chan struct{})}
 	if err := i.launch(); err != nil {
+		if c.Cage != nil {
+			c.Cage.Empty()
+		}
 		return nil, err
 	}
 	if err := i.awaitReady(ctx); err != nil {
@@ -49,9 +52,6 @@ func (i *Instance) launch() error {
 	if err != nil {
 		listener.Close()
 		out.pipe.Close()
-		if i.config.Cage != nil {
-			i.config.Cage.Empty()
-		}
 		return &pools.StartError{Type: "Runtime.InvalidEntrypoint", Err: err}
 	}
 	i.cold.Start = time.Since(began)

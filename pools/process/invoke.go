@@ -1,0 +1,101 @@
+package process
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/agent"
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// Invoke runs one attempt on r.Instance. The time limit is the function's, or the
+// request's deadline if that is sooner.
+func (p *Pool) Invoke(ctx context.Context, r pools.Request) pools.Result {
+	if len(r.Payload) > pools.MaxPayload {
+		return refused(spillway.CauseRejected, fmt.Sprintf("the request has %d bytes; allowed: %d", len(r.Payload), pools.MaxPayload), false)
+	}
+	i, result := p.take(r.Instance)
+	if i == nil {
+		return result
+	}
+	deadline := r.Deadline
+	if limit := time.Now().Add(r.Function.Timeout); r.Function.Timeout > 0 && (deadline.IsZero() || limit.Before(deadline)) {
+		deadline = limit
+	}
+	e := i.agent.Invoke(ctx, agent.Event{
+		ID: r.Invocation, Payload: r.Payload, ClientContext: r.ClientContext,
+		Deadline: deadline, LogTail: r.LogTail,
+	})
+	p.giveBack(i, e.InstanceGone)
+	return resultOf(r, e)
+}
+
+// take makes an idle instance busy.
+func (p *Pool) take(id spillway.InstanceID) (*instance, pools.Result) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i := p.instances[id]
+	switch {
+	case i == nil || i.ended:
+		return nil, refused(spillway.CauseCrashed, fmt.Sprintf("instance %d is not running", id), true)
+	case i.busy || i.agent == nil:
+		return nil, refused(spillway.CauseRejected, fmt.Sprintf("instance %d is not idle", id), false)
+	}
+	i.busy = true
+	return i, pools.Result{}
+}
+
+// giveBack makes an instance idle. One that ended with the call is not an idle exit.
+func (p *Pool) giveBack(i *instance, gone bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	i.busy = false
+	if gone {
+		i.stopped = true
+	}
+	if i.ended {
+		p.forget(i)
+	}
+}
+
+func refused(cause spillway.Cause, detail string, gone bool) pools.Result {
+	return pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: cause, Detail: detail}, InstanceGone: gone}
+}
+
+func resultOf(r pools.Request, e agent.Ending) pools.Result {
+	if !e.Delivered {
+		return refused(e.Cause, fmt.Sprintf("instance %d did not take the event", r.Instance), e.InstanceGone)
+	}
+	return pools.Result{
+		Outcome: spillway.Outcome{
+			Class: spillway.Executed, Cause: e.Cause, Detail: detailOf(e),
+			FunctionError: e.FunctionError,
+			Usage:         usageOf(r.Function, e),
+		},
+		Payload:         e.Payload,
+		LogTail:         e.LogTail,
+		ExecutedVersion: r.Function.Revision,
+		InstanceGone:    e.InstanceGone,
+	}
+}
+
+// detailOf names the error and tells nothing of the payload.
+func detailOf(e agent.Ending) string {
+	if e.Cause == spillway.CauseNone {
+		return ""
+	}
+	return e.ErrorType
+}
+
+func usageOf(f *spillway.Function, e agent.Ending) spillway.Usage {
+	return spillway.Usage{
+		Started:        spillway.InstantOf(e.Started),
+		DurationMicros: max(1, e.Duration.Microseconds()),
+		InitMicros:     e.Init.Microseconds(),
+		MemoryMiB:      f.Resources.MiB,
+		MaxMemoryMiB:   (e.PeakBytes + 1<<20 - 1) >> 20,
+		CPUMicros:      e.CPU.Microseconds(),
+	}
+}

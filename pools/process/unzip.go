@@ -1,0 +1,81 @@
+package process
+
+import (
+	"archive/zip"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
+)
+
+// Bounds of a package. Lambda takes 250 MiB unzipped.
+const (
+	maxArchive  = 256 << 20 // bytes of a zip file
+	maxUnpacked = 512 << 20 // bytes of all files together
+	maxRatio    = 200       // unpacked size over archive size, beyond the first MiB
+)
+
+// unzip unpacks the archive at path into dir. Names that lead elsewhere, links,
+// devices, repeated names and bombs are errors.
+func unzip(path, dir string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	info, err := file.Stat()
+	if err != nil {
+		return err
+	}
+	if info.Size() > maxArchive {
+		return fmt.Errorf("the archive has %d bytes; allowed: %d", info.Size(), maxArchive)
+	}
+	return unzipFrom(file, info.Size(), dir)
+}
+
+func unzipFrom(archive io.ReaderAt, size int64, dir string) error {
+	reader, err := zip.NewReader(archive, size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are checked below
+		return err
+	}
+	if len(reader.File) > pkgdigest.MaxFiles {
+		return fmt.Errorf("the archive has %d entries; allowed: %d", len(reader.File), pkgdigest.MaxFiles)
+	}
+	target, err := newTree(dir)
+	if err != nil {
+		return err
+	}
+	defer target.close()
+	target.left = min(target.left, 1<<20+maxRatio*size)
+	for _, entry := range reader.File {
+		if err := unzipEntry(target, entry); err != nil {
+			return fmt.Errorf("entry %q: %w", entry.Name, err)
+		}
+	}
+	return nil
+}
+
+func unzipEntry(target *tree, entry *zip.File) error {
+	name := strings.TrimSuffix(entry.Name, "/")
+	if !filepath.IsLocal(name) || strings.ContainsAny(name, "\\\x00") {
+		return errors.New("its name leads out of the package")
+	}
+	mode := entry.Mode()
+	if mode.IsDir() || strings.HasSuffix(entry.Name, "/") {
+		return target.root.MkdirAll(filepath.FromSlash(name), 0o755)
+	}
+	if !mode.IsRegular() {
+		return fmt.Errorf("it is a %v; allowed: directories and regular files", mode.Type())
+	}
+	contents, err := entry.Open()
+	if err != nil {
+		return err
+	}
+	defer contents.Close()
+	return target.write(name, mode&fs.FileMode(0o100) != 0, contents)
+}
