@@ -13,5 +13,10 @@ import (
 func main() { lambda.Start(echo) }
 
 func echo(ctx context.Context, event json.RawMessage) (json.RawMessage, error) {
-	return event, executionlog.Record(ctx)
+	end, err := executionlog.Begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer end()
+	return event, nil
 }

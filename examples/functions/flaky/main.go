@@ -26,9 +26,11 @@ type answer struct {
 func main() { lambda.Start(flaky) }
 
 func flaky(ctx context.Context, e event) (answer, error) {
-	if err := executionlog.Record(ctx); err != nil {
+	end, err := executionlog.Begin(ctx)
+	if err != nil {
 		return answer{}, err
 	}
+	defer end()
 	switch e.Mode {
 	case "":
 		return answer{OK: true}, nil
@@ -37,6 +39,7 @@ func flaky(ctx context.Context, e event) (answer, error) {
 	case "panic":
 		panic("flaky was asked to panic")
 	case "exit":
+		end() // exiting runs nothing that was deferred
 		os.Exit(7)
 	case "oversized":
 		return answer{OK: true, Fill: strings.Repeat("x", 6<<20)}, nil

@@ -23,9 +23,11 @@ type answer struct {
 func main() { lambda.Start(pay) }
 
 func pay(ctx context.Context, e event) (answer, error) {
-	if err := executionlog.Record(ctx); err != nil {
+	end, err := executionlog.Begin(ctx)
+	if err != nil {
 		return answer{}, err
 	}
+	defer end()
 	var result answer
 	for _, gross := range e.Salaries {
 		if gross < 0 {

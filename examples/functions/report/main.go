@@ -23,9 +23,11 @@ type answer struct {
 func main() { lambda.Start(report) }
 
 func report(ctx context.Context, e event) (answer, error) {
-	if err := executionlog.Record(ctx); err != nil {
+	end, err := executionlog.Begin(ctx)
+	if err != nil {
 		return answer{}, err
 	}
+	defer end()
 	if e.Millis == 0 {
 		e.Millis = 60
 	}

@@ -29,9 +29,11 @@ type answer struct {
 func main() { lambda.Start(thumbnail) }
 
 func thumbnail(ctx context.Context, e event) (answer, error) {
-	if err := executionlog.Record(ctx); err != nil {
+	end, err := executionlog.Begin(ctx)
+	if err != nil {
 		return answer{}, err
 	}
+	defer end()
 	if e.Size == 0 {
 		e.Size = 256
 	}

@@ -1,5 +1,5 @@
-// Package executionlog lets an example function write down that its handler was
-// called, so that what really ran can be compared with what was billed.
+// Package executionlog lets an example function write down when its handler ran,
+// so that what really ran can be compared with what was billed and allowed.
 package executionlog
 
 import (
@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambdacontext"
 )
@@ -18,21 +19,49 @@ const (
 	AttemptKey    = "spillway-attempt"
 )
 
-// Line is one handler call.
+// Events of a Line.
+const (
+	Start = "start"
+	End   = "end"
+)
+
+// Line is one moment of one handler call.
 type Line struct {
 	Invocation string `json:"invocation"`
 	Attempt    int    `json:"attempt"`
+	Event      string `json:"event"`
+	At         int64  `json:"at"` // nanoseconds since the Unix epoch, on the machine's clock
 }
 
-// Record appends a Line to the file that EXECUTION_LOG names, in one write; it
-// does nothing when the variable is not set. Call it first in a handler. Without
-// the custom keys the Lambda request id stands for the invocation, attempt 1.
-func Record(ctx context.Context) error {
+// Begin appends a Start line to the file that EXECUTION_LOG names; it does nothing
+// when the variable is empty. Call it first in a handler, and end last, also
+// before the process ends itself: end appends the End line, once. Without the
+// custom keys the Lambda request id stands for the invocation, attempt 1.
+func Begin(ctx context.Context) (end func(), err error) {
 	path := os.Getenv("EXECUTION_LOG")
 	if path == "" {
-		return nil
+		return func() {}, nil
 	}
-	text, err := json.Marshal(lineOf(ctx))
+	line := lineOf(ctx)
+	if err := line.append(path, Start); err != nil {
+		return nil, err
+	}
+	ended := false
+	return func() {
+		if ended {
+			return
+		}
+		ended = true
+		if err := line.append(path, End); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+		}
+	}, nil
+}
+
+// append adds the line in one write, so that lines of many processes never mix.
+func (l Line) append(path, event string) error {
+	l.Event, l.At = event, time.Now().UnixNano()
+	text, err := json.Marshal(l)
 	if err != nil {
 		return fmt.Errorf("encode an execution: %w", err)
 	}
@@ -55,7 +84,7 @@ func lineOf(ctx context.Context) Line {
 	custom := lc.ClientContext.Custom
 	attempt, err := strconv.Atoi(custom[AttemptKey])
 	if err != nil || custom[InvocationKey] == "" {
-		return Line{lc.AwsRequestID, 1}
+		return Line{Invocation: lc.AwsRequestID, Attempt: 1}
 	}
-	return Line{custom[InvocationKey], attempt}
+	return Line{Invocation: custom[InvocationKey], Attempt: attempt}
 }
