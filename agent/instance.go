@@ -76,9 +76,15 @@ func (i *Instance) Pid() int { return i.proc.pid }
 
 // Invoke runs one event and blocks until its execution has ended: the function
 // asked for the next one, or its process group was killed and reaped. Cancelling
-// ctx kills it. When another invocation is running or the process has ended, it
-// returns at once with Delivered false.
+// ctx kills it. When ctx or the deadline is over, another invocation is running or
+// the process has ended, it returns at once with Delivered false.
 func (i *Instance) Invoke(ctx context.Context, e Event) Ending {
+	switch {
+	case ctx.Err() != nil:
+		return Ending{Cause: spillway.CauseCancelled}
+	case !time.Now().Before(e.Deadline):
+		return Ending{Cause: spillway.CauseTimeout}
+	}
 	c := &call{event: e, done: make(chan struct{})}
 	if !i.offer(c) {
 		return Ending{Cause: spillway.CauseCrashed, InstanceGone: i.gone()}

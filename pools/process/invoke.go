@@ -66,7 +66,7 @@ func refused(cause spillway.Cause, detail string, gone bool) pools.Result {
 
 func resultOf(r pools.Request, e agent.Ending) pools.Result {
 	if !e.Delivered {
-		return refused(e.Cause, fmt.Sprintf("instance %d did not take the event", r.Instance), e.InstanceGone)
+		return refused(e.Cause, fmt.Sprintf("instance %d was not handed the event: %s", r.Instance, undelivered(e.Cause)), e.InstanceGone)
 	}
 	return pools.Result{
 		Outcome: spillway.Outcome{
@@ -97,5 +97,16 @@ func usageOf(f *spillway.Function, e agent.Ending) spillway.Usage {
 		MemoryMiB:      f.Resources.MiB,
 		MaxMemoryMiB:   (e.PeakBytes + 1<<20 - 1) >> 20,
 		CPUMicros:      e.CPU.Microseconds(),
+	}
+}
+
+func undelivered(cause spillway.Cause) string {
+	switch cause {
+	case spillway.CauseTimeout:
+		return "the deadline had passed"
+	case spillway.CauseCancelled:
+		return "it was cancelled before"
+	default:
+		return "its process has ended"
 	}
 }

@@ -26,6 +26,9 @@ func zipOf(t testing.TB, entries ...zipEntry) []byte {
 	for _, e := range entries {
 		header := &zip.FileHeader{Name: e.name, Method: zip.Deflate}
 		header.SetMode(e.mode)
+		if strings.HasPrefix(e.contents, "\x7fELF") {
+			header.Method = zip.Store // deflating a program takes seconds under the race detector
+		}
 		file, err := w.CreateHeader(header)
 		if err != nil {
 			t.Fatal(err)
@@ -41,7 +44,7 @@ func zipOf(t testing.TB, entries ...zipEntry) []byte {
 }
 
 func TestHostileArchives(t *testing.T) {
-	big := strings.Repeat("0", 8<<20)
+	big := strings.Repeat("0", 3<<20)
 	for name, entries := range map[string][]zipEntry{
 		"parent":       {{"../evil", "x", 0o644}},
 		"hidden":       {{"a/../../evil", "x", 0o644}},
@@ -51,7 +54,7 @@ func TestHostileArchives(t *testing.T) {
 		"repeated":     {{"a", "1", 0o644}, {"a", "2", 0o644}},
 		"file as dir":  {{"a", "1", 0o644}, {"a/b", "2", 0o644}},
 		"bomb":         {{"zeroes", big, 0o644}},
-		"split bomb":   {{"a", big[:3<<20], 0o644}, {"b", big[:3<<20], 0o644}},
+		"split bomb":   {{"a", big[:2<<20], 0o644}, {"b", big[:2<<20], 0o644}},
 		"device":       {{"null", "", fs.ModeDevice | 0o644}},
 		"empty name":   {{"", "x", 0o644}},
 		"parent alone": {{"..", "x", 0o644}},

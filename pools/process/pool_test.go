@@ -216,8 +216,10 @@ func TestStartRefusals(t *testing.T) {
 		kind   string
 		change func(*spillway.Function)
 	}{
-		"wrong digest":  {"Spillway.PackageError", func(f *spillway.Function) { f.Package.Digest = "sha256:" + strings.Repeat("0", 64) }},
-		"no package":    {"Spillway.PackageError", func(f *spillway.Function) { f.Package = spillway.Package{Path: "/none", Digest: "sha256:" + strings.Repeat("1", 64)} }},
+		"wrong digest": {"Spillway.PackageError", func(f *spillway.Function) { f.Package.Digest = "sha256:" + strings.Repeat("0", 64) }},
+		"no package": {"Spillway.PackageError", func(f *spillway.Function) {
+			f.Package = spillway.Package{Path: "/none", Digest: "sha256:" + strings.Repeat("1", 64)}
+		}},
 		"no entrypoint": {"Runtime.InvalidEntrypoint", func(f *spillway.Function) { f.Package = emptyPackage(t) }},
 		"exits":         {"Runtime.ExitError", func(f *spillway.Function) { f.Env = []string{"PROBE_INIT=exit"} }},
 		"hangs":         {"Runtime.InitTimeout", func(f *spillway.Function) { f.Env = []string{"PROBE_INIT=hang"} }},
