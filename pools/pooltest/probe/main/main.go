@@ -21,7 +21,8 @@ func (handler) Invoke(ctx context.Context, payload []byte) ([]byte, error) {
 	if lc, ok := lambdacontext.FromContext(ctx); ok {
 		custom = lc.ClientContext.Custom
 	}
-	answer, err := probe.Run(ctx, custom, payload, os.Stderr, die)
+	// The pool ends a process that hangs; the deadline in ctx must not do it first.
+	answer, err := probe.Run(context.WithoutCancel(ctx), custom, payload, os.Stderr, die)
 	if errors.Is(err, probe.ErrExit) {
 		die()
 	}
