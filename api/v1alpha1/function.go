@@ -1,0 +1,103 @@
+package v1alpha1
+
+// Function is code to run on request, under the AWS Lambda Runtime API.
+type Function struct {
+	Header `json:",inline"`
+	Spec   FunctionSpec `json:"spec"`
+}
+
+// FunctionSpec describes a function.
+type FunctionSpec struct {
+	// Versions of the code, 1 to 16. Required.
+	Revisions []Revision `json:"revisions"`
+	// Which revision serves, in percent. The only revision by default; needed
+	// when there are several. One revision with weight 100 in this version.
+	Traffic []Traffic `json:"traffic,omitempty"`
+	// How the code is spoken to: lambda. Default lambda.
+	Contract string `json:"contract,omitempty"`
+	// Urgency: online. Default online.
+	Class string `json:"class,omitempty"`
+	// Invocations one instance takes at once: 1. Default 1.
+	Concurrency *int64 `json:"concurrency,omitempty"`
+	// What one invocation holds on-prem.
+	Resources ResourceRequest `json:"resources,omitzero"`
+	// Longest execution on-prem, up to 15m. The process group is killed then.
+	// Default 3s.
+	Timeout *Duration `json:"timeout,omitempty"`
+	// Longest time from admission to answer, up to 1h, at least timeout.
+	// Default timeout + 10s.
+	Deadline *Duration `json:"deadline,omitempty"`
+	// Longest wait for a place when the call cannot burst; 0s never waits. At most
+	// deadline. Default 2s, or deadline if that is shorter.
+	MaxWait *Duration `json:"maxWait,omitempty"`
+	// Instances kept started on-prem, 0 to 1000. Default 0.
+	MinWarm *int64 `json:"minWarm,omitempty"`
+	// Whether calls may run in a cloud: allow or deny. Default deny.
+	Burst string `json:"burst,omitempty"`
+	// What to do when it is unknown whether an attempt ran: never run it again, or
+	// run it again because it is idempotent. Default never.
+	Retry string `json:"retry,omitempty"`
+	// Class of the data it handles, for policies. A DNS label. Default: none.
+	DataClass string `json:"dataClass,omitempty"`
+	// Regions it may run in, on-prem and cloud. Default: all.
+	Residency []string `json:"residency,omitempty"`
+	// Name of the BurstPolicy. Default: the one called default.
+	BurstPolicy string `json:"burstPolicy,omitempty"`
+	// Environment of the on-prem instances, at most 4096 bytes. Not for secrets.
+	Env map[string]string `json:"env,omitempty"`
+	// Where it is deployed in clouds, at most one entry per pool.
+	Cloud []Binding `json:"cloud,omitempty"`
+}
+
+// Revision is one version of a function's code.
+type Revision struct {
+	// A DNS label, unique in the function. Required.
+	Name string `json:"name"`
+	// Where the code comes from. Required.
+	Package Package `json:"package"`
+	// The program to start, a path inside the package. Default bootstrap.
+	Handler string `json:"handler,omitempty"`
+}
+
+// Package is a directory or a zip file.
+type Package struct {
+	// Path of the directory or zip file, relative to the configuration file.
+	// Required.
+	Path string `json:"path"`
+	// sha256:<64 hex digits> of the content. If it is given, the content must
+	// match; if not, the digest found at load is pinned.
+	Digest string `json:"digest,omitempty"`
+}
+
+// Traffic is one revision's share of the calls.
+type Traffic struct {
+	// Name of a revision. Required.
+	Revision string `json:"revision"`
+	// Percent, 0 to 100; together they are 100. Required.
+	Weight *int64 `json:"weight"`
+}
+
+// ResourceRequest is what one invocation holds while it runs.
+type ResourceRequest struct {
+	// Processor time in cores: 500m is half a core, 2 is two. 1m to 1024.
+	// Default 100m.
+	CPU *MilliCPU `json:"cpu,omitempty"`
+	// Memory limit, 1Mi to 1Ti, rounded up to whole MiB. Default 128Mi.
+	Memory *Bytes `json:"memory,omitempty"`
+}
+
+// Binding is a deployment of a function in a cloud pool.
+type Binding struct {
+	// Name of a cloud Pool. Required.
+	Pool string `json:"pool"`
+	// The provider's function name or ARN. Default: the function's own name.
+	Function string `json:"function,omitempty"`
+	// Version or alias. Default $LATEST.
+	Qualifier string `json:"qualifier,omitempty"`
+	// Memory configured at the provider: 128Mi to 10240Mi, whole MiB. Default:
+	// resources.memory, but at least 128Mi.
+	Memory *Bytes `json:"memory,omitempty"`
+	// Timeout configured at the provider: whole seconds, 1s to 15m, at most
+	// deadline. Default: timeout rounded up to whole seconds.
+	Timeout *Duration `json:"timeout,omitempty"`
+}

@@ -1,0 +1,72 @@
+package v1alpha1
+
+// Pool is a place that runs invocations. At most 16.
+type Pool struct {
+	Header `json:",inline"`
+	Spec   PoolSpec `json:"spec"`
+}
+
+// PoolSpec describes a pool.
+type PoolSpec struct {
+	// What runs the invocations: process (supervised processes on this machine) or
+	// lambda (AWS Lambda). Required.
+	Kind string `json:"kind"`
+	// Where it is, for residency: a DNS label such as cn-north, or the provider's
+	// region. Required for lambda. Default local.
+	Region string `json:"region,omitempty"`
+	// What the instances of a process pool may hold together. Default: the machine.
+	Capacity *Capacity `json:"capacity,omitempty"`
+	// How long an idle instance of a process pool is kept, up to 24h. Default 2m.
+	KeepAlive *Duration `json:"keepAlive,omitempty"`
+	// Longest start of an instance, up to 5m; for a cloud, its limit on INIT.
+	// Default 10s.
+	InitTimeout *Duration `json:"initTimeout,omitempty"`
+	// How to reach AWS Lambda; lambda pools only.
+	Lambda *Lambda `json:"lambda,omitempty"`
+	// What the provider enforces; cloud pools only.
+	Limits *CloudLimits `json:"limits,omitempty"`
+	// Name of a plan of the price book. Default example-node for process,
+	// lambda-x86-<region> for lambda.
+	PricePlan string `json:"pricePlan,omitempty"`
+}
+
+// Capacity bounds what is held at once. In a quota, a dimension that is not
+// written is not limited.
+type Capacity struct {
+	// Invocations (in a pool: instances), 0 to 1000000. Default in a pool: four
+	// per core of the machine.
+	Slots *int64 `json:"slots,omitempty"`
+	// Processor time in cores, up to 1000000. Default in a pool: the machine's.
+	CPU *MilliCPU `json:"cpu,omitempty"`
+	// Memory, up to 1Pi, rounded down to whole MiB. Default in a pool: half of the
+	// machine's.
+	Memory *Bytes `json:"memory,omitempty"`
+}
+
+// Lambda says how to reach AWS Lambda in one region.
+type Lambda struct {
+	// http or https URL to use in place of the region's own. Default: the
+	// region's own.
+	Endpoint string `json:"endpoint,omitempty"`
+	// Whose account. Default: from the environment.
+	Credentials *Credentials `json:"credentials,omitempty"`
+}
+
+// Credentials says where cloud credentials are; exactly one field.
+type Credentials struct {
+	// Path of a file with the key and secret, relative to the configuration file.
+	File string `json:"file,omitempty"`
+	// The AWS SDK's default chain: environment variables, shared files, roles.
+	Environment bool `json:"environment,omitempty"`
+}
+
+// CloudLimits mirrors the limits of a cloud account, so that Spillway stops
+// before the provider does.
+type CloudLimits struct {
+	// Executions at once, 1 to 1000000. Default 1000.
+	Concurrency *int64 `json:"concurrency,omitempty"`
+	// New environments per function in 10 seconds, 1 to 1000000. Default 1000.
+	RampPer10s *int64 `json:"rampPer10s,omitempty"`
+	// Requests per second of the account, 1 to 10000000. Default 10 × concurrency.
+	RequestsPerSecond *int64 `json:"requestsPerSecond,omitempty"`
+}
