@@ -12,7 +12,7 @@
 // user shares itself with its functions; Isolation says so.
 //
 // When other users cannot pass through <dir>, packages and work directories live
-// in a directory "spillway-<hash of dir>" of the system's temporary directory.
+// in a directory "spillway-<hash of dir>" of a temporary directory, removed by Close.
 //
 //	<dir>/lock                     held by one server at a time
 //	<dir>/instances/<slot>.json    what a killed server left running

@@ -33,10 +33,20 @@ func reachable(dir string) bool {
 }
 
 // outside makes the directory that stands in for dir when functions cannot reach
-// it: in the system's temporary directory, ours and writable by nobody else.
+// it, in the first temporary directory that they can reach.
 func outside(dir string) (string, error) {
+	for _, parent := range []string{os.TempDir(), "/tmp", "/var/tmp"} {
+		if reachable(parent) {
+			return standIn(parent, dir)
+		}
+	}
+	return "", fmt.Errorf("functions of their own users can reach neither %s nor a temporary directory: let others pass (chmod o+x) or choose another data directory", dir)
+}
+
+// standIn makes a directory in parent that is ours and writable by nobody else.
+func standIn(parent, dir string) (string, error) {
 	sum := sha256.Sum256([]byte(dir))
-	path := filepath.Join(os.TempDir(), fmt.Sprintf("spillway-%x", sum[:8]))
+	path := filepath.Join(parent, fmt.Sprintf("spillway-%x", sum[:8]))
 	if err := os.Mkdir(path, 0o711); err != nil && !os.IsExist(err) {
 		return "", err
 	}
@@ -48,11 +58,5 @@ func outside(dir string) (string, error) {
 	if !ok || !info.IsDir() || int(stat.Uid) != os.Geteuid() || info.Mode().Perm()&0o022 != 0 {
 		return "", fmt.Errorf("%s is not a directory of this server: remove it", path)
 	}
-	if err := os.Chmod(path, 0o711); err != nil {
-		return "", err
-	}
-	if !reachable(path) {
-		return "", fmt.Errorf("functions of their own users can reach neither %s nor %s: let others pass (chmod o+x) or choose another data directory", dir, path)
-	}
-	return path, nil
+	return path, os.Chmod(path, 0o711)
 }
