@@ -32,7 +32,7 @@ spec:
 apiVersion: spillway.dev/v1alpha1
 kind: Pool
 metadata: {name: onprem}
-spec: {kind: process, capacity: {slots: %d, cpu: "1000", memory: 100Gi}, pricePlan: owned-node-example}
+spec: {kind: process, capacity: {slots: %d, cpu: "1000", memory: 100Gi}}
 ---
 apiVersion: spillway.dev/v1alpha1
 kind: BurstPolicy

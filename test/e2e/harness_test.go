@@ -118,7 +118,6 @@ spec:
   initTimeout: 1s
   lambda: {endpoint: %q, credentials: {file: lambda}}
   limits: {concurrency: 50, rampPer10s: 1000, requestsPerSecond: 500}
-  pricePlan: aws-lambda-x86-us-east-1
 ---
 apiVersion: spillway.dev/v1alpha1
 kind: Quota
