@@ -1,0 +1,202 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/api/v1alpha1"
+)
+
+const (
+	maxRevisions = 16
+	maxRegions   = 64
+	maxEnvBytes  = 4096
+)
+
+var (
+	digestForm    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+	envForm       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
+	lambdaName    = regexp.MustCompile(`^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:)?[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$`)
+	qualifierForm = regexp.MustCompile(`^(\$LATEST|[A-Za-z0-9_-]{1,128})$`)
+)
+
+// ownEnv are variables that a function finds set by whoever runs it.
+var ownEnv = []string{"_HANDLER", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "AWS_EXECUTION_ENV"}
+
+func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
+	spec := &e.object.Spec
+	l.checkRevisions(e.source, spec)
+	checkTraffic(e.source, spec)
+	e.oneOf("spec.contract", spec.Contract, []string{"lambda"}, "http")
+	e.oneOf("spec.class", spec.Class, []string{"online"}, "nearline", "offline")
+	e.oneOf("spec.burst", spec.Burst, []string{"allow", "deny"})
+	e.oneOf("spec.retry", spec.Retry, []string{"never", "idempotent"})
+	switch c := *spec.Concurrency; {
+	case c > 1:
+		e.fault("spec.concurrency", fmt.Sprintf("%d: more than 1 is %s", c, notYet), "1")
+	default:
+		e.count("spec.concurrency", spec.Concurrency, 1, 1)
+	}
+	e.cpu("spec.resources.cpu", spec.Resources.CPU, 1, 1024*1000)
+	e.memory("spec.resources.memory", spec.Resources.Memory, mib, 1<<40)
+	e.count("spec.minWarm", spec.MinWarm, 0, 1000)
+	checkTimes(e.source, spec)
+	if spec.DataClass != "" {
+		e.label("spec.dataClass", spec.DataClass)
+	}
+	e.label("spec.burstPolicy", spec.BurstPolicy)
+	e.labels("spec.residency", spec.Residency, maxRegions)
+	checkEnv(e.source, spec.Env)
+	if n := len(spec.Cloud); n > spillway.MaxPools {
+		e.fault("spec.cloud", fmt.Sprintf("has %d entries", n), fmt.Sprintf("at most one for each pool, %d", spillway.MaxPools))
+		return
+	}
+	for i := range spec.Cloud {
+		checkBinding(e.source, spec, i)
+	}
+}
+
+func checkTimes(s *source, spec *v1alpha1.FunctionSpec) {
+	s.duration("spec.timeout", spec.Timeout, v1alpha1.Duration(time.Millisecond), maxExecution)
+	s.duration("spec.deadline", spec.Deadline, v1alpha1.Duration(time.Millisecond), maxDeadline)
+	s.duration("spec.maxWait", spec.MaxWait, 0, maxDeadline)
+	if *spec.Timeout > *spec.Deadline && !s.faulty("spec.deadline") {
+		s.fault("spec.timeout", fmt.Sprintf("%s is longer than the deadline, %s", spec.Timeout, spec.Deadline), "at most spec.deadline")
+	}
+	if *spec.MaxWait > *spec.Deadline && !s.faulty("spec.deadline") {
+		s.fault("spec.maxWait", fmt.Sprintf("%s is longer than the deadline, %s", spec.MaxWait, spec.Deadline), "at most spec.deadline")
+	}
+}
+
+// labels checks a list of names without repetition.
+func (s *source) labels(path string, values []string, most int) {
+	if len(values) > most {
+		s.fault(path, fmt.Sprintf("has %d entries", len(values)), fmt.Sprintf("at most %d", most))
+		return
+	}
+	seen := make(map[string]bool, len(values))
+	for i, v := range values {
+		if s.label(index(path, i), v) && seen[v] {
+			s.fault(index(path, i), quoteShort(v)+" is listed twice", "each name once")
+		}
+		seen[v] = true
+	}
+}
+
+func (l *loading) checkRevisions(s *source, spec *v1alpha1.FunctionSpec) {
+	if n := len(spec.Revisions); n == 0 || n > maxRevisions {
+		s.fault("spec.revisions", fmt.Sprintf("has %d entries", n), fmt.Sprintf("1 to %d", maxRevisions))
+		return
+	}
+	names := make([]string, 0, len(spec.Revisions))
+	for i := range spec.Revisions {
+		r := &spec.Revisions[i]
+		path := index("spec.revisions", i)
+		names = append(names, r.Name)
+		if s.label(path+".name", r.Name) && slices.Contains(names[:i], r.Name) {
+			s.fault(path+".name", quoteShort(r.Name)+" is the name of an earlier revision", "a name of its own for each revision")
+		}
+		if !filepath.IsLocal(r.Handler) {
+			s.fault(path+".handler", quoteShort(r.Handler)+" is not a path inside the package", "such as bootstrap or bin/serve")
+		}
+		l.checkPackage(s, path+".package", r)
+	}
+}
+
+// checkTraffic allows one revision to serve.
+func checkTraffic(s *source, spec *v1alpha1.FunctionSpec) {
+	names := revisionNames(spec)
+	if len(spec.Traffic) == 0 {
+		if len(names) > 1 {
+			s.fault("spec.traffic", "is required when there are several revisions", "one entry with weight 100")
+		}
+		return
+	}
+	if n := len(spec.Traffic); n > maxRevisions {
+		s.fault("spec.traffic", fmt.Sprintf("has %d entries", n), fmt.Sprintf("at most %d", maxRevisions))
+		return
+	}
+	var total, serving int64
+	for i, t := range spec.Traffic {
+		path := index("spec.traffic", i)
+		s.reference(path+".revision", "revision", t.Revision, names)
+		if t.Weight == nil {
+			s.fault(path+".weight", "is required", "0 to 100")
+			return
+		}
+		s.count(path+".weight", t.Weight, 0, 100)
+		if s.faulty(path + ".weight") {
+			return
+		}
+		if total += *t.Weight; *t.Weight > 0 {
+			serving++
+		}
+	}
+	switch {
+	case serving > 1:
+		s.fault("spec.traffic", "more than one revision with a weight is "+notYet, "one revision with weight 100")
+	case total != 100:
+		s.fault("spec.traffic", fmt.Sprintf("the weights add up to %d", total), "100")
+	}
+}
+
+func revisionNames(spec *v1alpha1.FunctionSpec) []string {
+	names := make([]string, len(spec.Revisions))
+	for i, r := range spec.Revisions {
+		names[i] = r.Name
+	}
+	return names
+}
+
+func checkEnv(s *source, env map[string]string) {
+	size := 0
+	for _, key := range sortedKeys(env) {
+		path := "spec.env." + key
+		size += len(key) + len(env[key])
+		switch {
+		case !envForm.MatchString(key):
+			s.fault(path, quoteShort(key)+" is not a name of an environment variable", "letters, digits and _, not beginning with a digit, at most 128")
+		case slices.Contains(ownEnv, key) || strings.HasPrefix(key, "AWS_LAMBDA_"):
+			s.fault(path, "is set by what runs the function", "another name")
+		case strings.ContainsRune(env[key], 0):
+			s.fault(path, "contains a NUL character", "text")
+		}
+	}
+	if size > maxEnvBytes {
+		s.fault("spec.env", fmt.Sprintf("has %d bytes of names and values", size), fmt.Sprintf("at most %d", maxEnvBytes))
+	}
+}
+
+// checkBinding refuses what could not run at the provider as written.
+func checkBinding(s *source, spec *v1alpha1.FunctionSpec, i int) {
+	b, path := &spec.Cloud[i], index("spec.cloud", i)
+	s.label(path+".pool", b.Pool)
+	for j := range i {
+		if spec.Cloud[j].Pool == b.Pool {
+			s.fault(path+".pool", fmt.Sprintf("pool %s already has spec.cloud[%d]", quoteShort(b.Pool), j), "one entry for each pool")
+		}
+	}
+	if !lambdaName.MatchString(b.Function) {
+		s.fault(path+".function", quoteShort(b.Function)+" is not a Lambda function name", "a name of at most 64 letters, digits, - and _, or a function ARN; the alias goes to qualifier")
+	}
+	if !qualifierForm.MatchString(b.Qualifier) {
+		s.fault(path+".qualifier", quoteShort(b.Qualifier)+" is not a version or alias", "$LATEST, a version number or an alias name")
+	}
+	s.memory(path+".memory", b.Memory, minLambdaMemory, 10240*mib)
+	if *b.Memory%mib != 0 {
+		s.fault(path+".memory", b.Memory.String()+" is not whole MiB", "128Mi to 10240Mi in steps of 1Mi")
+	}
+	s.duration(path+".timeout", b.Timeout, second, maxExecution)
+	switch {
+	case *b.Timeout%second != 0:
+		s.fault(path+".timeout", b.Timeout.String()+" is not whole seconds, which is how Lambda counts", "1s to 15m in steps of 1s")
+	case *b.Timeout > *spec.Deadline && !s.faulty("spec.deadline"):
+		s.fault(path+".timeout", fmt.Sprintf("the provider would run it for %s, longer than the deadline, %s", b.Timeout, spec.Deadline),
+			"at most spec.deadline")
+	}
+}

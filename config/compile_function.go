@@ -1,0 +1,155 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/api/v1alpha1"
+)
+
+func (l *loading) compileFunction(p *spillway.Platform, i int, e entry[v1alpha1.Function]) *spillway.Function {
+	spec := &e.object.Spec
+	serving := servingRevision(spec)
+	f := &spillway.Function{
+		FunctionKey: spillway.FunctionKey{Namespace: e.Metadata.Namespace, Name: e.Metadata.Name},
+		Index:       i,
+		Namespace:   namespaceIndex(p, e.Metadata.Namespace),
+		Revision:    serving.Name,
+		Package:     spillway.Package{Path: e.relative(serving.Package.Path), Digest: serving.Package.Digest},
+		Handler:     serving.Handler,
+		Resources:   spillway.Resources{Slots: 1, MilliCPU: int64(*spec.Resources.CPU), MiB: ceilMiB(*spec.Resources.Memory)},
+		Timeout:     time.Duration(*spec.Timeout),
+		Deadline:    time.Duration(*spec.Deadline),
+		MaxWait:     time.Duration(*spec.MaxWait),
+		MinWarm:     int(*spec.MinWarm),
+		DataClass:   spec.DataClass,
+		Residency:   slices.Sorted(slices.Values(spec.Residency)),
+		Policy:      slices.IndexFunc(p.BurstPolicies, func(b spillway.BurstPolicy) bool { return b.Name == spec.BurstPolicy }),
+	}
+	if spec.Burst == "allow" {
+		f.Burst = spillway.BurstAllow
+	}
+	if spec.Retry == "idempotent" {
+		f.Retry = spillway.RetryIdempotent
+	}
+	for _, key := range sortedKeys(spec.Env) {
+		f.Env = append(f.Env, key+"="+spec.Env[key])
+	}
+	l.bind(p, f, e)
+	permit(p, f)
+	l.judge(p, f, e)
+	return f
+}
+
+// namespaceIndex finds a namespace that is there; they are sorted by name.
+func namespaceIndex(p *spillway.Platform, name string) int {
+	i, _ := slices.BinarySearchFunc(p.Namespaces, name, func(n spillway.Namespace, name string) int { return cmp.Compare(n.Name, name) })
+	return i
+}
+
+func servingRevision(spec *v1alpha1.FunctionSpec) *v1alpha1.Revision {
+	name := spec.Revisions[0].Name
+	for _, t := range spec.Traffic {
+		if *t.Weight > 0 {
+			name = t.Revision
+		}
+	}
+	i := slices.IndexFunc(spec.Revisions, func(r v1alpha1.Revision) bool { return r.Name == name })
+	return &spec.Revisions[i]
+}
+
+// bind fills in the bindings with their rate and worst case.
+func (l *loading) bind(p *spillway.Platform, f *spillway.Function, e entry[v1alpha1.Function]) {
+	for i, b := range e.object.Spec.Cloud {
+		at := poolIndex(p, b.Pool)
+		rate := l.quotes[l.pool(b.Pool).PricePlan].Rate
+		longest := time.Duration(*b.Timeout) + p.Pools[at].InitTimeout
+		binding := spillway.Binding{Name: b.Function, Qualifier: b.Qualifier, MiB: int64(*b.Memory) / mib, Timeout: time.Duration(*b.Timeout), Rate: rate}
+		millis := rate.BilledMillis(int64((longest + time.Millisecond - 1) / time.Millisecond))
+		cost, err := rate.CeilNano(millis, spillway.Resources{MiB: binding.MiB})
+		if err != nil {
+			e.fault(index("spec.cloud", i), fmt.Sprintf("the cost of a call of %s with %d MiB cannot be counted: %v", longest, binding.MiB, err), "a lower price, memory or timeout")
+		}
+		binding.WorstCase = cost
+		f.Bindings[at] = binding
+	}
+}
+
+// permit works out which pools may run f, and why others may not. The first
+// reason is kept, in the order of how firm it is.
+func permit(p *spillway.Platform, f *spillway.Function) {
+	policy := &p.BurstPolicies[f.Policy]
+	for i, pool := range p.Pools {
+		if f.Excluded[i] = exclusion(policy, f, pool); f.Excluded[i] == spillway.ExcludedNot {
+			f.Permitted = f.Permitted.With(i)
+		}
+	}
+}
+
+func exclusion(policy *spillway.BurstPolicy, f *spillway.Function, pool *spillway.Pool) spillway.Exclusion {
+	cloud := pool.Kind.Cloud()
+	switch {
+	case len(f.Residency) > 0 && !slices.Contains(f.Residency, pool.Region):
+		return spillway.ExcludedResidency
+	case cloud && f.Burst == spillway.BurstDeny:
+		return spillway.ExcludedBurst
+	case cloud && policy.Mode == spillway.ModeOnPremOnly, !cloud && policy.Mode == spillway.ModeCloudOnly:
+		return spillway.ExcludedMode
+	case !slices.Contains(policy.Order, pool.Index):
+		return spillway.ExcludedOrder
+	case cloud && f.Bindings[pool.Index].Name == "":
+		return spillway.ExcludedBinding
+	case !cloud && pool.Capacity.Exceeds(spillway.Resources{}, f.Resources) != spillway.DimNone:
+		return spillway.ExcludedTooLarge
+	}
+	return spillway.ExcludedNot
+}
+
+// judge refuses a function that nothing may run, and warns of what will not
+// happen although it was asked for.
+func (l *loading) judge(p *spillway.Platform, f *spillway.Function, e entry[v1alpha1.Function]) {
+	if f.Permitted == 0 {
+		e.fault("spec", "no pool may run the function: "+exclusions(p, f), "at least one pool that residency, burst, burst policy, binding and capacity leave")
+		return
+	}
+	var onPrem, cloud spillway.PoolSet
+	for i, pool := range p.Pools {
+		switch {
+		case f.Permitted.Has(i) && pool.Kind.Cloud():
+			cloud = cloud.With(i)
+		case f.Permitted.Has(i):
+			onPrem = onPrem.With(i)
+		}
+	}
+	switch {
+	case f.Burst == spillway.BurstAllow && len(e.object.Spec.Cloud) == 0:
+		l.warn("function %s has burst: allow but no cloud binding (spec.cloud): it stays on-prem", f.FunctionKey)
+	case f.Burst == spillway.BurstAllow && cloud == 0:
+		l.warn("function %s has burst: allow but no cloud pool may run it: %s", f.FunctionKey, exclusions(p, f))
+	case cloud != 0 && !covered(p, f.Namespace):
+		l.warn("function %s cannot burst: no budget covers namespace %s; give it to a Quota with budgets", f.FunctionKey, f.FunctionKey.Namespace)
+	}
+	if f.MinWarm > 0 && !fitsWarm(p, f, onPrem) {
+		l.warn("function %s: minWarm: %d does not fit in any on-prem pool that may run it", f.FunctionKey, f.MinWarm)
+	}
+	for _, region := range f.Residency {
+		if !slices.ContainsFunc(p.Pools, func(pool *spillway.Pool) bool { return pool.Region == region }) {
+			l.warn("function %s: residency %s is the region of no pool", f.FunctionKey, region)
+		}
+	}
+}
+
+// fitsWarm reports whether all warm instances of f fit in one of the pools.
+func fitsWarm(p *spillway.Platform, f *spillway.Function, onPrem spillway.PoolSet) bool {
+	n := int64(f.MinWarm)
+	need := spillway.Resources{Slots: n, MilliCPU: n * f.Resources.MilliCPU, MiB: n * f.Resources.MiB}
+	for i, pool := range p.Pools {
+		if onPrem.Has(i) && pool.Capacity.Exceeds(spillway.Resources{}, need) == spillway.DimNone {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,191 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/api/v1alpha1"
+)
+
+const (
+	second = v1alpha1.Duration(time.Second)
+	mib    = 1 << 20
+
+	defaultPolicy    = "default"
+	defaultOwnedPlan = "example-node"
+	// minLambdaMemory is the least memory of a Lambda function.
+	minLambdaMemory = v1alpha1.Bytes(128 * mib)
+)
+
+// fillDefaults gives every field that was not written its default, and adds the
+// objects that there must be. Nothing else knows a default.
+func (l *loading) fillDefaults() {
+	l.addMissingObjects()
+	for _, e := range l.all.pools {
+		l.fillPool(e.object)
+	}
+	for _, e := range l.all.functions {
+		fillFunction(e.object)
+	}
+	for _, e := range l.all.policies {
+		l.fillPolicy(e.object)
+	}
+	currency := l.fillBook(l.all.books[0].object)
+	for _, e := range l.all.quotas {
+		fillQuota(e.object, currency)
+	}
+	fillServer(l.all.servers[0].object)
+}
+
+// addMissingObjects makes the pool onprem if there is no pool, the burst policy
+// default if none has that name, a price book and a server.
+func (l *loading) addMissingObjects() {
+	none := &source{file: "(default)", faults: (*[]Fault)(&l.faults), paths: l.paths}
+	header := func(kind, name string) v1alpha1.Header {
+		return v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: kind, Metadata: v1alpha1.Metadata{Name: name}}
+	}
+	if len(l.all.pools) == 0 && !l.broken {
+		o := &v1alpha1.Pool{Header: header(v1alpha1.KindPool, "onprem"), Spec: v1alpha1.PoolSpec{Kind: "process"}}
+		l.all.pools = append(l.all.pools, entry[v1alpha1.Pool]{none, &o.Header, o})
+	}
+	if !slices.ContainsFunc(l.all.policies, func(e entry[v1alpha1.BurstPolicy]) bool { return e.Metadata.Name == defaultPolicy }) {
+		o := &v1alpha1.BurstPolicy{Header: header(v1alpha1.KindBurstPolicy, defaultPolicy)}
+		o.Spec.Mode, o.Spec.Order = "OnPremOnly", l.poolNames("process")
+		l.all.policies = append(l.all.policies, entry[v1alpha1.BurstPolicy]{none, &o.Header, o})
+	}
+	if len(l.all.books) == 0 {
+		o := &v1alpha1.PriceBook{Header: header(v1alpha1.KindPriceBook, "prices")}
+		l.all.books = append(l.all.books, entry[v1alpha1.PriceBook]{none, &o.Header, o})
+	}
+	if len(l.all.servers) == 0 {
+		o := &v1alpha1.Server{Header: header(v1alpha1.KindServer, "server")}
+		l.all.servers = append(l.all.servers, entry[v1alpha1.Server]{none, &o.Header, o})
+	}
+}
+
+func fillFunction(f *v1alpha1.Function) {
+	s := &f.Spec
+	for i := range s.Revisions {
+		setDefault(&s.Revisions[i].Handler, "bootstrap")
+	}
+	if len(s.Traffic) == 0 && len(s.Revisions) == 1 {
+		s.Traffic = []v1alpha1.Traffic{{Revision: s.Revisions[0].Name, Weight: new(int64(100))}}
+	}
+	setDefault(&s.Contract, "lambda")
+	setDefault(&s.Class, "online")
+	setDefault(&s.Concurrency, new(int64(1)))
+	setDefault(&s.Resources.CPU, new(v1alpha1.MilliCPU(100)))
+	setDefault(&s.Resources.Memory, new(v1alpha1.Bytes(128*mib)))
+	setDefault(&s.Timeout, new(3*second))
+	timeout := min(max(*s.Timeout, 0), maxExecution) // a faulty one must not spoil what follows from it
+	setDefault(&s.Deadline, new(timeout+10*second))
+	setDefault(&s.MaxWait, new(min(2*second, *s.Deadline)))
+	setDefault(&s.MinWarm, new(int64(0)))
+	setDefault(&s.Burst, "deny")
+	setDefault(&s.Retry, "never")
+	setDefault(&s.BurstPolicy, defaultPolicy)
+	for i := range s.Cloud {
+		b := &s.Cloud[i]
+		setDefault(&b.Function, f.Metadata.Name)
+		setDefault(&b.Qualifier, "$LATEST")
+		setDefault(&b.Memory, new(max(minLambdaMemory, v1alpha1.Bytes(ceilMiB(*s.Resources.Memory)*mib))))
+		setDefault(&b.Timeout, new(max(timeout+second-1, second)/second*second))
+	}
+}
+
+func (l *loading) fillPool(p *v1alpha1.Pool) {
+	s := &p.Spec
+	setDefault(&s.InitTimeout, new(10*second))
+	switch s.Kind {
+	case "process":
+		setDefault(&s.Region, "local")
+		setDefault(&s.KeepAlive, new(120*second))
+		setDefault(&s.PricePlan, defaultOwnedPlan)
+		setDefault(&s.Capacity, new(v1alpha1.Capacity{}))
+		machine := l.machine()
+		setDefault(&s.Capacity.Slots, new(machine.Slots))
+		setDefault(&s.Capacity.CPU, new(v1alpha1.MilliCPU(machine.MilliCPU)))
+		setDefault(&s.Capacity.Memory, new(v1alpha1.Bytes(machine.MiB*mib)))
+	case "lambda":
+		setDefault(&s.PricePlan, "lambda-x86-"+s.Region)
+		setDefault(&s.Lambda, new(v1alpha1.Lambda{}))
+		setDefault(&s.Lambda.Credentials, &v1alpha1.Credentials{Environment: true})
+		setDefault(&s.Limits, new(v1alpha1.CloudLimits{}))
+		setDefault(&s.Limits.Concurrency, new(int64(1000)))
+		setDefault(&s.Limits.RampPer10s, new(int64(1000)))
+		setDefault(&s.Limits.RequestsPerSecond, new(10*min(*s.Limits.Concurrency, maxCount)))
+	}
+}
+
+func (l *loading) fillPolicy(p *v1alpha1.BurstPolicy) {
+	setDefault(&p.Spec.Mode, "Hybrid")
+	if len(p.Spec.Order) == 0 {
+		p.Spec.Order = append(l.poolNames("process"), l.poolNames("lambda")...)
+	}
+	setDefault(&p.Spec.OnPremWaitBudget, new(v1alpha1.Duration(50*time.Millisecond)))
+}
+
+func (l *loading) fillBook(b *v1alpha1.PriceBook) (currency string) {
+	setDefault(&b.Spec.Currency, "USD")
+	for i := range b.Spec.Plans {
+		setDefault(&b.Spec.Plans[i].Currency, b.Spec.Currency)
+	}
+	return b.Spec.Currency
+}
+
+func fillQuota(q *v1alpha1.Quota, currency string) {
+	for i := range q.Spec.Budgets {
+		b := &q.Spec.Budgets[i]
+		setDefault(&b.Currency, currency)
+		setDefault(&b.TimeZone, "UTC")
+		setDefault(&b.AtLimit, "reject")
+	}
+}
+
+func fillServer(s *v1alpha1.Server) {
+	setDefault(&s.Spec.Listen, "127.0.0.1:8080")
+	setDefault(&s.Spec.Admin, "127.0.0.1:8081")
+	setDefault(&s.Spec.DataDir, stateDir())
+	setDefault(&s.Spec.DrainTimeout, new(30*second))
+	setDefault(&s.Spec.Auth.Anonymous, new(len(s.Spec.Auth.Keys)+len(s.Spec.Auth.Tokens) == 0))
+}
+
+// stateDir returns where data of this user belongs.
+func stateDir() string {
+	if dir := os.Getenv("XDG_STATE_HOME"); filepath.IsAbs(dir) {
+		return filepath.Join(dir, "spillway")
+	}
+	if home, err := os.UserHomeDir(); err == nil {
+		return filepath.Join(home, ".local", "state", "spillway")
+	}
+	return filepath.Join(os.TempDir(), "spillway")
+}
+
+// poolNames returns the names of the pools of a kind, sorted.
+func (l *loading) poolNames(kind string) []string {
+	var names []string
+	for _, e := range l.all.pools {
+		if e.object.Spec.Kind == kind {
+			names = append(names, e.Metadata.Name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+func (l *loading) machine() spillway.Resources {
+	if l.checks.Machine == (spillway.Resources{}) {
+		l.checks.Machine = thisMachine()
+	}
+	return l.checks.Machine
+}
+
+func setDefault[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

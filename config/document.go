@@ -1,0 +1,116 @@
+package config
+
+import (
+	"reflect"
+
+	"github.com/goccy/go-yaml/ast"
+
+	"github.com/spillway-dev/spillway/api/v1alpha1"
+)
+
+const notYet = "not supported in this version"
+
+// refusedFields names fields that people will look for, by kind, and that this
+// version does not have.
+var refusedFields = map[string]map[string]string{
+	v1alpha1.KindFunction: refuse("spec.revisions[].image", "spec.revisions[].runtime", "spec.resources.gpu",
+		"spec.volumes", "spec.secretRefs", "spec.envFrom", "spec.retries", "spec.cloud[].payload", "spec.pool", "spec.priority"),
+	v1alpha1.KindPool: refuse("spec.labels", "spec.order", "spec.capacity.gpu", "spec.kube", "spec.offline", "spec.scf"),
+	v1alpha1.KindQuota: refuse("spec.borrowingLimit", "spec.lendingLimit", "spec.nominal.borrowingLimit",
+		"spec.nominal.lendingLimit", "spec.nominal.onPrem.borrowingLimit", "spec.nominal.onPrem.lendingLimit",
+		"spec.nominal.cloud.borrowingLimit", "spec.nominal.cloud.lendingLimit", "spec.nominal.onPrem.gpu", "spec.nominal.cloud.gpu"),
+	v1alpha1.KindBurstPolicy: refuse("spec.weights", "spec.maxBurstShare", "spec.maxBurstSpend", "spec.hysteresis",
+		"spec.regions", "spec.windows", "spec.killSwitch", "spec.shadow"),
+	v1alpha1.KindPriceBook: refuse("spec.plans[].tiers", "spec.plans[].packages", "spec.plans[].freeTier"),
+	v1alpha1.KindServer:    refuse("spec.tls", "spec.auth.oidc", "spec.auth.jwt"),
+}
+
+func refuse(paths ...string) map[string]string {
+	m := map[string]string{"metadata.labels": notYet, "metadata.annotations": notYet}
+	for _, p := range paths {
+		m[p] = notYet
+	}
+	return m
+}
+
+var kindNames = []string{v1alpha1.KindFunction, v1alpha1.KindPool, v1alpha1.KindQuota, v1alpha1.KindBurstPolicy,
+	v1alpha1.KindPriceBook, v1alpha1.KindServer}
+
+// document decodes one document into all. Empty documents are nothing.
+func (l *loading) document(doc *ast.DocumentNode, file string) {
+	s := &source{file: file, faults: (*[]Fault)(&l.faults), paths: l.paths}
+	switch doc.Body.(type) {
+	case nil, *ast.NullNode, *ast.CommentGroupNode:
+		return
+	}
+	s.mark("", doc.Body)
+	pairs, ok := mapping(doc.Body)
+	if !ok {
+		s.fault("", "the document is "+typeName(doc.Body), "an object with apiVersion, kind, metadata and spec")
+		return
+	}
+	version, kind := header(pairs, s)
+	if !s.checkHeader(version, kind) {
+		return
+	}
+	d := &decoder{source: s, refused: refusedFields[kind], anchors: map[string]ast.Node{}}
+	switch kind {
+	case v1alpha1.KindFunction:
+		put(d, doc.Body, &l.all.functions, func(o *v1alpha1.Function) *v1alpha1.Header { return &o.Header })
+	case v1alpha1.KindPool:
+		put(d, doc.Body, &l.all.pools, func(o *v1alpha1.Pool) *v1alpha1.Header { return &o.Header })
+	case v1alpha1.KindQuota:
+		put(d, doc.Body, &l.all.quotas, func(o *v1alpha1.Quota) *v1alpha1.Header { return &o.Header })
+	case v1alpha1.KindBurstPolicy:
+		put(d, doc.Body, &l.all.policies, func(o *v1alpha1.BurstPolicy) *v1alpha1.Header { return &o.Header })
+	case v1alpha1.KindPriceBook:
+		put(d, doc.Body, &l.all.books, func(o *v1alpha1.PriceBook) *v1alpha1.Header { return &o.Header })
+	case v1alpha1.KindServer:
+		put(d, doc.Body, &l.all.servers, func(o *v1alpha1.Server) *v1alpha1.Header { return &o.Header })
+	}
+}
+
+func put[T any](d *decoder, body ast.Node, list *[]entry[T], header func(*T) *v1alpha1.Header) {
+	o := new(T)
+	d.node(body, reflect.ValueOf(o).Elem(), "")
+	*list = append(*list, entry[T]{d.source, header(o), o})
+}
+
+// header finds apiVersion and kind, which decide how the rest is read.
+func header(pairs []*ast.MappingValueNode, s *source) (version, kind string) {
+	for _, pair := range pairs {
+		key, _ := keyText(pair.Key)
+		text, ok := pair.Value.(*ast.StringNode)
+		if key != "apiVersion" && key != "kind" {
+			continue
+		}
+		s.mark(key, pair.Value)
+		switch {
+		case !ok:
+			s.fault(key, "is "+typeName(pair.Value), "text")
+		case key == "kind":
+			kind = text.Value
+		default:
+			version = text.Value
+		}
+	}
+	return version, kind
+}
+
+func (s *source) checkHeader(version, kind string) bool {
+	if version == "" {
+		s.fault("apiVersion", "is required", v1alpha1.APIVersion)
+	} else if version != v1alpha1.APIVersion {
+		s.fault("apiVersion", "unknown version "+quoteShort(version), v1alpha1.APIVersion)
+	}
+	_, known := refusedFields[kind]
+	switch {
+	case kind == "QuotaRequest":
+		s.fault("kind", "QuotaRequest is "+notYet, alternatives(kindNames))
+	case kind == "":
+		s.fault("kind", "is required", alternatives(kindNames))
+	case !known:
+		s.fault("kind", "unknown kind "+quoteShort(kind)+s.suggest(kind, kindNames), alternatives(kindNames))
+	}
+	return version == v1alpha1.APIVersion && known
+}

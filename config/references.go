@@ -1,0 +1,216 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/billing"
+)
+
+// checkReferences checks what objects say of each other.
+func (l *loading) checkReferences() {
+	pools, policies, quotas := names(l.all.pools), names(l.all.policies), names(l.all.quotas)
+	for _, e := range l.all.functions {
+		e.reference("spec.burstPolicy", "BurstPolicy", e.object.Spec.BurstPolicy, policies)
+		for i, b := range e.object.Spec.Cloud {
+			if i >= spillway.MaxPools {
+				break
+			}
+			path := index("spec.cloud", i) + ".pool"
+			if e.reference(path, "Pool", b.Pool, pools) && l.pool(b.Pool).Kind == "process" {
+				e.fault(path, quoteShort(b.Pool)+" is a process pool, which needs no binding", alternatives(l.poolNames("lambda")))
+			}
+		}
+	}
+	for _, e := range l.all.policies {
+		for i, name := range e.object.Spec.Order {
+			e.reference(index("spec.order", i), "Pool", name, pools)
+		}
+	}
+	for _, e := range l.all.quotas {
+		if parent := e.object.Spec.Parent; parent != "" {
+			e.reference("spec.parent", "Quota", parent, quotas)
+		}
+	}
+	l.checkTree()
+	l.checkMembership()
+	l.checkPrices()
+}
+
+func names[T any](entries []entry[T]) []string {
+	all := make([]string, len(entries))
+	for i, e := range entries {
+		all[i] = e.Metadata.Name
+	}
+	return all
+}
+
+func (l *loading) pool(name string) *v1alpha1.PoolSpec {
+	for _, e := range l.all.pools {
+		if e.Metadata.Name == name {
+			return &e.object.Spec
+		}
+	}
+	return nil
+}
+
+// checkTree reports each circle of parents once, at the node with the first name.
+func (l *loading) checkTree() {
+	nodes := map[string]entry[v1alpha1.Quota]{}
+	for _, e := range l.all.quotas {
+		nodes[e.Metadata.Name] = e
+	}
+	done := map[string]bool{}
+	for _, e := range l.all.quotas {
+		var path []string
+		on := map[string]bool{}
+		name := e.Metadata.Name
+		for ; name != "" && !done[name]; name = parentOf(nodes[name]) {
+			path = append(path, name)
+			done[name], on[name] = true, true
+		}
+		if !on[name] {
+			continue
+		}
+		circle := path[slices.Index(path, name):]
+		if first := slices.Min(circle); first != name {
+			at := slices.Index(circle, first)
+			circle = slices.Concat(circle[at:], circle[:at])
+		}
+		nodes[circle[0]].fault("spec.parent", "the parents form a circle: "+circleText(circle),
+			"a tree; a root has no parent")
+	}
+}
+
+func circleText(names []string) string {
+	const most = 10
+	if len(names) > most {
+		names = append(slices.Clone(names[:most]), "…")
+	}
+	return strings.Join(names, " → ") + " → " + names[0]
+}
+
+func parentOf(e entry[v1alpha1.Quota]) string {
+	if e.object == nil {
+		return ""
+	}
+	return e.object.Spec.Parent
+}
+
+// checkMembership checks that a namespace belongs to at most one node.
+func (l *loading) checkMembership() {
+	type claim struct {
+		*source
+		name, path string
+	}
+	claimed := map[string]claim{}
+	for _, e := range l.all.quotas {
+		for i, ns := range e.object.Spec.Namespaces {
+			path := index("spec.namespaces", i)
+			first, taken := claimed[ns]
+			switch {
+			case !taken:
+				claimed[ns] = claim{e.source, e.Metadata.Name, path}
+			case first.source != e.source:
+				at := first.locate(first.path)
+				e.fault(path, fmt.Sprintf("namespace %s already belongs to Quota %q in %s:%d:%d", quoteShort(ns), first.name, first.file, at.line, at.col),
+					"each namespace in one Quota")
+			}
+		}
+	}
+}
+
+// checkPrices compiles the price book and checks that each pool has a price.
+func (l *loading) checkPrices() {
+	book := l.all.books[0]
+	own, rates := planSpecs(book.object), rateSpecs(book.object)
+	replaced := map[string]bool{}
+	for _, p := range own {
+		replaced[p.Plan] = true
+	}
+	for _, p := range billing.DefaultPlans() {
+		if !replaced[p.Plan] {
+			own = append(own, p)
+		}
+	}
+	var err error
+	if l.book, err = billing.NewBook(book.object.Spec.Currency, own, rates); err != nil {
+		bookFaults(book.source, err)
+		return
+	}
+	l.rates = rates
+	var plans []string
+	for _, p := range own {
+		plans = append(plans, p.Plan)
+	}
+	l.quotes = map[string]billing.Quote{}
+	for _, e := range l.all.pools {
+		l.checkPoolPrice(e, plans)
+	}
+	for _, e := range l.all.quotas {
+		l.checkBudgetCurrency(e)
+	}
+}
+
+func (l *loading) checkPoolPrice(e entry[v1alpha1.Pool], plans []string) {
+	const path = "spec.pricePlan"
+	name := e.object.Spec.PricePlan
+	if e.faulty("spec.kind") || e.faulty(path) || !e.reference(path, "price plan", name, plans) {
+		return
+	}
+	quote, err := l.book.At(name, l.now)
+	want := map[string]billing.PlanKind{"process": billing.PlanOwned, "lambda": billing.PlanLambda}[e.object.Spec.Kind]
+	switch {
+	case err != nil:
+		e.fault(path, err.Error(), "a plan with a price at this time, and an exchange rate if it is in another currency")
+	case quote.Kind != want:
+		e.fault(path, fmt.Sprintf("%s is a plan of kind %s, and the pool is of kind %s", quoteShort(name), quote.Kind, e.object.Spec.Kind),
+			"a plan of kind "+string(want))
+	}
+	l.quotes[name] = quote
+	l.until(quote.Until)
+}
+
+// until keeps the earliest end of a price.
+func (l *loading) until(end time.Time) {
+	if u := &l.result.PricesUntil; !end.IsZero() && (u.IsZero() || end.Before(*u)) {
+		*u = end
+	}
+}
+
+func (l *loading) checkBudgetCurrency(e entry[v1alpha1.Quota]) {
+	for i, b := range e.object.Spec.Budgets {
+		if b.Amount == nil || e.faulty(index("spec.budgets", i)+".currency") {
+			continue
+		}
+		if _, err := l.convert(*b.Amount, b.Currency); err != nil {
+			e.fault(index("spec.budgets", i)+".currency", err.Error(), l.all.books[0].object.Spec.Currency+", or a currency with an exchange rate to it in the price book")
+		}
+	}
+}
+
+// bookFaults puts the faults that the price book found where they were written.
+func bookFaults(s *source, err error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		s.fault("spec", err.Error(), "")
+		return
+	}
+	for _, one := range joined.Unwrap() {
+		var f *billing.SpecError
+		if !errors.As(one, &f) {
+			s.fault("spec", one.Error(), "")
+			continue
+		}
+		path := "spec." + f.Path
+		if strings.HasPrefix(f.Path, "exchangeRates") {
+			path = strings.NewReplacer(".validFrom", ".date", ".validTo", ".until").Replace(path)
+		}
+		s.fault(path, f.Problem, f.Allowed)
+	}
+}
