@@ -154,9 +154,9 @@ func (e *Entry) fromNumbers(n *numbers) error {
 	return nil
 }
 
-func validReason(n int64) bool {
-	return n >= 0 && n <= int64(len(spillway.Reasons()))
-}
+var lastReason = int64(len(spillway.Reasons())) // none is not among them
+
+func validReason(n int64) bool { return n >= 0 && n <= lastReason }
 
 func flag(b bool) int64 {
 	if b {

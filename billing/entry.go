@@ -65,7 +65,7 @@ type Entry struct {
 	BilledMillis int64         // see Meter
 	Amount       apd.Decimal   // exact to 18 decimals, see Price; of a reversal negative
 	Reserved     spillway.Nano // of an intent
-	Settled      spillway.Nano // what the Engine counts for this line: Rate.CeilNano
+	Settled      spillway.Nano // what budgets count: Rate.CeilNano of a cloud line, 0 on-prem
 
 	// RequestKey identifies the client's request for joining repeated attempts:
 	// identity, function and its Amz-Sdk-Invocation-Id or Idempotency-Key. Empty if none.

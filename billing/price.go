@@ -77,7 +77,8 @@ func WorstCase(b spillway.Binding, initTimeout time.Duration) (spillway.Nano, er
 }
 
 // Charge prices e for ms billed milliseconds at e.Rate: it sets BilledMillis,
-// Amount and Settled.
+// Amount and Settled. Budgets count what is paid per call, so an on-prem line
+// settles nothing.
 func (e *Entry) Charge(ms int64) error {
 	amount, err := Price(e.Rate, ms, e.Billed())
 	if err != nil {
@@ -86,6 +87,9 @@ func (e *Entry) Charge(ms int64) error {
 	settled, err := e.Rate.CeilNano(ms, e.Billed())
 	if err != nil {
 		return fmt.Errorf("pricing attempt %d of %s: %w", e.Attempt, e.Invocation, err)
+	}
+	if !e.Cloud {
+		settled = 0
 	}
 	e.BilledMillis, e.Amount, e.Settled = ms, amount, settled
 	return nil

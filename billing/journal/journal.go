@@ -21,8 +21,8 @@ const (
 	// MaxRecord bounds the payload of a record.
 	MaxRecord = 4 << 10
 
-	// reservation is the room of one Reserve: two records of any size.
-	reservation = 2 * (MaxRecord + frameHeader)
+	// recordRoom is what a reservation sets aside for a record: any size fits.
+	recordRoom = MaxRecord + frameHeader
 )
 
 var (
@@ -79,30 +79,30 @@ type Journal struct {
 	done    chan struct{}
 }
 
-// Reserve sets aside room for the two records of one attempt. Each success needs
-// one Release. It returns ErrFull when the disk or the journal has no room.
-func (j *Journal) Reserve() error {
+// Reserve sets aside room for n records. Each success needs a Release of as many.
+// It returns ErrFull when the disk or the journal has no room.
+func (j *Journal) Reserve(n int) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if j.err != nil {
 		return j.err
 	}
-	if err := j.provide(j.reserved + reservation); err != nil {
+	if err := j.provide(j.reserved + int64(n)*recordRoom); err != nil {
 		return err
 	}
-	j.reserved += reservation
+	j.reserved += int64(n) * recordRoom
 	return nil
 }
 
-// Release gives back what Reserve set aside, used or not.
-func (j *Journal) Release() {
+// Release gives back room for n records that Reserve set aside, used or not.
+func (j *Journal) Release(n int) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	j.reserved = max(j.reserved-reservation, 0)
+	j.reserved = max(j.reserved-int64(n)*recordRoom, 0)
 }
 
 // Append writes a record within a reservation and returns its position. It cannot
-// fail for lack of room while every reservation covers at most two records.
+// fail for lack of room while no more records are written than were reserved.
 func (j *Journal) Append(payload []byte) (int64, error) {
 	return j.append(payload, 0)
 }
@@ -183,7 +183,7 @@ func (j *Journal) provide(n int64) error {
 func (j *Journal) free() int64 {
 	var n int64
 	for _, s := range j.segments[j.active:] {
-		n += max(s.room()-(MaxRecord+frameHeader), 0)
+		n += max(s.room()-recordRoom, 0)
 	}
 	return n
 }

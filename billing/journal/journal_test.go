@@ -75,7 +75,7 @@ func TestReservationsAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := 0
-	for err = j.Reserve(); err == nil; err = j.Reserve() {
+	for err = j.Reserve(2); err == nil; err = j.Reserve(2) {
 		n++
 	}
 	if !errors.Is(err, ErrFull) || n < 40 {
@@ -93,7 +93,7 @@ func TestReservationsAreKept(t *testing.T) {
 		}
 	}
 	for range n {
-		j.Release()
+		j.Release(2)
 	}
 	if err := j.Sync(); err != nil {
 		t.Fatal(err)
@@ -101,7 +101,7 @@ func TestReservationsAreKept(t *testing.T) {
 	if err := j.Drop(j.End()); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Reserve(); err != nil {
+	if err := j.Reserve(2); err != nil {
 		t.Fatalf("after everything was dropped: %v", err)
 	}
 }
@@ -237,7 +237,7 @@ func TestFailureIsPermanent(t *testing.T) {
 	if _, err := j.Append([]byte("x")); !errors.Is(err, ErrFailed) {
 		t.Fatalf("append: %v", err)
 	}
-	for name, err := range map[string]error{"reserve": j.Reserve(), "sync": j.Sync(), "health": j.Health()} {
+	for name, err := range map[string]error{"reserve": j.Reserve(2), "sync": j.Sync(), "health": j.Health()} {
 		if !errors.Is(err, ErrFailed) {
 			t.Errorf("%s: %v", name, err)
 		}

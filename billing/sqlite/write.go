@@ -1,0 +1,201 @@
+package sqlite
+
+import (
+	"bytes"
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spillway-dev/spillway/billing"
+)
+
+// maxGroup bounds the lines of one transaction, and so how long a write waits.
+const maxGroup = 1024
+
+// Decision is the explanation of one invocation.
+type Decision struct {
+	Invocation string
+	At         time.Time
+	JSON       []byte
+}
+
+// Batch is what one Write stores, all of it or nothing. An empty one is written
+// too: it probes whether the disk takes writes.
+type Batch struct {
+	Lines     []billing.Entry
+	Decisions []Decision
+	// PruneBefore deletes the explanations from before it; zero deletes none.
+	PruneBefore time.Time
+}
+
+type request struct {
+	batch Batch
+	done  chan error
+}
+
+var insertLine = "INSERT INTO line (" + columns + ") VALUES (?" + strings.Repeat(", ?", columnCount-1) + ") ON CONFLICT DO NOTHING"
+
+// Write stores a batch and returns once it is durable. Lines that are there
+// already are skipped if equal; if different they go to the conflict table and
+// are counted. The store sets Writer and Sequence. ctx counts only until the write
+// begins. Errors: ErrFull, ErrFailed, ErrClosed, or what SQLite said.
+func (s *Store) Write(ctx context.Context, b Batch) error {
+	if s.writing == nil {
+		return fmt.Errorf("writing the ledger %s: it is open for reading only", s.path)
+	}
+	for i := range b.Lines {
+		if err := b.Lines[i].Validate(); err != nil {
+			return err
+		}
+	}
+	r := &request{batch: b, done: make(chan error, 1)}
+	select {
+	case s.requests <- r:
+	case <-s.closing:
+		return ErrClosed
+	case <-ctx.Done():
+		return fmt.Errorf("writing to the ledger: %w", context.Cause(ctx))
+	}
+	select {
+	case err := <-r.done:
+		return err
+	case <-s.writerEnd:
+	}
+	select { // answered before the end
+	case err := <-r.done:
+		return err
+	default:
+		return ErrClosed
+	}
+}
+
+// write is the writer.
+func (s *Store) write(c *sql.Conn, insert *sql.Stmt) {
+	defer close(s.writerEnd)
+	defer c.Close()
+	defer insert.Close()
+	for {
+		select {
+		case <-s.closing:
+			return
+		case r := <-s.requests:
+			group := s.gather(r)
+			err := s.commit(c, insert, group)
+			for _, r := range group {
+				r.done <- err
+			}
+		}
+	}
+}
+
+// gather takes what else waits into the group of first.
+func (s *Store) gather(first *request) []*request {
+	group, lines := []*request{first}, len(first.batch.Lines)
+	for lines < maxGroup {
+		select {
+		case r := <-s.requests:
+			group, lines = append(group, r), lines+len(r.batch.Lines)
+		default:
+			return group
+		}
+	}
+	return group
+}
+
+func (s *Store) commit(c *sql.Conn, insert *sql.Stmt, group []*request) error {
+	if failed := s.failed.Load(); failed != nil {
+		return *failed
+	}
+	ctx := context.Background() // a commit once begun is not given up
+	sequence, conflicts := s.sequence, s.conflicts.Load()
+	err := inTransaction(ctx, c, func() error {
+		for _, r := range group {
+			if err := s.store(ctx, c, insert, &r.batch); err != nil {
+				return err
+			}
+		}
+		_, err := c.ExecContext(ctx, "UPDATE meta SET sequence = ?, probes = probes + 1", s.sequence)
+		return err
+	})
+	if err == nil {
+		return nil
+	}
+	s.sequence = sequence
+	s.conflicts.Store(conflicts)
+	err = fmt.Errorf("writing the ledger %s: %w", s.path, classify(err))
+	if errors.Is(err, ErrFailed) {
+		s.failed.Store(&err)
+	}
+	return err
+}
+
+func (s *Store) store(ctx context.Context, c *sql.Conn, insert *sql.Stmt, b *Batch) error {
+	for i := range b.Lines {
+		e := &b.Lines[i]
+		result, err := insert.ExecContext(ctx, bind(e, s.writer, s.sequence+1)...)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		if n == 1 {
+			s.sequence++
+			continue
+		}
+		if err := s.compare(ctx, c, e); err != nil {
+			return err
+		}
+	}
+	for _, d := range b.Decisions {
+		if _, err := c.ExecContext(ctx, "INSERT INTO decision VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, json = excluded.json",
+			d.Invocation, nanos(d.At), d.JSON); err != nil {
+			return err
+		}
+	}
+	if b.PruneBefore.IsZero() {
+		return nil
+	}
+	_, err := c.ExecContext(ctx, "DELETE FROM decision WHERE at < ?", nanos(b.PruneBefore))
+	return err
+}
+
+// compare quarantines e if the line with its key is a different one.
+func (s *Store) compare(ctx context.Context, c *sql.Conn, e *billing.Entry) error {
+	var there row
+	err := c.QueryRowContext(ctx, "SELECT "+columns+" FROM line WHERE invocation = ? AND attempt = ? AND kind = ?",
+		e.Invocation, e.Attempt, string(e.Kind)).Scan(there.values()...)
+	if err != nil {
+		return err
+	}
+	old, err := there.entry()
+	if err != nil {
+		return err
+	}
+	before, err := canonical(old)
+	if err != nil {
+		return err
+	}
+	now, err := canonical(*e)
+	if err != nil || bytes.Equal(before, now) {
+		return err
+	}
+	result, err := c.ExecContext(ctx, "INSERT INTO conflict (invocation, attempt, kind, entry) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+		e.Invocation, e.Attempt, string(e.Kind), now)
+	if err != nil {
+		return err
+	}
+	n, err := result.RowsAffected()
+	s.conflicts.Add(n)
+	return err
+}
+
+// canonical encodes e without what the store itself sets.
+func canonical(e billing.Entry) ([]byte, error) {
+	e.Writer, e.Sequence = "", 0
+	return billing.AppendEntry(nil, &e)
+}
