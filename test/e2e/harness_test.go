@@ -68,6 +68,7 @@ type world struct {
 	t       *testing.T
 	dir     string // configuration
 	data    string
+	kept    string // a copy of the ledger, if it is not in data
 	log     string // what functions wrote of their executions
 	cloud   *cloud.Server
 	front   string
@@ -188,8 +189,13 @@ func (w *world) startCloud() (endpoint string) {
 // start runs the server and waits until it is ready.
 func (w *world) start() {
 	w.t.Helper()
+	w.run(exec.Command(built.spillway, "up", "--config", w.dir, "--log-format", "json"))
+}
+
+// run starts the command as the server and waits until it is ready.
+func (w *world) run(cmd *exec.Cmd) {
+	w.t.Helper()
 	w.output = new(bytes.Buffer)
-	cmd := exec.Command(built.spillway, "up", "--config", w.dir, "--log-format", "json")
 	cmd.Stdout, cmd.Stderr = w.output, w.output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	must(w.t, cmd.Start())
@@ -298,13 +304,11 @@ type line struct {
 // ledger reads all lines from disk.
 func (w *world) ledger() []line {
 	w.t.Helper()
-	files, err := filepath.Glob(filepath.Join(w.data, "*.db"))
-	more, _ := filepath.Glob(filepath.Join(w.data, "*", "*.db"))
-	files = append(files, more...)
-	if err != nil || len(files) != 1 {
-		w.t.Fatalf("ledger databases in %s: %v, %v", w.data, files, err)
+	dir := w.data
+	if w.kept != "" {
+		dir = w.kept
 	}
-	db, err := sql.Open("sqlite", "file:"+files[0]+"?mode=ro")
+	db, err := sql.Open("sqlite", "file:"+filepath.Join(dir, "ledger.db")+"?mode=ro")
 	must(w.t, err)
 	defer db.Close()
 	rows, err := db.Query("SELECT invocation, attempt, kind, amount, cloud, settled_nano FROM line")
