@@ -153,7 +153,7 @@ spec:
 	must(t, os.WriteFile(filepath.Join(w.dir, "platform.yaml"), []byte(text), 0o644))
 	t.Cleanup(func() {
 		if w.server != nil {
-			_ = w.server.Process.Kill()
+			_ = syscall.Kill(-w.server.Process.Pid, syscall.SIGKILL)
 			<-w.stopped
 		}
 	})
@@ -197,7 +197,7 @@ func (w *world) run(cmd *exec.Cmd) {
 	w.t.Helper()
 	w.output = new(bytes.Buffer)
 	cmd.Stdout, cmd.Stderr = w.output, w.output
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	must(w.t, cmd.Start())
 	w.server, w.stopped = cmd, make(chan error, 1)
 	go func(stopped chan error) { stopped <- cmd.Wait() }(w.stopped)
