@@ -1,0 +1,72 @@
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"charm.land/lipgloss/v2"
+
+	"github.com/spillway-dev/spillway/dispatcher"
+)
+
+// busyFrame is a picture in the middle of a run, with everything in it.
+func busyFrame() frame {
+	f := frame{elapsed: 75 * time.Second, left: 12 * time.Second, phase: 2, script: script(), done: 4321, planned: 12_345}
+	for i, p := range f.script {
+		g := figures{Name: p.Name, Endings: map[string]int{}, Refusals: map[string]int{}}
+		if i <= f.phase {
+			g = figures{Name: p.Name, Calls: 12_345, Overflowed: 6_000, Refused: 1_234, Unknown: 7, Failed: 321, P50: 31 * time.Millisecond, P99: 1234 * time.Millisecond,
+				Endings:  map[string]int{"preferred": 1234, "pinned": 321, "overflow_quota": 1233, "overflow_capacity": 1212, "overflow_wait": 1211, "replaced": 2, "budget_exceeded": 1111},
+				Refusals: map[string]int{"budget_exceeded": 1111, "quota_exceeded": 12}}
+		}
+		f.phases = append(f.phases, g)
+	}
+	use := func(used, limit int64) dispatcher.UseView { return dispatcher.UseView{Used: used, Limit: limit} }
+	f.view = dispatcher.View{InFlight: 26, Unknown: 7, Waiting: 12,
+		Pools: []dispatcher.PoolView{{Name: "lambda", Cloud: true, Running: 12, Slots: 1000}, {Name: "onprem", Running: 6, Slots: 6}},
+		Quotas: []dispatcher.QuotaView{
+			{Name: "company", OnPrem: use(6, -1), Cloud: use(12, 12)},
+			{Name: "retail", Parent: "company", OnPrem: use(4, 4), Cloud: use(8, 10), Budgets: []dispatcher.BudgetView{{Window: "day", Spent: 812_345, Reserved: 400_000, Limit: 50_000_000}}},
+			{Name: "shop", Parent: "retail", OnPrem: use(3, 3), Cloud: use(2, 8)},
+			{Name: "media", Parent: "retail", OnPrem: use(1, 3), Cloud: use(6, 8)},
+			{Name: "finance", Parent: "company", OnPrem: use(2, 3), Cloud: use(4, 4), Budgets: []dispatcher.BudgetView{{Window: "day", Spent: 49_000, Reserved: 100_000, Limit: 150_000}}},
+		}}
+	return f
+}
+
+func TestPictureFits(t *testing.T) {
+	for name, f := range map[string]frame{"busy": busyFrame(), "begin": {script: script(), phases: make([]figures, 5)}} {
+		for _, columns := range []int{80, 100, 120, 200} {
+			text := picture(f, columns)
+			if lines := strings.Count(text, "\n"); lines > 23 {
+				t.Errorf("%s at %d columns has %d lines, want at most 23", name, columns, lines)
+			}
+			for _, line := range strings.Split(text, "\n") {
+				if w := lipgloss.Width(line); w > columns {
+					t.Errorf("%s at %d columns: a line is %d wide: %q", name, columns, w, line)
+				}
+			}
+		}
+	}
+}
+
+func TestPictureSaysWhatMatters(t *testing.T) {
+	text := picture(busyFrame(), 120)
+	for _, want := range []string{"bad weather", "4,321 of 12,345 calls", "budget_exceeded", "finance", "6/6", "12/12", "$0.00015"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in\n%s", want, text)
+		}
+	}
+	if line := plainFrame(busyFrame()); !strings.Contains(line, "3/5 bad weather") || strings.Contains(line, "\x1b") {
+		t.Errorf("plain line %q", line)
+	}
+}
+
+func TestCount(t *testing.T) {
+	for n, want := range map[int]string{0: "0", 999: "999", 1000: "1,000", 1234567: "1,234,567"} {
+		if got := count(n); got != want {
+			t.Errorf("count(%d) = %s, want %s", n, got, want)
+		}
+	}
+}

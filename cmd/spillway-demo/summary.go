@@ -1,0 +1,206 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"charm.land/lipgloss/v2"
+)
+
+// summary is how a run went: what is printed, and with --json written.
+type summary struct {
+	Passed  bool            `json:"passed"`
+	Seconds float64         `json:"seconds"`
+	Sent    int             `json:"sent"`
+	Kinds   map[string]int  `json:"answers"` // by how they ended
+	Phases  []figures       `json:"phases"`
+	Checks  []check         `json:"checks"`
+	Cloud   cloudFigures    `json:"cloud"`
+	Report  json.RawMessage `json:"report"` // as spillway report -o json
+	Samples []sample        `json:"samples"`
+
+	evidence      *evidence
+	dir, programs string
+	reportText    string
+}
+
+// cloudFigures is the stand-in's own account.
+type cloudFigures struct {
+	Executions int    `json:"executions"`
+	Bill       string `json:"bill"`
+	Currency   string `json:"currency"`
+	Peak       int    `json:"peakConcurrency"`
+	ColdStarts int    `json:"coldStarts"`
+}
+
+// sample is one call as `spillway explain` tells it.
+type sample struct {
+	Title       string          `json:"title"`
+	Invocation  string          `json:"invocation"`
+	Explanation json.RawMessage `json:"explanation"`
+	text        string
+}
+
+// conclude holds every promise against the evidence.
+func (s *summary) conclude(took time.Duration) {
+	e := s.evidence
+	s.Checks, s.Passed, s.Seconds = checkAll(e), true, took.Seconds()
+	for _, c := range s.Checks {
+		s.Passed = s.Passed && c.Pass
+	}
+	s.Sent, s.Kinds = e.sent, map[string]int{}
+	for _, a := range e.answers {
+		s.Kinds[a.Kind.String()]++
+	}
+	s.Cloud = cloudFigures{Executions: e.bill.Executions, Bill: e.bill.Total, Currency: e.bill.Currency, Peak: e.state.PeakConcurrency}
+	for _, f := range e.state.Functions {
+		s.Cloud.ColdStarts += f.ColdStarts
+	}
+}
+
+// samples explains one call of each kind that people ask about.
+func (w *world) samples(ctx context.Context, answers []answer) []sample {
+	picks := []struct {
+		title string
+		match func(*answer) bool
+	}{
+		{"an overflow", func(a *answer) bool { return a.Kind == succeeded && strings.HasPrefix(a.Reason, "overflow_") }},
+		{"a refusal at the budget", func(a *answer) bool { return a.Kind == refused && a.Reason == "budget_exceeded" }},
+		{"an unknown outcome", func(a *answer) bool { return a.Kind == unknown }},
+	}
+	var all []sample
+	for _, p := range picks {
+		for i := range answers {
+			if p.match(&answers[i]) {
+				all = append(all, w.explain(ctx, p.title, answers[i].ID))
+				break
+			}
+		}
+	}
+	return all
+}
+
+func (w *world) explain(ctx context.Context, title, id string) sample {
+	s := sample{Title: title, Invocation: id}
+	for _, form := range []string{"table", "json"} {
+		text, err := w.stage.ask(ctx, "explain", id, "--admin", w.admin, "-o", form)
+		switch {
+		case err != nil:
+			s.text = err.Error()
+		case form == "json":
+			s.Explanation = text
+		default:
+			s.text = strings.TrimRight(string(text), "\n")
+		}
+	}
+	return s
+}
+
+// report is the bill as `spillway report` prints it, from the ledger on disk.
+func (s *stage) report(ctx context.Context) (json.RawMessage, error) {
+	return s.ask(ctx, "report", "--data", s.data, "--by", "department", "-o", "json")
+}
+
+// ask runs a spillway command to its end and returns what it prints.
+func (s *stage) ask(ctx context.Context, args ...string) ([]byte, error) {
+	cmd := exec.CommandContext(ctx, s.program(), args...)
+	var said strings.Builder
+	cmd.Stderr = &said
+	text, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("spillway %s: %w: %s", args[0], err, strings.TrimSpace(said.String()))
+	}
+	return text, nil
+}
+
+// print writes the summary for people.
+func (s *summary) print(w io.Writer, kept bool) error {
+	var b strings.Builder
+	s.printChecks(&b)
+	fmt.Fprintf(&b, "\n%s\n%s\n", caption.Render("The bill, by department"), strings.TrimRight(s.reportText, "\n"))
+	for _, sample := range s.Samples {
+		fmt.Fprintf(&b, "\n%s  %s\n%s\n", caption.Render("Explained: "+sample.Title), dim.Render("spillway explain "+sample.Invocation), sample.text)
+	}
+	s.printNext(&b, kept)
+	verdict := good.Bold(true).Render(fmt.Sprintf("PASS: all %d checks", len(s.Checks)))
+	if !s.Passed {
+		failed := 0
+		for _, c := range s.Checks {
+			if !c.Pass {
+				failed++
+			}
+		}
+		verdict = wrong.Bold(true).Render(fmt.Sprintf("FAIL: %d of %d checks", failed, len(s.Checks)))
+	}
+	fmt.Fprintf(&b, "\n%s, %s calls in %.1f s\n", verdict, count(s.Sent), s.Seconds)
+	_, err := lipgloss.Fprint(w, b.String())
+	return err
+}
+
+func (s *summary) printChecks(b *strings.Builder) {
+	fmt.Fprintf(b, "\n%s\n", caption.Render("What was promised, and what those who executed the calls saw"))
+	for i, c := range s.Checks {
+		mark := good.Render("PASS")
+		if !c.Pass {
+			mark = wrong.Render("FAIL")
+		}
+		fmt.Fprintf(b, "%s  %2d  %-45s %s\n", mark, i+1, c.Name, dim.Render(c.Detail))
+		for _, m := range c.Misses {
+			fmt.Fprintf(b, "          %s\n", wrong.Render(m))
+		}
+		if more := c.Missed - len(c.Misses); more > 0 {
+			fmt.Fprintf(b, "          %s\n", wrong.Render(fmt.Sprintf("and %s more", count(more))))
+		}
+	}
+}
+
+// printNext says where to look further.
+func (s *summary) printNext(b *strings.Builder, kept bool) {
+	fmt.Fprintf(b, "\n%s\n", caption.Render("Look further"))
+	if !kept && s.Passed {
+		fmt.Fprintln(b, "make demo DEMO_FLAGS=--keep      # keeps configuration, logs and ledger of the run")
+		fmt.Fprintln(b, "less examples/demo/README.md      # the same platform, by hand")
+		return
+	}
+	program, data := filepath.Join(s.programs, "spillway"), filepath.Join(s.dir, "data")
+	for _, args := range []string{"report --by function --data " + data, "report --by pool --data " + data,
+		"explain " + s.anyInvocation() + " --data " + data, "validate " + filepath.Join(s.dir, "conf")} {
+		fmt.Fprintln(b, program, args)
+	}
+	fmt.Fprintf(b, "head -3 %s\n", filepath.Join(s.dir, "executions", "bill.jsonl"))
+}
+
+func (s *summary) anyInvocation() string {
+	if len(s.Samples) > 0 {
+		return s.Samples[0].Invocation
+	}
+	return "INVOCATION"
+}
+
+// writeJSON writes the summary to a file, or to stdout for "-"; "" writes nothing.
+func (s *summary) writeJSON(path string, stdout io.Writer) error {
+	if path == "" {
+		return nil
+	}
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return fmt.Errorf("write the summary: %w", err)
+	}
+	text = append(text, '\n')
+	if path == "-" {
+		_, err = stdout.Write(text)
+	} else {
+		err = os.WriteFile(path, text, 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("write the summary: %w", err)
+	}
+	return nil
+}
