@@ -17,6 +17,8 @@ const codecVersion = 1
 // entry exists. AppendEntry refuses longer ones.
 const MaxEncoded = 4000
 
+const maxAttempt = 1<<31 - 1
+
 var (
 	// ErrTooLong reports an entry whose names do not fit in MaxEncoded bytes.
 	ErrTooLong = errors.New("entry is too long")
@@ -41,8 +43,10 @@ func (e *Entry) Validate() error {
 	switch {
 	case kindCode(e.Kind) == 0:
 		return fmt.Errorf("entry of %q: %w: kind %q", e.Invocation, ErrMalformed, e.Kind)
-	case e.Invocation == "" || e.Attempt < 1:
+	case e.Invocation == "" || e.Attempt < 1 || e.Attempt > maxAttempt:
 		return fmt.Errorf("entry: %w: invocation %q, attempt %d", ErrMalformed, e.Invocation, e.Attempt)
+	case !validReason(int64(e.Reason)) || e.Outcome > spillway.Unknown:
+		return fmt.Errorf("entry of %q: %w: reason %d, outcome %d", e.Invocation, ErrMalformed, e.Reason, e.Outcome)
 	case !storable(&e.Amount):
 		return fmt.Errorf("entry of %q: %w: amount is not a decimal(38,18)", e.Invocation, ErrMalformed)
 	}
@@ -135,7 +139,7 @@ func (e *Entry) toNumbers(n *numbers) {
 }
 
 func (e *Entry) fromNumbers(n *numbers) error {
-	if n[0] <= 0 || n[0] >= int64(len(kinds)) || n[1] < 1 || n[1] > 1<<31-1 || !validReason(n[4]) || n[19] < 0 || n[19] > int64(spillway.Unknown) || n[29] < -Decimals || n[29] > 0 {
+	if n[0] <= 0 || n[0] >= int64(len(kinds)) || n[1] < 1 || n[1] > maxAttempt || !validReason(n[4]) || n[19] < 0 || n[19] > int64(spillway.Unknown) || n[29] < -Decimals || n[29] > 0 {
 		return fmt.Errorf("%w: number out of range", ErrMalformed)
 	}
 	e.Kind, e.Attempt, e.Sequence, e.Cloud, e.Reason = kinds[n[0]], int(n[1]), n[2], n[3] != 0, spillway.Reason(n[4])

@@ -42,22 +42,11 @@ func Price(r spillway.Rate, ms int64, res spillway.Resources) (apd.Decimal, erro
 		part.Mul(&part, factor.SetInt64(ms))
 		total.Add(&total, part.Mul(&part, factor.SetInt64(p[2])))
 	}
-	d := ofAtto(divHalfEven(&total, attoDivisor))
+	d := ofAtto(roundHalfEven(&total, apd.NewBigInt(attoDivisor)))
 	if !storable(&d) {
 		return apd.Decimal{}, spillway.ErrOverflow
 	}
 	return d, nil
-}
-
-// divHalfEven returns n/by rounded to the nearest integer, ties to even; n ≥ 0.
-func divHalfEven(n *apd.BigInt, by int64) *apd.BigInt {
-	var quotient, rest apd.BigInt
-	quotient.QuoRem(n, apd.NewBigInt(by), &rest)
-	twice := rest.Lsh(&rest, 1).Cmp(apd.NewBigInt(by))
-	if twice > 0 || twice == 0 && quotient.Bit(0) == 1 {
-		quotient.Add(&quotient, apd.NewBigInt(1))
-	}
-	return &quotient
 }
 
 // WorstCase returns the most that one send to a binding can cost: the provider's
