@@ -39,8 +39,8 @@ func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
 	switch c := *spec.Concurrency; {
 	case c > 1:
 		e.fault("spec.concurrency", fmt.Sprintf("%d: more than 1 is %s", c, notYet), "1")
-	default:
-		e.count("spec.concurrency", spec.Concurrency, 1, 1)
+	case c < 1:
+		e.fault("spec.concurrency", fmt.Sprintf("%d is out of range", c), "1")
 	}
 	e.cpu("spec.resources.cpu", spec.Resources.CPU, 1, 1024*1000)
 	e.memory("spec.resources.memory", spec.Resources.Memory, mib, 1<<40)

@@ -42,6 +42,10 @@ func checkKind[T any](entries []entry[T], most int) {
 		}
 		seen[key] = e
 	}
+	byName(entries)
+}
+
+func byName[T any](entries []entry[T]) {
 	slices.SortStableFunc(entries, func(a, b entry[T]) int {
 		return cmp.Or(cmp.Compare(a.Metadata.Namespace, b.Metadata.Namespace), cmp.Compare(a.Metadata.Name, b.Metadata.Name))
 	})

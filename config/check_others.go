@@ -40,7 +40,9 @@ func (l *loading) checkPool(e entry[v1alpha1.Pool]) {
 		return
 	}
 	e.label("spec.region", spec.Region)
-	e.label("spec.pricePlan", spec.PricePlan)
+	if e.written("spec.pricePlan") {
+		e.label("spec.pricePlan", spec.PricePlan)
+	}
 	e.duration("spec.initTimeout", spec.InitTimeout, v1alpha1.Duration(time.Millisecond), 300*second)
 	if spec.Kind == "process" {
 		e.duration("spec.keepAlive", spec.KeepAlive, v1alpha1.Duration(time.Millisecond), 24*3600*second)
@@ -93,7 +95,9 @@ func (l *loading) checkLambda(s *source, spec *v1alpha1.Lambda) {
 func checkPolicy(e entry[v1alpha1.BurstPolicy]) {
 	spec := &e.object.Spec
 	e.oneOf("spec.mode", spec.Mode, []string{"OnPremOnly", "Hybrid", "CloudOnly"}, "Offline")
-	e.labels("spec.order", spec.Order, spillway.MaxPools)
+	if e.written("spec.order") {
+		e.labels("spec.order", spec.Order, spillway.MaxPools)
+	}
 	e.count("spec.maxBurstConcurrency", spec.MaxBurstConcurrency, 0, maxCount)
 	e.duration("spec.onPremWaitBudget", spec.OnPremWaitBudget, 0, 60*second)
 }

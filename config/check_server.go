@@ -100,19 +100,20 @@ func (l *loading) checkSecret(s *source, path string, from v1alpha1.SecretSource
 	case from.File != "":
 		l.checkSecretFile(s, path+".file", from.File)
 	case os.Getenv(from.Env) == "":
-		s.fault(path+".env", "environment variable "+quoteShort(from.Env)+" is not set", "a variable that is set when the server starts")
+		s.fault(path+".env", "the environment variable is not set", "a variable that is set when the server starts")
 	}
 }
 
+// checkSecretFile does not repeat what was written: it may be the secret itself.
 func (l *loading) checkSecretFile(s *source, path, file string) {
 	info, err := os.Stat(s.relative(file))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		s.fault(path, quoteShort(file)+" does not exist", "an existing file, relative to this file")
+		s.fault(path, "the file does not exist", "an existing file, relative to this file")
 	case err != nil:
-		s.fault(path, quoteShort(file)+" cannot be read: "+bare(err).Error(), "a file that this user may read")
+		s.fault(path, "the file cannot be read: "+bare(err).Error(), "a file that this user may read")
 	case !info.Mode().IsRegular():
-		s.fault(path, quoteShort(file)+" is not a file", "a file")
+		s.fault(path, "is not a file", "a file")
 	case info.Mode().Perm()&0o077 != 0:
 		l.warn("secret file %s can be read by other users of this machine (mode %04o): chmod 600 it", file, info.Mode().Perm())
 	}

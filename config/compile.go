@@ -16,7 +16,7 @@ import (
 // compile turns the checked objects into a Platform. Everything is ordered by
 // name.
 func (l *loading) compile() {
-	p := &spillway.Platform{Generation: 1, Currency: l.all.books[0].object.Spec.Currency}
+	p := &spillway.Platform{Generation: 1, Currency: l.currency()}
 	l.result.Platform = p
 	for i, e := range l.all.pools {
 		p.Pools = append(p.Pools, l.compilePool(i, e))

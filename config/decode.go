@@ -168,6 +168,11 @@ func (d *decoder) list(n ast.Node, v reflect.Value, path string) {
 	}
 }
 
+// wrongType does not repeat text: it may be a secret in the wrong place.
+func (d *decoder) wrongType(n ast.Node, path, allowed string) {
+	d.fault(path, "is "+typeName(n), allowed)
+}
+
 // text fills quantities, durations and the like from the characters written, so
 // that a number never passes through a float.
 func (d *decoder) text(n ast.Node, v encoding.TextUnmarshaler, path string) {
@@ -226,10 +231,6 @@ func (d *decoder) integer(n ast.Node, v reflect.Value, path string) {
 	v.SetInt(i)
 }
 
-func (d *decoder) wrongType(n ast.Node, path, allowed string) {
-	d.fault(path, "is "+typeName(n), allowed)
-}
-
 func typeName(n ast.Node) string {
 	switch n.(type) {
 	case *ast.MappingNode, *ast.MappingValueNode:
@@ -237,13 +238,13 @@ func typeName(n ast.Node) string {
 	case *ast.SequenceNode:
 		return "a list"
 	case *ast.BoolNode:
-		return "true or false, not text"
+		return "a truth value"
 	case *ast.IntegerNode:
 		return "a whole number"
 	case *ast.FloatNode, *ast.InfinityNode, *ast.NanNode:
 		return "the number " + quoteShort(n.GetToken().Value)
 	case *ast.StringNode, *ast.LiteralNode:
-		return "the text " + quoteShort(n.GetToken().Value)
+		return "text"
 	}
 	return "not a value that can be used here"
 }

@@ -33,36 +33,46 @@ func (l *loading) fillDefaults() {
 	for _, e := range l.all.policies {
 		l.fillPolicy(e.object)
 	}
-	currency := l.fillBook(l.all.books[0].object)
+	for _, e := range l.all.books {
+		fillBook(e.object)
+	}
+	currency := l.currency()
 	for _, e := range l.all.quotas {
 		fillQuota(e.object, currency)
 	}
-	fillServer(l.all.servers[0].object)
+	for _, e := range l.all.servers {
+		fillServer(e.object)
+	}
 }
 
 // addMissingObjects makes the pool onprem if there is no pool, the burst policy
 // default if none has that name, a price book and a server.
 func (l *loading) addMissingObjects() {
-	none := &source{file: "(default)", faults: (*[]Fault)(&l.faults), paths: l.paths}
-	header := func(kind, name string) v1alpha1.Header {
-		return v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: kind, Metadata: v1alpha1.Metadata{Name: name}}
+	header := func(kind, name string) (*source, v1alpha1.Header) {
+		s := &source{file: "(default " + kind + " " + name + ")", faults: (*[]Fault)(&l.faults), paths: l.paths}
+		return s, v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: kind, Metadata: v1alpha1.Metadata{Name: name}}
 	}
 	if len(l.all.pools) == 0 && !l.broken {
-		o := &v1alpha1.Pool{Header: header(v1alpha1.KindPool, "onprem"), Spec: v1alpha1.PoolSpec{Kind: "process"}}
-		l.all.pools = append(l.all.pools, entry[v1alpha1.Pool]{none, &o.Header, o})
+		s, h := header(v1alpha1.KindPool, "onprem")
+		o := &v1alpha1.Pool{Header: h, Spec: v1alpha1.PoolSpec{Kind: "process"}}
+		l.all.pools = append(l.all.pools, entry[v1alpha1.Pool]{s, &o.Header, o})
 	}
 	if !slices.ContainsFunc(l.all.policies, func(e entry[v1alpha1.BurstPolicy]) bool { return e.Metadata.Name == defaultPolicy }) {
-		o := &v1alpha1.BurstPolicy{Header: header(v1alpha1.KindBurstPolicy, defaultPolicy)}
+		s, h := header(v1alpha1.KindBurstPolicy, defaultPolicy)
+		o := &v1alpha1.BurstPolicy{Header: h}
 		o.Spec.Mode, o.Spec.Order = "OnPremOnly", l.poolNames("process")
-		l.all.policies = append(l.all.policies, entry[v1alpha1.BurstPolicy]{none, &o.Header, o})
+		l.all.policies = append(l.all.policies, entry[v1alpha1.BurstPolicy]{s, &o.Header, o})
+		byName(l.all.policies)
 	}
 	if len(l.all.books) == 0 {
-		o := &v1alpha1.PriceBook{Header: header(v1alpha1.KindPriceBook, "prices")}
-		l.all.books = append(l.all.books, entry[v1alpha1.PriceBook]{none, &o.Header, o})
+		s, h := header(v1alpha1.KindPriceBook, "prices")
+		o := &v1alpha1.PriceBook{Header: h}
+		l.all.books = append(l.all.books, entry[v1alpha1.PriceBook]{s, &o.Header, o})
 	}
 	if len(l.all.servers) == 0 {
-		o := &v1alpha1.Server{Header: header(v1alpha1.KindServer, "server")}
-		l.all.servers = append(l.all.servers, entry[v1alpha1.Server]{none, &o.Header, o})
+		s, h := header(v1alpha1.KindServer, "server")
+		o := &v1alpha1.Server{Header: h}
+		l.all.servers = append(l.all.servers, entry[v1alpha1.Server]{s, &o.Header, o})
 	}
 }
 
@@ -128,13 +138,15 @@ func (l *loading) fillPolicy(p *v1alpha1.BurstPolicy) {
 	setDefault(&p.Spec.OnPremWaitBudget, new(v1alpha1.Duration(50*time.Millisecond)))
 }
 
-func (l *loading) fillBook(b *v1alpha1.PriceBook) (currency string) {
+func fillBook(b *v1alpha1.PriceBook) {
 	setDefault(&b.Spec.Currency, "USD")
 	for i := range b.Spec.Plans {
 		setDefault(&b.Spec.Plans[i].Currency, b.Spec.Currency)
 	}
-	return b.Spec.Currency
 }
+
+// currency is what the platform counts in.
+func (l *loading) currency() string { return l.all.books[0].object.Spec.Currency }
 
 func fillQuota(q *v1alpha1.Quota, currency string) {
 	for i := range q.Spec.Budgets {
@@ -164,16 +176,17 @@ func stateDir() string {
 	return filepath.Join(os.TempDir(), "spillway")
 }
 
-// poolNames returns the names of the pools of a kind, sorted.
+// poolNames returns the names of the pools of a kind, sorted, without those that
+// are no names.
 func (l *loading) poolNames(kind string) []string {
 	var names []string
 	for _, e := range l.all.pools {
-		if e.object.Spec.Kind == kind {
+		if e.object.Spec.Kind == kind && labelForm.MatchString(e.Metadata.Name) {
 			names = append(names, e.Metadata.Name)
 		}
 	}
 	slices.Sort(names)
-	return names
+	return slices.Compact(names)
 }
 
 func (l *loading) machine() spillway.Resources {

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -60,7 +59,12 @@ func rateSpecs(b *v1alpha1.PriceBook) []billing.ExchangeRate {
 func checkBook(e entry[v1alpha1.PriceBook]) {
 	e.currency("spec.currency", e.object.Spec.Currency)
 	for i, p := range e.object.Spec.Plans {
-		e.label(index("spec.plans", i)+".plan", p.Plan)
+		path := index("spec.plans", i)
+		e.label(path+".plan", p.Plan)
+		if p.Kind == string(billing.PlanLambda) {
+			e.required(path+".perRequest", p.PerRequest)
+			e.required(path+".perGiBSecond", p.PerGiBSecond)
+		}
 	}
 	for i, r := range e.object.Spec.ExchangeRates {
 		path := index("spec.exchangeRates", i)
@@ -73,10 +77,16 @@ func checkBook(e entry[v1alpha1.PriceBook]) {
 	}
 }
 
+func (s *source) required(path string, d v1alpha1.Decimal) {
+	if d == "" {
+		s.fault(path, "is required", d.Syntax())
+	}
+}
+
 // convert returns an amount of code in the platform's currency at the time of
 // loading, rounded down: a budget never grows by conversion.
 func (l *loading) convert(amount v1alpha1.Amount, code string) (spillway.Nano, error) {
-	own := l.all.books[0].object.Spec.Currency
+	own := l.currency()
 	if code == own {
 		return spillway.Nano(amount), nil
 	}
@@ -92,7 +102,7 @@ func (l *loading) convert(amount v1alpha1.Amount, code string) (spillway.Nano, e
 		product := rate.Mul(rate, new(big.Rat).SetInt64(int64(amount)))
 		whole := new(big.Int).Quo(product.Num(), product.Denom())
 		if !whole.IsInt64() {
-			return 0, errors.New("the amount is too large in " + own)
+			return 0, spillway.ErrOverflow
 		}
 		return spillway.Nano(whole.Int64()), nil
 	}

@@ -128,6 +128,9 @@ func (l *loading) checkMembership() {
 // checkPrices compiles the price book and checks that each pool has a price.
 func (l *loading) checkPrices() {
 	book := l.all.books[0]
+	if book.faulty("spec.currency") {
+		return
+	}
 	own, rates := planSpecs(book.object), rateSpecs(book.object)
 	replaced := map[string]bool{}
 	for _, p := range own {
@@ -160,7 +163,7 @@ func (l *loading) checkPrices() {
 func (l *loading) checkPoolPrice(e entry[v1alpha1.Pool], plans []string) {
 	const path = "spec.pricePlan"
 	name := e.object.Spec.PricePlan
-	if e.faulty("spec.kind") || e.faulty(path) || !e.reference(path, "price plan", name, plans) {
+	if e.faulty("spec.kind") || e.faulty("spec.region") || e.faulty(path) || !e.reference(path, "price plan", name, plans) {
 		return
 	}
 	quote, err := l.book.At(name, l.now)
@@ -183,13 +186,20 @@ func (l *loading) until(end time.Time) {
 	}
 }
 
+// maxMoney is the largest amount of money, for people.
+const maxMoney = "9.2 billion"
+
 func (l *loading) checkBudgetCurrency(e entry[v1alpha1.Quota]) {
 	for i, b := range e.object.Spec.Budgets {
 		if b.Amount == nil || e.faulty(index("spec.budgets", i)+".currency") {
 			continue
 		}
-		if _, err := l.convert(*b.Amount, b.Currency); err != nil {
-			e.fault(index("spec.budgets", i)+".currency", err.Error(), l.all.books[0].object.Spec.Currency+", or a currency with an exchange rate to it in the price book")
+		_, err := l.convert(*b.Amount, b.Currency)
+		switch {
+		case errors.Is(err, spillway.ErrOverflow):
+			e.fault(index("spec.budgets", i)+".amount", "is too large in "+l.currency(), "up to "+maxMoney+" "+l.currency())
+		case err != nil:
+			e.fault(index("spec.budgets", i)+".currency", err.Error(), l.currency()+", or a currency with an exchange rate to it in the price book")
 		}
 	}
 }

@@ -3,6 +3,8 @@ package config
 import (
 	"errors"
 	"fmt"
+	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/goccy/go-yaml"
@@ -145,10 +147,21 @@ func syntaxFault(file string, err error) *Fault {
 	f := &Fault{File: file, Line: 1, Col: 1, Problem: "not YAML that can be read"}
 	var located yaml.Error
 	if errors.As(err, &located) {
-		f.Problem = "not valid YAML: " + located.GetMessage()
+		f.Problem = "not valid YAML: " + strings.Map(visible, located.GetMessage())
 		if tk := located.GetToken(); tk != nil && tk.Position != nil {
 			f.Line, f.Col = max(tk.Position.Line, 1), max(tk.Position.Column, 1)
 		}
 	}
 	return f
+}
+
+// visible keeps a message on one line.
+func visible(r rune) rune {
+	switch {
+	case r == '\t':
+		return '␉'
+	case unicode.IsControl(r):
+		return ' '
+	}
+	return r
 }
