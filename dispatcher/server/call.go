@@ -18,7 +18,8 @@ type call struct {
 	s        *Server
 	ask      *Ask
 	handle   dispatcher.Handle
-	decision dispatcher.Decision
+	// decision outlives the call, which holds payloads: it is kept for explanations.
+	decision *dispatcher.Decision
 	// steps are this call's effects, in order. Between two of its own events a call
 	// gets at most two.
 	steps  chan dispatcher.Effect
@@ -26,7 +27,7 @@ type call struct {
 }
 
 func newCall(s *Server, ask *Ask) *call {
-	c := &call{s: s, ask: ask, steps: make(chan dispatcher.Effect, 4)}
+	c := &call{s: s, ask: ask, steps: make(chan dispatcher.Effect, 4), decision: new(dispatcher.Decision)}
 	c.decision.Owner = c
 	return c
 }
@@ -65,7 +66,7 @@ func (c *call) attempt(f dispatcher.Effect) {
 
 // record writes what must be on record before an attempt starts.
 func (c *call) record(f dispatcher.Effect) error {
-	e := c.s.entry(&c.decision, f.Attempt, c.ask.RequestKey)
+	e := c.s.entry(c.decision, f.Attempt, c.ask.RequestKey)
 	if !e.Cloud {
 		return c.s.ledger.Begin(&e)
 	}
@@ -89,7 +90,7 @@ func (c *call) request(f dispatcher.Effect, now time.Time) pools.Request {
 
 // answer is what the call's caller, and all who joined it, are told.
 func (c *call) answer() *Answer {
-	d := &c.decision
+	d := c.decision
 	d.Owner = nil
 	a := &Answer{Decision: d, Explanation: dispatcher.Explain(c.s.platform, d)}
 	if d.Refusal == spillway.ReasonNone {
@@ -109,7 +110,7 @@ func (c *call) answer() *Answer {
 // Engine never sees it.
 func (c *call) refuseUnrecorded(in spillway.Call, verdict *policy.Verdict) *Answer {
 	now := spillway.InstantOf(time.Now())
-	c.decision = dispatcher.Decision{Call: in, Verdict: verdict, Pool: -1, Admitted: now, Answered: now,
+	*c.decision = dispatcher.Decision{Call: in, Verdict: verdict, Pool: -1, Admitted: now, Answered: now,
 		Refusal: spillway.ReasonUnavailable, Limit: spillway.Limit{Kind: spillway.LimitLedger}}
 	return c.answer()
 }

@@ -186,7 +186,7 @@ func (s *Server) run(ctx context.Context, f *spillway.Function, ask *Ask) (*Answ
 	s.calls.Add(1)
 	defer s.calls.Done()
 	now := s.clock.now()
-	h, effects := s.engine.Admit(now, call, verdict, &c.decision)
+	h, effects := s.engine.Admit(now, call, verdict, c.decision)
 	c.handle = h
 	s.route(effects)
 	s.mu.Unlock()
