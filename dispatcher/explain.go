@@ -30,6 +30,7 @@ type Explanation struct {
 	Pools      []PoolText      `json:"pools"`
 	Attempts   []AttemptText   `json:"attempts,omitempty"`
 	Currency   string          `json:"currency,omitempty"`
+	Note       string          `json:"note,omitempty"` // set if this is not the whole record
 }
 
 // LimitText is the exact limit that decided.
