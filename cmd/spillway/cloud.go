@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"net"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spillway-dev/spillway/simulator/cloud"
+)
+
+type cloudFlags struct{ config, listen, admin string }
+
+func newCloud(s streams) *cobra.Command {
+	var f cloudFlags
+	cmd := &cobra.Command{
+		Use:   "cloud",
+		Short: "Run a strict stand-in of AWS Lambda on this machine",
+		Long: `Serve the Lambda Invoke API on this machine: signatures are verified, the
+account's limits are enforced, functions run as real processes, and a bill of its
+own is kept.
+
+Use it to try overflow without a cloud account: point a lambda pool's endpoint at
+it. Ctrl-C ends it and prints its bill.`,
+		Example: `  spillway cloud --config cloud.yaml
+  curl http://127.0.0.1:9002/bill            # what it would cost so far
+  curl -H 'Content-Type: application/json' -d '{"kind":"throttle","count":5}' http://127.0.0.1:9002/faults`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return runCloud(cmd, s, f) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.config, "config", "", "YAML `file` with keys, functions and limits (required)")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:9001", "`address` of the Lambda API, IP:port; port 0 picks a free one")
+	flags.StringVar(&f.admin, "admin", "127.0.0.1:9002", "`address` of bill, state and faults; loopback only")
+	return cmd
+}
+
+func runCloud(cmd *cobra.Command, s streams, f cloudFlags) error {
+	if f.config == "" {
+		return wrongInput("--config is missing; name the YAML file with keys and functions")
+	}
+	config, err := cloud.LoadConfig(f.config)
+	if err != nil {
+		return inputError{err}
+	}
+	server, err := cloud.New(config)
+	if err != nil {
+		return inputError{err}
+	}
+	data, admin, err := listenBoth(f.listen, f.admin)
+	if err != nil {
+		server.Close()
+		return err
+	}
+	fmt.Fprintf(s.err, "stand-in cloud: Lambda API on http://%s (region %s), %s\n", data.Addr(), server.State().Region, counted(len(config.Functions), "function"))
+	fmt.Fprintf(s.err, "bill, state and faults on http://%s/bill, /state, /faults; Ctrl-C ends it\n", admin.Addr())
+	err = server.Run(cmd.Context(), data, admin)
+	bill, state := server.Bill(), server.State()
+	fmt.Fprintf(s.err, "bill: %s %s for %s; most at once: %d; throttled: %d\n",
+		bill.Currency, bill.Total, counted(bill.Executions, "execution"), state.PeakConcurrency, state.Throttles)
+	return err
+}
+
+// listenBoth opens both listeners or none.
+func listenBoth(front, admin string) (net.Listener, net.Listener, error) {
+	a, err := listen("--listen", front)
+	if err != nil {
+		return nil, nil, err
+	}
+	b, err := listen("--admin", admin)
+	if err != nil {
+		a.Close()
+		return nil, nil, err
+	}
+	return a, b, nil
+}
+
+// listen opens a TCP listener; name is what set the address.
+func listen(name, address string) (net.Listener, error) {
+	if _, _, err := net.SplitHostPort(address); err != nil {
+		return nil, wrongInput("%s: %q is not an address; allowed: IP:port, such as 127.0.0.1:8080", name, address)
+	}
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w; is another instance running? Choose another address, port 0 picks a free one", name, address, err)
+	}
+	return l, nil
+}

@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/billing/sqlite"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/dispatcher/server"
+)
+
+// explainFromLedger explains an invocation from a data directory.
+func explainFromLedger(ctx context.Context, dir, id string) (text json.RawMessage, err error) {
+	store, err := openForReading(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	kept, err := store.Decision(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	var lines []billing.Entry
+	for e, err := range store.Lines(ctx, sqlite.Filter{Invocation: id}) {
+		if err != nil {
+			return nil, err
+		}
+		lines = append(lines, e)
+	}
+	return explained(id, lines, kept)
+}
+
+// explained returns the explanation that was kept, or what the lines still tell.
+func explained(id string, lines []billing.Entry, kept json.RawMessage) (json.RawMessage, error) {
+	if len(kept) > 0 {
+		return kept, nil
+	}
+	if len(lines) == 0 {
+		return nil, server.ErrUnknownInvocation
+	}
+	return json.Marshal(explanationOf(id, lines))
+}
+
+// explanationOf puts the lines of one invocation in words.
+func explanationOf(id string, lines []billing.Entry) *dispatcher.Explanation {
+	first := &lines[0]
+	x := &dispatcher.Explanation{
+		Invocation: id, Function: first.Namespace + "/" + first.Function, Revision: first.Revision, Caller: first.Caller,
+		Admitted: first.Admitted, Department: first.Department, Currency: first.Currency,
+		Note: "from the ledger: the lines of its attempts are kept, the whole record of the decision is not kept any more",
+	}
+	for _, e := range lastLines(lines) {
+		x.Pool, x.Reason, x.Outcome = e.Pool, e.Reason, outcomeOf(e)
+		x.Attempts = append(x.Attempts, attemptOf(e))
+	}
+	return x
+}
+
+// lastLines returns the line that closed each attempt, or its intent, in order.
+func lastLines(lines []billing.Entry) []*billing.Entry {
+	var all []*billing.Entry
+	at := map[int]int{}
+	for i := range lines {
+		e := &lines[i]
+		n, seen := at[e.Attempt]
+		switch {
+		case !seen:
+			at[e.Attempt] = len(all)
+			all = append(all, e)
+		case all[n].Kind == billing.KindIntent, e.Kind == billing.KindCharge:
+			all[n] = e
+		}
+	}
+	return all
+}
+
+func outcomeOf(e *billing.Entry) string {
+	switch e.Kind {
+	case billing.KindIntent:
+		return "open"
+	case billing.KindVoid:
+		return spillway.NotExecuted.String()
+	case billing.KindEstimate, billing.KindReversal:
+		return spillway.Unknown.String()
+	}
+	return spillway.Executed.String()
+}
+
+func attemptOf(e *billing.Entry) dispatcher.AttemptText {
+	a := dispatcher.AttemptText{
+		Attempt: e.Attempt, Pool: e.Pool, Reason: e.Reason, Cold: e.Usage.InitMicros > 0, Outcome: outcomeOf(e),
+		Detail:     string(e.Error),
+		DurationMs: float64(e.Usage.DurationMicros) / 1e3, InitMs: float64(e.Usage.InitMicros) / 1e3, BilledMs: e.BilledMillis,
+		PriceVersion: e.PriceVersion, Settled: e.Amount.Text('f'),
+	}
+	if e.Reserved > 0 {
+		a.Reserved = e.Reserved.String()
+	}
+	return a
+}

@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+)
+
+// closeWithin bounds what is done after the drain: stop pools, flush the ledger.
+const closeWithin = 30 * time.Second
+
+// addresses are where a server can be reached, as in DATA/server.json.
+type addresses struct {
+	Front string `json:"front"`
+	Admin string `json:"admin"`
+	PID   int    `json:"pid"`
+}
+
+// serve is the life of the server: load, open, serve, drain, close.
+func serve(ctx context.Context, s streams, f upFlags) error {
+	loaded, err := loadConfig(f.config)
+	if err != nil {
+		return err
+	}
+	if err := f.override(&loaded.Server); err != nil {
+		return err
+	}
+	log := f.logger(s.err)
+	front, admin, err := listenBoth(loaded.Server.Listen, loaded.Server.Admin)
+	if err != nil {
+		return err
+	}
+	app, err := wire(ctx, loaded, log)
+	if err != nil {
+		return errors.Join(err, front.Close(), admin.Close())
+	}
+	at := addresses{"http://" + front.Addr().String(), "http://" + admin.Addr().String(), os.Getpid()}
+	if err := app.publish(at); err != nil {
+		return errors.Join(err, front.Close(), admin.Close(), app.close())
+	}
+	app.banner(s.err, at)
+	return app.run(ctx, front, admin, log)
+}
+
+// run serves until ctx ends or a listener fails, and then drains.
+func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logger) error {
+	failed := make(chan error, 3)
+	var serving sync.WaitGroup
+	start := func(name string, serve func() error) {
+		serving.Go(func() {
+			if err := serve(); err != nil && !errors.Is(err, http.ErrServerClosed) {
+				failed <- fmt.Errorf("%s: %w", name, err)
+			}
+		})
+	}
+	background, stop := context.WithCancel(context.Background())
+	defer stop()
+	start("front door", func() error { return a.front.Serve(a.bounded(front)) })
+	start("admin port", func() error { return a.admin.Serve(admin) })
+	start("policy reload", func() error { return a.policy.Watch(background) })
+	var err error
+	select {
+	case <-ctx.Done():
+		log.Info("draining", "timeout", a.loaded.Server.DrainTimeout.String())
+	case err = <-failed:
+		log.Error("stopping", "error", err)
+	}
+	err = errors.Join(err, a.drain())
+	stop()
+	err = errors.Join(err, a.admin.Close())
+	serving.Wait()
+	err = errors.Join(err, a.close())
+	if err == nil {
+		log.Info("stopped; every call was answered and is in the ledger")
+	}
+	return err
+}
+
+// drain lets calls in flight end: no new ones are admitted, then the front door
+// closes. The admin port says "not ready" meanwhile.
+func (a *app) drain() error {
+	ctx, cancel := context.WithTimeout(context.Background(), a.loaded.Server.DrainTimeout)
+	defer cancel()
+	err := a.server.Drain(ctx)
+	if err != nil {
+		err = fmt.Errorf("drain: %w; they are ended now and billed for what they ran", err)
+		return errors.Join(err, a.front.Close())
+	}
+	// All calls have ended; what is left is writing their answers.
+	if err := a.front.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("drain: answers not taken by their clients: %w", err), a.front.Close())
+	}
+	return nil
+}
+
+// publish writes the addresses to the data directory, whole or not at all.
+func (a *app) publish(at addresses) error {
+	text, err := json.Marshal(at)
+	if err != nil {
+		return fmt.Errorf("write the addresses: %w", err)
+	}
+	path := filepath.Join(a.loaded.Server.DataDir, stateFile)
+	if err := replaceFile(path, append(text, '\n')); err != nil {
+		return fmt.Errorf("write the addresses: %w", err)
+	}
+	a.onClose(func() error { return os.Remove(path) })
+	return nil
+}
+
+// onClose adds a step of close; the last added is done first.
+func (a *app) onClose(step func() error) { a.closers = append(a.closers, step) }
+
+// close ends what wire and publish made, in reverse order.
+func (a *app) close() error {
+	var all []error
+	for len(a.closers) > 0 {
+		last := len(a.closers) - 1
+		all = append(all, a.closers[last]())
+		a.closers = a.closers[:last]
+	}
+	return errors.Join(all...)
+}

@@ -1,0 +1,38 @@
+package main
+
+import (
+	"errors"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/policy/rego"
+	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
+)
+
+// loadConfig reads and checks a configuration directory; "" means only defaults.
+// Mistakes are config.Faults, those of the policy too.
+func loadConfig(dir string) (*config.Loaded, error) {
+	return config.Load(dir, time.Now(), config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults})
+}
+
+// policyFaults compiles the Rego in dir; p is nil when the rest of the
+// configuration has faults.
+func policyFaults(dir string, p *spillway.Platform) []config.Fault {
+	bundle, err := rego.Load(dir)
+	if err == nil && p != nil {
+		_, err = bundle.Bind(p)
+	}
+	var faults *rego.LoadError
+	switch {
+	case err == nil:
+		return nil
+	case !errors.As(err, &faults):
+		return []config.Fault{{File: dir, Problem: err.Error()}}
+	}
+	all := make([]config.Fault, len(faults.Problems))
+	for i, p := range faults.Problems {
+		all[i] = config.Fault{File: p.File, Line: p.Line, Col: p.Col, Problem: p.Message}
+	}
+	return all
+}

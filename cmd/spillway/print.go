@@ -1,0 +1,142 @@
+package main
+
+import (
+	"encoding/csv"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"unicode"
+
+	"github.com/cockroachdb/apd/v3"
+	"github.com/goccy/go-yaml"
+	"github.com/spf13/cobra"
+
+	"github.com/spillway-dev/spillway/billing"
+)
+
+// format is the value of -o: one of allowed, the first by default.
+type format struct {
+	value   string
+	allowed []string
+}
+
+func (f *format) String() string { return f.value }
+
+func (f *format) Type() string { return "format" }
+
+// Set implements pflag.Value.
+func (f *format) Set(text string) error {
+	if !slices.Contains(f.allowed, text) {
+		return fmt.Errorf("allowed: %s", strings.Join(f.allowed, ", "))
+	}
+	f.value = text
+	return nil
+}
+
+// formatFlag adds -o to cmd.
+func formatFlag(cmd *cobra.Command, allowed ...string) *format {
+	f := &format{allowed[0], allowed}
+	cmd.Flags().VarP(f, "output", "o", "form of the output: "+strings.Join(allowed, ", "))
+	return f
+}
+
+// print writes value as JSON or YAML, or calls text for any other format.
+func (f *format) print(w io.Writer, value any, text func(io.Writer) error) error {
+	switch f.value {
+	case "json", "yaml":
+		body, err := json.MarshalIndent(value, "", "  ")
+		if err != nil {
+			return fmt.Errorf("write as %s: %w", f.value, err)
+		}
+		if f.value == "yaml" {
+			body, err = yaml.JSONToYAML(body)
+			if err != nil {
+				return fmt.Errorf("write as YAML: %w", err)
+			}
+		}
+		_, err = fmt.Fprintln(w, strings.TrimRight(string(body), "\n"))
+		return err
+	default:
+		return text(w)
+	}
+}
+
+// table writes rows in aligned columns; the first row is the head.
+func table(w io.Writer, rows [][]string) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range rows {
+		for i, cell := range row {
+			if i > 0 {
+				fmt.Fprint(t, "\t")
+			}
+			fmt.Fprint(t, plain(cell))
+		}
+		fmt.Fprintln(t)
+	}
+	return t.Flush()
+}
+
+// plain takes out what could move the cursor of a terminal or break a line.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
+			return '·'
+		}
+		return r
+	}, text)
+}
+
+// writeCSV writes rows as RFC 4180. A cell that a spreadsheet would take for a
+// formula gets a leading apostrophe; numbers keep their sign.
+func writeCSV(w io.Writer, rows [][]string) error {
+	out := csv.NewWriter(w)
+	for _, row := range rows {
+		safe := make([]string, len(row))
+		for i, cell := range row {
+			safe[i] = safeCell(cell)
+		}
+		if err := out.Write(safe); err != nil {
+			return fmt.Errorf("write CSV: %w", err)
+		}
+	}
+	out.Flush()
+	return out.Error()
+}
+
+func safeCell(cell string) string {
+	cell = plain(cell)
+	if strings.TrimLeft(cell, "0123456789.-") == "" && strings.LastIndex(cell, "-") <= 0 {
+		return cell // empty or a number
+	}
+	start := strings.TrimLeftFunc(cell, unicode.IsSpace)
+	if start != "" && strings.ContainsRune("=+-@|%＝＋－＠", []rune(start)[0]) {
+		return "'" + cell
+	}
+	return cell
+}
+
+// rounded writes a figure with so many decimals.
+func rounded(d apd.Decimal, places int) string {
+	parts, _, err := billing.Apportion([]apd.Decimal{d}, places)
+	if err != nil {
+		return d.Text('f') // beyond what a ledger can hold
+	}
+	return parts[0].Text('f')
+}
+
+// seconds writes milliseconds.
+func seconds(ms int64) string {
+	return strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64) + " s"
+}
+
+// named names an empty key.
+func named(key string) string {
+	if key == "" {
+		return "(none)"
+	}
+	return key
+}

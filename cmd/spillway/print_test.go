@@ -1,0 +1,74 @@
+package main
+
+import (
+	"encoding/csv"
+	"strings"
+	"testing"
+)
+
+func TestSafeCell(t *testing.T) {
+	for cell, want := range map[string]string{
+		"team":            "team",
+		"0.000000000001":  "0.000000000001",
+		"-0.5":            "-0.5",
+		"":                "",
+		"=1+1":            "'=1+1",
+		"+cmd":            "'+cmd",
+		"-cmd":            "'-cmd",
+		"-1-1":            "'-1-1",
+		"@SUM(A1)":        "'@SUM(A1)",
+		" =1":             "' =1",
+		"|calc":           "'|calc",
+		"\tx":             "·x",
+		"\r\n=1":          "··=1",
+		"＝1":              "'＝1",
+		"a\u202eb":        "a·b",
+		"a=b":             "a=b",
+		"\x1b]0;title\a!": "·]0;title·!",
+	} {
+		if got := safeCell(cell); got != want {
+			t.Errorf("safeCell(%q) = %q, want %q", cell, got, want)
+		}
+	}
+}
+
+// FuzzWriteCSV checks that what is written reads back as as many cells, none of
+// which a spreadsheet would calculate.
+func FuzzWriteCSV(f *testing.F) {
+	f.Add("team", "1.5")
+	f.Add("=HYPERLINK(\"x\")", "-2")
+	f.Add("a,\"b\n", "+")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		var out strings.Builder
+		if err := writeCSV(&out, [][]string{{a, b, "end"}}); err != nil {
+			t.Fatal(err)
+		}
+		rows, err := csv.NewReader(strings.NewReader(out.String())).ReadAll()
+		if err != nil || len(rows) != 1 || len(rows[0]) != 3 {
+			t.Fatalf("%q reads as %q, %v", out.String(), rows, err)
+		}
+		for _, cell := range rows[0] {
+			if number := strings.Trim(strings.TrimPrefix(cell, "-"), "0123456789.") == ""; !number && strings.ContainsAny(strings.TrimLeft(cell, " ")[:1], "=+-@|%") {
+				t.Errorf("cell %q would be calculated", cell)
+			}
+		}
+	})
+}
+
+func TestAddresses(t *testing.T) {
+	for text, ok := range map[string]bool{
+		"http://127.0.0.1:8080": true, "https://spillway.example/base/": true,
+		"": false, "127.0.0.1:8080": false, "ftp://x": false, "http://": false, "http://user:secret@host": false, "http://x?y=1": false,
+	} {
+		if _, err := baseURL("--server", text); (err == nil) != ok {
+			t.Errorf("baseURL(%q): %v", text, err)
+		} else if err != nil && exitCode(err) != exitInput {
+			t.Errorf("baseURL(%q) exits with %d", text, exitCode(err))
+		}
+	}
+	for text, ok := range map[string]bool{"team/echo": true, "team": false, "/echo": false, "team/": false, "a/b/c": false} {
+		if _, err := functionKey(text); (err == nil) != ok {
+			t.Errorf("functionKey(%q): %v", text, err)
+		}
+	}
+}

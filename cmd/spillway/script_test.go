@@ -1,0 +1,115 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/fsnotify/fsnotify"
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+// readyWithin bounds how long a script waits for a server before it gives up.
+const readyWithin = time.Minute
+
+func TestScripts(t *testing.T) {
+	functions := functionsBuilder(t)
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		Setup: func(env *testscript.Env) error {
+			env.Setenv("HOME", env.WorkDir)
+			env.Setenv("XDG_STATE_HOME", filepath.Join(env.WorkDir, "state"))
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits":    exits,
+			"ready":    ready,
+			"function": func(ts *testscript.TestScript, _ bool, args []string) { functions(ts, args) },
+		},
+	})
+}
+
+// exits CODE PROGRAM ARG… runs a program that must end with CODE.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	code := 0
+	var ended *exec.ExitError
+	if errors.As(err, &ended) {
+		code, err = ended.ExitCode(), nil
+	}
+	ts.Check(err)
+	if code != want {
+		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// ready DATA waits until the server that keeps its data there serves, and sets
+// SPILLWAY_SERVER and SPILLWAY_ADMIN.
+func ready(ts *testscript.TestScript, _ bool, args []string) {
+	dir := ts.MkAbs(args[0])
+	ts.Check(os.MkdirAll(dir, 0o700))
+	watcher, err := fsnotify.NewWatcher()
+	ts.Check(err)
+	defer watcher.Close()
+	ts.Check(watcher.Add(dir))
+	late := time.After(readyWithin)
+	for {
+		text, err := os.ReadFile(filepath.Join(dir, stateFile))
+		if err == nil {
+			var at addresses
+			ts.Check(json.Unmarshal(text, &at))
+			ts.Setenv("SPILLWAY_SERVER", at.Front)
+			ts.Setenv("SPILLWAY_ADMIN", at.Admin)
+			return
+		}
+		select {
+		case <-watcher.Events:
+		case <-late:
+			ts.Fatalf("no %s in %s", stateFile, dir)
+		}
+	}
+}
+
+// functionsBuilder returns the script command "function NAME DIR": it puts an
+// example function into DIR as a package. Each is built once.
+func functionsBuilder(t *testing.T) func(*testscript.TestScript, []string) {
+	cache, root := t.TempDir(), repository(t)
+	var mu sync.Mutex
+	return func(ts *testscript.TestScript, args []string) {
+		mu.Lock()
+		defer mu.Unlock()
+		built := filepath.Join(cache, args[0])
+		if _, err := os.Stat(built); err != nil {
+			build := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", built, "./examples/functions/"+args[0])
+			build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
+			out, err := build.CombinedOutput()
+			if err != nil {
+				ts.Fatalf("build %s: %v\n%s", args[0], err, out)
+			}
+		}
+		dir := ts.MkAbs(args[1])
+		ts.Check(os.MkdirAll(dir, 0o755))
+		text, err := os.ReadFile(built)
+		ts.Check(err)
+		ts.Check(os.WriteFile(filepath.Join(dir, "bootstrap"), text, 0o755))
+	}
+}
+
+func repository(t *testing.T) string {
+	t.Helper()
+	dir, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/billing/ledger"
+	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/dispatcher/httpapi"
+	"github.com/spillway-dev/spillway/dispatcher/server"
+	"github.com/spillway-dev/spillway/policy/rego"
+	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/lambda"
+	"github.com/spillway-dev/spillway/pools/process"
+)
+
+// app is one server, wired and not yet listening.
+type app struct {
+	loaded  *config.Loaded
+	log     *slog.Logger
+	metrics *prometheus.Registry
+	policy  *rego.Source
+	pools   map[int]pools.Pool
+	notes   [][2]string // of the banner, about pools
+	ledger  *ledger.Ledger
+	server  *server.Server
+	door    *httpapi.Front
+	front   *http.Server
+	admin   *http.Server
+
+	closers []func() error
+}
+
+// wire builds everything that a configuration asks for, in the order in which the
+// parts need each other. After an error nothing is left open.
+func wire(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (*app, error) {
+	a := &app{loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}}
+	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	for _, step := range []func(context.Context) error{a.openLedger, a.openPools, a.openPolicy, a.startServer, a.buildPorts} {
+		if err := step(ctx); err != nil {
+			return nil, errors.Join(err, a.close())
+		}
+	}
+	return a, nil
+}
+
+// openPools makes every pool; on-prem ones keep their files in a directory each.
+func (a *app) openPools(ctx context.Context) error {
+	for i, p := range a.loaded.Platform.Pools {
+		var err error
+		switch p.Kind {
+		case spillway.PoolProcess:
+			err = a.openProcess(i, p)
+		case spillway.PoolLambda:
+			err = a.openLambda(ctx, i, p)
+		default:
+			err = fmt.Errorf("pool %s: nothing runs kind %s", p.Name, p.Kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) openProcess(i int, p *spillway.Pool) error {
+	pool, err := process.Open(process.Config{
+		Dir: filepath.Join(a.loaded.Server.DataDir, "pools", p.Name), Region: p.Region, InitTimeout: p.InitTimeout,
+	})
+	if err != nil {
+		return fmt.Errorf("pool %s: %w", p.Name, err)
+	}
+	a.pools[i] = pool
+	a.note("pool "+p.Name, "%s; memory limit: %s; %s", p.Capacity, pool.MemoryLimit(), pool.Isolation())
+	a.onClose(func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+		defer cancel()
+		return pool.Close(ctx)
+	})
+	return nil
+}
+
+func (a *app) openLambda(ctx context.Context, i int, p *spillway.Pool) error {
+	pool, err := lambda.New(ctx, p)
+	if err != nil {
+		return err
+	}
+	a.pools[i] = pool
+	at := "region " + p.Region
+	if p.Lambda.Endpoint != "" {
+		at = p.Lambda.Endpoint
+	}
+	a.note("pool "+p.Name, "AWS Lambda, %s; at most %d at once", at, p.Limits.Concurrency)
+	a.onClose(func() error { pool.Close(); return nil })
+	return nil
+}
+
+func (a *app) note(name, format string, args ...any) {
+	a.notes = append(a.notes, [2]string{name, fmt.Sprintf(format, args...)})
+}
+
+// openPolicy loads the Rego, which is reloaded when it changes.
+func (a *app) openPolicy(context.Context) (err error) {
+	a.policy, err = rego.Open(a.loaded.PolicyDir, a.loaded.Platform, func(revision string, err error) {
+		if err != nil {
+			a.log.Error("policy refused, the last good one stays", "revision", revision, "error", err)
+			return
+		}
+		a.log.Info("policy replaced", "revision", revision)
+	})
+	if err != nil {
+		return err
+	}
+	count := func(name, help string, value func(rego.Stats) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: name, Help: help}, func() float64 { return float64(value(a.policy.Stats())) })
+	}
+	a.metrics.MustRegister(
+		count("spillway_policy_evaluations_total", "Verdicts that were not in the cache.", func(s rego.Stats) int64 { return s.Evaluations }),
+		count("spillway_policy_failures_total", "Verdicts that permit nothing because the policy failed.", func(s rego.Stats) int64 { return s.Failures }),
+		count("spillway_policy_reloads_total", "Policies that replaced another while running.", func(s rego.Stats) int64 { return s.Reloads }),
+		count("spillway_policy_rejected_total", "Changed policies that were refused.", func(s rego.Stats) int64 { return s.Rejected }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "spillway_policy_cached_verdicts", Help: "Verdicts in the cache."},
+			func() float64 { return float64(a.policy.Stats().Cached) }),
+	)
+	return nil
+}
+
+// startServer builds the Engine, gives it back what the ledger knows, and starts
+// driving it.
+func (a *app) startServer(ctx context.Context) error {
+	engine := dispatcher.New(a.loaded.Platform)
+	c := server.Config{
+		Engine: engine, Pools: a.pools, Policy: a.policy, Ledger: archive{a.ledger},
+		Logger: a.log, Metrics: server.NewMetrics(a.metrics, a.loaded.Platform),
+	}
+	if err := a.restore(ctx, engine, &c); err != nil {
+		return err
+	}
+	a.server = server.New(c)
+	a.metrics.MustRegister(a.server.Collector())
+	a.onClose(func() error {
+		a.server.Close()
+		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+		defer cancel()
+		return a.server.Drain(ctx) // calls that a timed-out drain left are ending
+	})
+	return nil
+}
+
+// buildPorts makes the front door and the admin port.
+func (a *app) buildPorts(context.Context) error {
+	callers, err := authenticator(&a.loaded.Server)
+	if err != nil {
+		return err
+	}
+	a.door, err = httpapi.New(httpapi.Config{Server: a.server, Auth: callers, Registerer: a.metrics, Logger: a.log})
+	if err != nil {
+		return err
+	}
+	a.front = a.door.Server()
+	a.admin = httpapi.AdminServer(httpapi.AdminConfig{
+		Ready: a.server.Ready, Metrics: a.metrics, Explain: a.server, Logger: a.log,
+		Report: func(ctx context.Context, q httpapi.ReportQuery) (any, error) {
+			return billOf(ctx, a.ledger, period{billing.By(q.By), q.From, q.To}, ownedOf(a.loaded.Platform), time.Now())
+		},
+		Quota: func(context.Context) (any, error) { return a.server.View(), nil },
+	})
+	return nil
+}
+
+func (a *app) bounded(l net.Listener) net.Listener { return a.door.Listen(l) }
+
+// makeDataDir makes the directory for the ledger: private but passable, since
+// functions that run as users of their own live below it.
+func makeDataDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o711); err != nil {
+		return fmt.Errorf("make the data directory: %w; name another with --data", err)
+	}
+	return nil
+}
