@@ -33,28 +33,27 @@ func peak(spans []span) int {
 // every limit on slots: quota nodes and pools.
 func checkQuota(e *evidence) check {
 	var f findings
-	var seen []string
-	hold := func(name string, got int, limit int64) {
+	var seen [spillway.ClassCount][]string
+	hold := func(class spillway.Class, name string, got int, limit int64) {
 		if limit == spillway.Unlimited {
 			return
 		}
-		seen = append(seen, fmt.Sprintf("%s %d/%d", name, got, limit))
+		seen[class] = append(seen[class], fmt.Sprintf("%s %d/%d", name, got, limit))
 		if int64(got) > limit {
-			f.miss("%s: %d at once, the limit is %d", name, got, limit)
+			f.miss("%s, %s: %d at once, the limit is %d", name, class, got, limit)
 		}
 	}
-	for class, spans := range map[spillway.Class][]span{spillway.ClassOnPrem: e.onPrem, spillway.ClassCloud: e.remote} {
+	for class, spans := range [spillway.ClassCount][]span{spillway.ClassOnPrem: e.onPrem, spillway.ClassCloud: e.remote} {
 		under := e.spansByNode(spans)
 		for i, node := range e.platform.Quotas {
-			hold(node.Name+" "+class.String(), peak(under[i]), node.Nominal[class].Slots)
+			hold(spillway.Class(class), node.Name, peak(under[i]), node.Nominal[class].Slots)
 		}
 	}
 	for _, p := range e.platform.Pools {
 		if !p.Kind.Cloud() {
-			hold("pool "+p.Name, peak(e.onPrem), p.Capacity.Slots)
+			hold(p.Class(), "pool "+p.Name, peak(e.onPrem), p.Capacity.Slots)
 		}
 	}
-	slices.Sort(seen)
 	e.holdStandIn(&f)
 	unended := 0
 	for _, s := range slices.Concat(e.onPrem, e.remote) {
@@ -62,7 +61,7 @@ func checkQuota(e *evidence) check {
 			unended++
 		}
 	}
-	detail := "peaks " + strings.Join(seen, ", ")
+	detail := "most at once: on-prem " + strings.Join(seen[spillway.ClassOnPrem], " ") + "; cloud " + strings.Join(seen[spillway.ClassCloud], " ")
 	if unended > 0 {
 		detail += fmt.Sprintf("; %d killed before they logged an end", unended)
 	}

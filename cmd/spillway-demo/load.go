@@ -8,7 +8,7 @@ import (
 )
 
 // backOff is how long a worker leaves the server alone after a refusal.
-const backOff = 10 * time.Millisecond
+const backOff = 50 * time.Millisecond
 
 // maxBroken is how many calls without an answer end the script: something is badly
 // wrong then, and the checks will say so.

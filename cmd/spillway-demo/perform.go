@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/billing/sqlite"
 	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
@@ -50,7 +51,7 @@ func perform(ctx context.Context, s *stage, live bool, people *os.File) (*summar
 	if err := errors.Join(w.collect(ctx, e), s.collect(ctx, e)); err != nil {
 		return nil, stopped(ctx, err)
 	}
-	if result.Report, err = s.report(ctx); err != nil {
+	if result.reportText, result.Report, err = s.report(ctx); err != nil {
 		return nil, stopped(ctx, err)
 	}
 	result.conclude(time.Since(began))
@@ -169,11 +170,7 @@ func (s *stage) collect(ctx context.Context, e *evidence) (err error) {
 	if e.remote, err = readSpans(s.cloudLog); err != nil {
 		return err
 	}
-	found, err := filepath.Glob(filepath.Join(s.data, "*.db"))
-	if err != nil || len(found) != 1 {
-		return fmt.Errorf("find the ledger: there are %d databases in %s", len(found), s.data)
-	}
-	store, err := sqlite.OpenReadOnly(ctx, found[0])
+	store, err := ledger.OpenReadOnly(ctx, filepath.Join(s.data, "ledger"))
 	if err != nil {
 		return err
 	}

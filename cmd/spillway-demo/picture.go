@@ -97,16 +97,13 @@ func indent(all []dispatcher.QuotaView, q dispatcher.QuotaView) string {
 	return depth
 }
 
-// use draws used of limit; a limit of zero or less is none.
+// use draws used of limit; a limit of zero or less is none, and one of a
+// thousand and more is never near.
 func use(used, limit int64, width int, style lipgloss.Style) string {
-	numbers := fmt.Sprint(used)
-	if limit > 0 {
-		numbers += fmt.Sprintf("/%d", limit)
-	}
 	if limit <= 0 || limit >= 1000 {
-		return strings.Repeat(" ", width) + fmt.Sprintf(" %-7s", numbers)
+		return strings.Repeat(" ", width) + fmt.Sprintf(" %-7d", used)
 	}
-	return bar(int(used), int(limit), width, style) + fmt.Sprintf(" %-7s", numbers)
+	return bar(int(used), int(limit), width, style) + fmt.Sprintf(" %-7s", fmt.Sprintf("%d/%d", used, limit))
 }
 
 func spending(q dispatcher.QuotaView, width int) string {
@@ -166,8 +163,8 @@ func why(f frame, width int) string {
 		if text == "" {
 			text = "none"
 		}
-		text = lipgloss.NewStyle().MaxWidth(width - 9).Render(text)
-		return dim.Render(fmt.Sprintf("%-9s", title)) + text
+		lines := strings.Split(lipgloss.Wrap(text, width-9, " "), "\n")
+		return dim.Render(fmt.Sprintf("%-9s", title)) + strings.Join(lines, "\n"+strings.Repeat(" ", 9))
 	}
 	delete(reasons, "unknown")
 	return list("placed", reasons) + "\n" + list("refused", refusals)
@@ -182,7 +179,7 @@ func frequencies(all map[string]int) string {
 		return strings.Compare(a, b)
 	})
 	for i, w := range words {
-		words[i] = w + " " + count(all[w])
+		words[i] = w + "\u00a0" + count(all[w])
 	}
 	return strings.Join(words, " · ")
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"charm.land/lipgloss/v2"
+	"golang.org/x/term"
 )
 
 // summary is how a run went: what is printed, and with --json written.
@@ -103,9 +104,15 @@ func (w *world) explain(ctx context.Context, title, id string) sample {
 	return s
 }
 
-// report is the bill as `spillway report` prints it, from the ledger on disk.
-func (s *stage) report(ctx context.Context) (json.RawMessage, error) {
-	return s.ask(ctx, "report", "--data", s.data, "--by", "department", "-o", "json")
+// report is the bill as `spillway report` makes it from the ledger on disk.
+func (s *stage) report(ctx context.Context) (text string, structured json.RawMessage, err error) {
+	args := []string{"report", "--data", s.data, "--by", "department", "-o"}
+	table, err := s.ask(ctx, append(args, "table")...)
+	if err != nil {
+		return "", nil, err
+	}
+	structured, err = s.ask(ctx, append(args, "json")...)
+	return string(table), structured, err
 }
 
 // ask runs a spillway command to its end and returns what it prints.
@@ -121,12 +128,16 @@ func (s *stage) ask(ctx context.Context, args ...string) ([]byte, error) {
 }
 
 // print writes the summary for people.
-func (s *summary) print(w io.Writer, kept bool) error {
+func (s *summary) print(w *os.File, kept bool) error {
 	var b strings.Builder
-	s.printChecks(&b)
+	columns, _, err := term.GetSize(int(w.Fd()))
+	if err != nil {
+		columns = 0 // not a terminal: nothing is folded
+	}
+	s.printChecks(&b, columns)
 	fmt.Fprintf(&b, "\n%s\n%s\n", caption.Render("The bill, by department"), strings.TrimRight(s.reportText, "\n"))
 	for _, sample := range s.Samples {
-		fmt.Fprintf(&b, "\n%s  %s\n%s\n", caption.Render("Explained: "+sample.Title), dim.Render("spillway explain "+sample.Invocation), sample.text)
+		fmt.Fprintf(&b, "\n%s\n%s\n", caption.Render("Explained by 'spillway explain': "+sample.Title), sample.text)
 	}
 	s.printNext(&b, kept)
 	verdict := good.Bold(true).Render(fmt.Sprintf("PASS: all %d checks", len(s.Checks)))
@@ -140,18 +151,30 @@ func (s *summary) print(w io.Writer, kept bool) error {
 		verdict = wrong.Bold(true).Render(fmt.Sprintf("FAIL: %d of %d checks", failed, len(s.Checks)))
 	}
 	fmt.Fprintf(&b, "\n%s, %s calls in %.1f s\n", verdict, count(s.Sent), s.Seconds)
-	_, err := lipgloss.Fprint(w, b.String())
+	_, err = lipgloss.Fprint(w, b.String())
 	return err
 }
 
-func (s *summary) printChecks(b *strings.Builder) {
+// besideName is the column at which the numbers of a check begin.
+const besideName = 54
+
+// folded breaks text so that it stays right of the names, if columns are known and
+// enough.
+func folded(text string, columns int) string {
+	if columns < besideName+30 {
+		return text
+	}
+	return strings.ReplaceAll(lipgloss.Wrap(text, columns-besideName, " "), "\n", "\n"+strings.Repeat(" ", besideName))
+}
+
+func (s *summary) printChecks(b *strings.Builder, columns int) {
 	fmt.Fprintf(b, "\n%s\n", caption.Render("What was promised, and what those who executed the calls saw"))
 	for i, c := range s.Checks {
 		mark := good.Render("PASS")
 		if !c.Pass {
 			mark = wrong.Render("FAIL")
 		}
-		fmt.Fprintf(b, "%s  %2d  %-45s %s\n", mark, i+1, c.Name, dim.Render(c.Detail))
+		fmt.Fprintf(b, "%s  %2d  %-43s %s\n", mark, i+1, c.Name, dim.Render(folded(c.Detail, columns)))
 		for _, m := range c.Misses {
 			fmt.Fprintf(b, "          %s\n", wrong.Render(m))
 		}

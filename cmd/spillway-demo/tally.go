@@ -4,6 +4,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/spillway-dev/spillway"
 )
 
 // tally counts what is sent and answered. It is safe for concurrent use.
@@ -23,6 +25,7 @@ type phaseTally struct {
 	sent         int
 	kinds        [kindCount]int
 	overflowed   int
+	dry          int            // refusals for a budget since a call of finance last went to a cloud
 	endings      map[string]int // reasons, and "unknown"
 	refusals     map[string]int
 	took         []time.Duration // of calls that ran
@@ -53,7 +56,7 @@ func (t *tally) take(n int, p phase) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	own := &t.phases[n]
-	if own.sent >= p.Most || t.broken >= maxBroken || (own.sent >= p.Calls && own.has(p.Wants)) {
+	if own.sent >= p.Most || t.broken >= maxBroken || (own.sent >= p.Calls && own.has(p.Wants) && own.dry >= p.Dry) {
 		return false
 	}
 	t.sent++
@@ -84,10 +87,16 @@ func (t *tally) add(a answer) {
 		t.broken++
 	case refused:
 		p.refusals[a.Reason]++
+		if a.Reason == spillway.ReasonBudgetExceeded.String() {
+			p.dry++
+		}
 	default:
 		p.took = append(p.took, a.Took)
 		if a.overflowed(t.cloudPool) {
 			p.overflowed++
+			if a.Namespace == "finance" {
+				p.dry = 0
+			}
 		}
 	}
 }
