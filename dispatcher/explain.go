@@ -75,6 +75,7 @@ type AttemptText struct {
 	BilledMs     int64           `json:"billedMs,omitempty"`
 	Reserved     string          `json:"reserved,omitempty"`
 	Settled      string          `json:"settled,omitempty"`
+	Cost         string          `json:"cost,omitempty"` // exact, once its ledger line is known
 	PriceVersion string          `json:"priceVersion,omitempty"`
 }
 
