@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -170,7 +169,7 @@ func (s *stage) collect(ctx context.Context, e *evidence) (err error) {
 	if e.remote, err = readSpans(s.cloudLog); err != nil {
 		return err
 	}
-	store, err := ledger.OpenReadOnly(ctx, filepath.Join(s.data, "ledger"))
+	store, err := ledger.OpenReadOnly(ctx, s.data)
 	if err != nil {
 		return err
 	}

@@ -156,7 +156,7 @@ func (s *summary) print(w *os.File, kept bool) error {
 }
 
 // besideName is the column at which the numbers of a check begin.
-const besideName = 54
+const besideName = 55
 
 // folded breaks text so that it stays right of the names, if columns are known and
 // enough.
@@ -174,7 +174,7 @@ func (s *summary) printChecks(b *strings.Builder, columns int) {
 		if !c.Pass {
 			mark = wrong.Render("FAIL")
 		}
-		fmt.Fprintf(b, "%s  %2d  %-43s %s\n", mark, i+1, c.Name, dim.Render(folded(c.Detail, columns)))
+		fmt.Fprintf(b, "%s  %2d  %-44s %s\n", mark, i+1, c.Name, dim.Render(folded(c.Detail, columns)))
 		for _, m := range c.Misses {
 			fmt.Fprintf(b, "          %s\n", wrong.Render(m))
 		}
