@@ -40,6 +40,7 @@ func perform(ctx context.Context, s *stage, live bool, people *os.File) (*summar
 	p := newProgress(all, t)
 	err = w.show(ctx, live, people, p, func(ctx context.Context) error { return w.play(ctx, p) })
 	if err != nil {
+		fmt.Fprintln(people, "stopping both programs")
 		w.abandon()
 		return nil, stopped(ctx, err)
 	}
@@ -92,8 +93,8 @@ func (w *world) show(ctx context.Context, live bool, people *os.File, p *progres
 		showPlain(over, people, p.frame)
 	})
 	err = work(ctx)
-	if err == nil && ctx.Err() != nil {
-		err = errInterrupted
+	if ctx.Err() != nil {
+		err = errInterrupted // whatever else followed from it
 	}
 	end()
 	around.Wait()

@@ -103,7 +103,10 @@ func (t *tally) add(a answer) {
 
 // endings are the words that a phase can want of a.
 func (a *answer) endings() []string {
-	if a.Kind == unknown {
+	switch a.Kind {
+	case broken:
+		return nil
+	case unknown:
 		return []string{a.Reason, unknown.String()}
 	}
 	return []string{a.Reason}
