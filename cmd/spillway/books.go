@@ -143,10 +143,24 @@ func (a archive) Decision(ctx context.Context, invocation string) (json.RawMessa
 	return explained(invocation, lines, text)
 }
 
+// Explain implements httpapi.Explainer: what the server remembers, and what the
+// ledger says it cost.
+func (a *app) Explain(ctx context.Context, invocation string) (json.RawMessage, error) {
+	text, err := a.server.Explain(ctx, invocation)
+	if err != nil {
+		return nil, err
+	}
+	lines, _, err := a.ledger.Lookup(ctx, invocation)
+	if err != nil {
+		return nil, err
+	}
+	return explained(invocation, lines, text)
+}
+
 // openForReading opens the database of a data directory, whether a server runs or
 // not.
 func openForReading(ctx context.Context, dir string) (*sqlite.Store, error) {
-	if found, err := os.Stat(filepath.Join(dir, "ledger.db")); err != nil || found.IsDir() {
+	if found, err := os.Stat(filepath.Join(dir, databaseFile)); err != nil || found.IsDir() {
 		return nil, wrongInput("--data: there is no ledger in %s; name the data directory that 'spillway up' said at start", dir)
 	}
 	return ledger.OpenReadOnly(ctx, dir)

@@ -61,7 +61,7 @@ func (f *explainFlags) find(ctx context.Context, id string) (json.RawMessage, er
 	}
 	text, err := ask(ctx, base.JoinPath("v1", "explain", url.PathEscape(id)))
 	if err != nil {
-		return nil, fmt.Errorf("explain %s: %w", id, err)
+		return nil, fmt.Errorf("%s: %w", id, err)
 	}
 	return text, nil
 }
@@ -118,6 +118,7 @@ func printExplanation(w io.Writer, text json.RawMessage) error {
 	add("department", x.Department)
 	add("quota path", strings.Join(x.QuotaPath, " < "))
 	add("policy", policyLine(x.Policy))
+	add("note", x.Note)
 	if err := table(w, facts); err != nil {
 		return err
 	}
@@ -169,23 +170,28 @@ func printAttempts(w io.Writer, attempts []dispatcher.AttemptText, currency stri
 	}
 	rows := [][]string{{"ATTEMPT", "POOL", "REASON", "OUTCOME", "TIME", "BILLED", "COST", "DETAIL"}}
 	for _, a := range attempts {
-		cost, detail := "", strings.Trim(a.Cause+": "+a.Detail, ": ")
-		if a.Settled != "" {
-			cost = fmt.Sprintf("%s of %s reserved %s (%s)", a.Settled, a.Reserved, currency, a.PriceVersion)
-		}
+		detail := strings.Trim(a.Cause+": "+a.Detail, ": ")
 		if a.Cold {
 			detail = strings.TrimSpace(fmt.Sprintf("cold start %.1f ms %s", a.InitMs, detail))
 		}
 		rows = append(rows, []string{fmt.Sprint(a.Attempt), a.Pool, a.Reason.String(), a.Outcome,
-			fmt.Sprintf("%.1f ms", a.DurationMs), millis(a.BilledMs), cost, detail})
+			fmt.Sprintf("%.1f ms", a.DurationMs), fmt.Sprintf("%d ms", a.BilledMs), costLine(&a, currency), detail})
 	}
 	fmt.Fprintln(w)
 	return table(w, rows)
 }
 
-func millis(ms int64) string {
-	if ms == 0 {
+// costLine is the exact cost if the ledger told it, else what the Engine booked.
+func costLine(a *dispatcher.AttemptText, currency string) string {
+	cost := a.Cost
+	if cost == "" {
+		cost = a.Settled
+	}
+	if cost == "" {
 		return ""
 	}
-	return fmt.Sprintf("%d ms", ms)
+	if a.Reserved != "" {
+		cost += " of " + a.Reserved + " reserved"
+	}
+	return fmt.Sprintf("%s %s (%s)", cost, currency, a.PriceVersion)
 }

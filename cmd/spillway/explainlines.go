@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/billing"
@@ -33,15 +34,28 @@ func explainFromLedger(ctx context.Context, dir, id string) (text json.RawMessag
 	return explained(id, lines, kept)
 }
 
-// explained returns the explanation that was kept, or what the lines still tell.
+// explained returns the explanation that was kept, with what the lines say of its
+// cost, or what the lines alone still tell.
 func explained(id string, lines []billing.Entry, kept json.RawMessage) (json.RawMessage, error) {
-	if len(kept) > 0 {
-		return kept, nil
-	}
-	if len(lines) == 0 {
+	switch {
+	case len(lines) == 0 && len(kept) == 0:
 		return nil, server.ErrUnknownInvocation
+	case len(lines) == 0:
+		return kept, nil
+	case len(kept) == 0:
+		return json.Marshal(explanationOf(id, lines))
 	}
-	return json.Marshal(explanationOf(id, lines))
+	var x dispatcher.Explanation
+	if err := json.Unmarshal(kept, &x); err != nil {
+		return nil, fmt.Errorf("read the explanation of %s: %w", id, err)
+	}
+	for _, e := range lastLines(lines) {
+		if n := e.Attempt; n <= len(x.Attempts) && e.Kind != billing.KindIntent {
+			a := &x.Attempts[n-1]
+			a.Cost, a.BilledMs, a.PriceVersion = e.Amount.Text('f'), e.BilledMillis, e.PriceVersion
+		}
+	}
+	return json.Marshal(&x)
 }
 
 // explanationOf puts the lines of one invocation in words.
@@ -94,7 +108,7 @@ func attemptOf(e *billing.Entry) dispatcher.AttemptText {
 		Attempt: e.Attempt, Pool: e.Pool, Reason: e.Reason, Cold: e.Usage.InitMicros > 0, Outcome: outcomeOf(e),
 		Detail:     string(e.Error),
 		DurationMs: float64(e.Usage.DurationMicros) / 1e3, InitMs: float64(e.Usage.InitMicros) / 1e3, BilledMs: e.BilledMillis,
-		PriceVersion: e.PriceVersion, Settled: e.Amount.Text('f'),
+		PriceVersion: e.PriceVersion, Cost: e.Amount.Text('f'),
 	}
 	if e.Reserved > 0 {
 		a.Reserved = e.Reserved.String()

@@ -173,7 +173,9 @@ func (f *invokeFlags) show(s streams, output *format, a *answer) error {
 	case err != nil:
 		return err
 	case a.Refused != "":
-		return fmt.Errorf("%s was not run or not answered (%d): %s", a.Function, a.Status, plain(a.Refused))
+		return fmt.Errorf("no answer of %s (%d): %s", a.Function, a.Status, plain(a.Refused))
+	case a.Reason == "outcome_unknown":
+		return fmt.Errorf("%s may have run: %s", a.Function, plain(errorOf(a.Payload)))
 	case a.FunctionError != "":
 		return fmt.Errorf("%s failed (%s): %s", a.Function, plain(a.FunctionError), plain(errorOf(a.Payload)))
 	}

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 )
@@ -30,6 +31,7 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err != nil {
 		return err
 	}
+	written := loaded.Server.Listen
 	if err := f.override(&loaded.Server); err != nil {
 		return err
 	}
@@ -42,6 +44,9 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err != nil {
 		return errors.Join(err, front.Close(), admin.Close())
 	}
+	for i, w := range loaded.Warnings { // flags and port 0 change what they speak of
+		loaded.Warnings[i] = strings.ReplaceAll(w, written, front.Addr().String())
+	}
 	at := addresses{"http://" + front.Addr().String(), "http://" + admin.Addr().String(), os.Getpid()}
 	if err := app.publish(at); err != nil {
 		return errors.Join(err, front.Close(), admin.Close(), app.close())
@@ -52,7 +57,7 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 
 // run serves until ctx ends or a listener fails, and then drains.
 func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logger) error {
-	failed := make(chan error, 3)
+	failed := make(chan error, 2)
 	var serving sync.WaitGroup
 	start := func(name string, serve func() error) {
 		serving.Go(func() {
@@ -65,7 +70,11 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 	defer stop()
 	start("front door", func() error { return a.front.Serve(a.bounded(front)) })
 	start("admin port", func() error { return a.admin.Serve(admin) })
-	start("policy reload", func() error { return a.policy.Watch(background) })
+	serving.Go(func() {
+		if err := a.policy.Watch(background); err != nil {
+			log.Warn("changes of the policy are not seen until a restart", "error", err)
+		}
+	})
 	var err error
 	select {
 	case <-ctx.Done():

@@ -120,8 +120,8 @@ func safeCell(cell string) string {
 }
 
 // rounded writes a figure with so many decimals.
-func rounded(d apd.Decimal, places int) string {
-	parts, _, err := billing.Apportion([]apd.Decimal{d}, places)
+func rounded(d decimal, places int) string {
+	parts, _, err := billing.Apportion([]apd.Decimal{d.Decimal}, places)
 	if err != nil {
 		return d.Text('f') // beyond what a ledger can hold
 	}
@@ -131,6 +131,11 @@ func rounded(d apd.Decimal, places int) string {
 // seconds writes milliseconds.
 func seconds(ms int64) string {
 	return strconv.FormatFloat(float64(ms)/1000, 'f', 3, 64) + " s"
+}
+
+// millis writes microseconds.
+func millis(us int64) string {
+	return strconv.FormatFloat(float64(us)/1000, 'f', 1, 64) + " ms"
 }
 
 // named names an empty key.

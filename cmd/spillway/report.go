@@ -150,7 +150,7 @@ func (b *bill) print(w io.Writer) error {
 			key += " (estimated)"
 		}
 		rows = append(rows, []string{key, strconv.FormatInt(l.Calls, 10), seconds(l.BilledMs),
-			rounded(l.GiBSeconds, 3), rounded(l.VCPUSeconds, 3), seconds(l.ColdStartMs), shown[i]})
+			rounded(l.GiBSeconds, 3), rounded(l.VCPUSeconds, 3), millis(l.ColdMicros), shown[i]})
 	}
 	rows = append(rows, []string{"total", "", "", "", "", "", total})
 	if err := table(w, rows); err != nil {
@@ -187,7 +187,7 @@ func (b *bill) printRest(w io.Writer) error {
 func (b *bill) amounts() (shown []string, total string, err error) {
 	var amounts []apd.Decimal
 	for _, l := range append(append([]billLine{}, b.Lines...), b.Estimated...) {
-		amounts = append(amounts, l.Amount)
+		amounts = append(amounts, l.Amount.Decimal)
 	}
 	parts, whole, err := billing.Apportion(amounts, tableDecimals)
 	if err != nil {
@@ -205,7 +205,7 @@ const tableDecimals = 9
 
 // csv has one row for each line; charge and estimate rows add up to the total.
 func (b *bill) csv() [][]string {
-	rows := [][]string{{"section", string(b.By), "calls", "billed_ms", "cold_start_ms", "gib_seconds", "vcpu_seconds", "amount", "currency", "from", "to"}}
+	rows := [][]string{{"section", string(b.By), "calls", "billed_ms", "cold_start_us", "gib_seconds", "vcpu_seconds", "amount", "currency", "from", "to"}}
 	from, to := b.From.Format(time.RFC3339), b.To.Format(time.RFC3339)
 	for _, part := range []struct {
 		section string
@@ -213,7 +213,7 @@ func (b *bill) csv() [][]string {
 	}{{"charge", b.Lines}, {"estimate", b.Estimated}} {
 		for _, l := range part.lines {
 			rows = append(rows, []string{part.section, l.Key, strconv.FormatInt(l.Calls, 10), strconv.FormatInt(l.BilledMs, 10),
-				strconv.FormatInt(l.ColdStartMs, 10), l.GiBSeconds.Text('f'), l.VCPUSeconds.Text('f'), l.Amount.Text('f'), b.Currency, from, to})
+				strconv.FormatInt(l.ColdMicros, 10), l.GiBSeconds.Text('f'), l.VCPUSeconds.Text('f'), l.Amount.Text('f'), b.Currency, from, to})
 		}
 	}
 	for _, i := range b.Idle {

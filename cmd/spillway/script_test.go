@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"os"
@@ -8,11 +9,14 @@ import (
 	"path/filepath"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/fsnotify/fsnotify"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/spillway-dev/spillway/dispatcher"
 )
 
 // readyWithin bounds how long a script waits for a server before it gives up.
@@ -32,6 +36,9 @@ func TestScripts(t *testing.T) {
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":    exits,
 			"ready":    ready,
+			"inflight": inflight,
+			"sigterm":  sigterm,
+			"field":    field,
 			"function": func(ts *testscript.TestScript, _ bool, args []string) { functions(ts, args) },
 		},
 	})
@@ -78,6 +85,52 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("no %s in %s", stateFile, dir)
 		}
 	}
+}
+
+// inflight waits until the server has a call in flight.
+func inflight(ts *testscript.TestScript, _ bool, _ []string) {
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	late := time.After(readyWithin)
+	for {
+		text, err := ask(context.Background(), must(baseURL("--admin", ts.Getenv("SPILLWAY_ADMIN"))).JoinPath("v1", "quota"))
+		ts.Check(err)
+		var view dispatcher.View
+		ts.Check(json.Unmarshal(text, &view))
+		if view.InFlight > 0 {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-late:
+			ts.Fatalf("no call in flight")
+		}
+	}
+}
+
+// sigterm DATA asks the server that keeps its data there to end.
+func sigterm(ts *testscript.TestScript, _ bool, args []string) {
+	var at addresses
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], stateFile))), &at))
+	ts.Check(syscall.Kill(at.PID, syscall.SIGTERM))
+}
+
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
+}
+
+// field FILE NAME VARIABLE sets a variable to a text field of a JSON object.
+func field(ts *testscript.TestScript, _ bool, args []string) {
+	var object map[string]any
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(args[0])), &object))
+	text, ok := object[args[1]].(string)
+	if !ok {
+		ts.Fatalf("%s has no text %s", args[0], args[1])
+	}
+	ts.Setenv(args[2], text)
 }
 
 // functionsBuilder returns the script command "function NAME DIR": it puts an

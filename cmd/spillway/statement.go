@@ -28,7 +28,7 @@ type bill struct {
 
 	Lines     []billLine `json:"lines"`
 	Estimated []billLine `json:"estimated"` // outcome unknown, at the reservation
-	Total     string     `json:"total"`     // lines and estimated together
+	Total     decimal    `json:"total"`     // lines and estimated together
 	ByReason  []billLine `json:"byReason"`  // the same total, by why it ran where it did
 
 	Open openLine   `json:"open"` // may be running: reserved, not billed
@@ -36,26 +36,32 @@ type bill struct {
 }
 
 type billLine struct {
-	Key         string      `json:"key"`
-	Calls       int64       `json:"calls"`
-	BilledMs    int64       `json:"billedMs"`
-	ColdStartMs int64       `json:"coldStartMs"`
-	GiBSeconds  apd.Decimal `json:"gibSeconds"`
-	VCPUSeconds apd.Decimal `json:"vcpuSeconds"`
-	Amount      apd.Decimal `json:"amount"`
+	Key         string  `json:"key"`
+	Calls       int64   `json:"calls"`
+	BilledMs    int64   `json:"billedMs"`
+	ColdMicros  int64   `json:"coldStartMicros"`
+	GiBSeconds  decimal `json:"gibSeconds"`
+	VCPUSeconds decimal `json:"vcpuSeconds"`
+	Amount      decimal `json:"amount"`
 }
 
 type openLine struct {
-	Attempts int64       `json:"attempts"`
-	Reserved apd.Decimal `json:"reserved"`
+	Attempts int64   `json:"attempts"`
+	Reserved decimal `json:"reserved"`
 }
 
 type idleLine struct {
-	Pool    string      `json:"pool"`
-	Cost    apd.Decimal `json:"cost"`
-	Charged apd.Decimal `json:"charged"`
-	Amount  apd.Decimal `json:"idle"`
+	Pool    string  `json:"pool"`
+	Cost    decimal `json:"cost"`
+	Charged decimal `json:"charged"`
+	Amount  decimal `json:"idle"`
 }
+
+// decimal is written exactly and without an exponent.
+type decimal struct{ apd.Decimal }
+
+// MarshalText implements encoding.TextMarshaler.
+func (d decimal) MarshalText() ([]byte, error) { return []byte(d.Text('f')), nil }
 
 // period is which calls a bill is for; zero times are open.
 type period struct {
@@ -119,10 +125,10 @@ func printable(s *billing.Statement, currency string) *bill {
 	b := &bill{
 		By: s.By, From: s.From, To: s.To, Currency: currency,
 		Lines: billLines(s.Rows), Estimated: billLines(s.Estimated), ByReason: billLines(s.ByReason),
-		Total: s.Total.Text('f'), Open: openLine{s.Open.Attempts, s.Open.Reserved}, Idle: []idleLine{},
+		Total: decimal{s.Total}, Open: openLine{s.Open.Attempts, decimal{s.Open.Reserved}}, Idle: []idleLine{},
 	}
 	for _, i := range s.Idle {
-		b.Idle = append(b.Idle, idleLine(i))
+		b.Idle = append(b.Idle, idleLine{i.Pool, decimal{i.Cost}, decimal{i.Charged}, decimal{i.Amount}})
 	}
 	return b
 }
@@ -130,7 +136,7 @@ func printable(s *billing.Statement, currency string) *bill {
 func billLines(rows []billing.Row) []billLine {
 	all := []billLine{}
 	for _, r := range rows {
-		all = append(all, billLine{r.Key, r.Calls, r.BilledMillis, r.ColdMicros / 1000, r.GiBSeconds, r.VCPUSeconds, r.Amount})
+		all = append(all, billLine{r.Key, r.Calls, r.BilledMillis, r.ColdMicros, decimal{r.GiBSeconds}, decimal{r.VCPUSeconds}, decimal{r.Amount}})
 	}
 	return all
 }

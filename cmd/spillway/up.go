@@ -5,6 +5,7 @@ import (
 	"io"
 	"log/slog"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -101,11 +102,11 @@ func (a *app) banner(w io.Writer, at addresses) {
 		say(n[0], "%s", n[1])
 	}
 	say("policy", "%s", a.policyNote())
-	if s.Anonymous {
-		say("WARNING", "anybody on this machine may call every function (no keys or tokens are configured)")
+	if until := a.loaded.PricesUntil; !until.IsZero() {
+		say("prices", "hold until %s; restart by then to use the next ones", until.Format(time.RFC3339))
 	}
 	for _, warning := range a.loaded.Warnings {
-		say("warning", "%s", plain(warning))
+		say("WARNING", "%s", plain(warning))
 	}
 }
 

@@ -172,7 +172,7 @@ func (a *app) buildPorts(context.Context) error {
 	}
 	a.front = a.door.Server()
 	a.admin = httpapi.AdminServer(httpapi.AdminConfig{
-		Ready: a.server.Ready, Metrics: a.metrics, Explain: a.server, Logger: a.log,
+		Ready: a.server.Ready, Metrics: a.metrics, Explain: a, Logger: a.log,
 		Report: func(ctx context.Context, q httpapi.ReportQuery) (any, error) {
 			return billOf(ctx, a.ledger, period{billing.By(q.By), q.From, q.To}, ownedOf(a.loaded.Platform), time.Now())
 		},
@@ -183,11 +183,18 @@ func (a *app) buildPorts(context.Context) error {
 
 func (a *app) bounded(l net.Listener) net.Listener { return a.door.Listen(l) }
 
-// makeDataDir makes the directory for the ledger: private but passable, since
-// functions that run as users of their own live below it.
+const databaseFile = "ledger.db" // as package ledger names it
+
+// makeDataDir makes the directory of the ledger. Others may pass through it, since
+// functions that run as users of their own live below it, and read nothing.
 func makeDataDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o711); err != nil {
 		return fmt.Errorf("make the data directory: %w; name another with --data", err)
 	}
-	return nil
+	// SQLite would make it readable by all, and its other files are as it is.
+	db, err := os.OpenFile(filepath.Join(dir, databaseFile), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("make the ledger private: %w; name another data directory with --data", err)
+	}
+	return errors.Join(db.Chmod(0o600), db.Close())
 }
