@@ -31,15 +31,16 @@ func (l *Ledger) run() {
 	defer timer.Stop()
 	armed := true
 	var pruned time.Time
+	tidied := l.journal.End()
 	for {
 		select {
 		case <-l.closing:
 			for l.flush(false) {
 			}
-			l.tidy()
+			l.tidy(false)
 			return
 		case <-alive.C:
-			l.tidy()
+			l.tidy(true)
 			continue
 		case <-l.wake:
 			if !armed {
@@ -54,6 +55,9 @@ func (l *Ledger) run() {
 		now := l.options.Now()
 		prune := now.Sub(pruned) >= pruneEvery
 		more := l.flush(prune)
+		if l.journal.End()-tidied > tidyAfter {
+			tidied = l.tidy(false)
+		}
 		switch {
 		case l.storeFailed() != nil:
 			timer.Reset(retryEvery)
@@ -122,13 +126,17 @@ func (l *Ledger) advance(lines, decisions int) (more bool) {
 	return len(l.pending)+len(l.decisions) > 0
 }
 
-// tidy writes a sign of life while attempts run, and drops what the journal no
-// longer needs. Begins that would hold back many later records are written anew.
-func (l *Ledger) tidy() {
+// tidyAfter is how many bytes of journal are worth tidying before it is time to.
+const tidyAfter = 1 << 20
+
+// tidy drops what the journal no longer needs, and returns its end. Begins that
+// would hold back many later records are written anew. With alive it writes a sign
+// of life if attempts run.
+func (l *Ledger) tidy(alive bool) (end int64) {
 	l.mu.Lock()
 	needed, running := l.needed()
 	l.mu.Unlock()
-	if running {
+	if running && alive {
 		now := binary.LittleEndian.AppendUint64([]byte{recordAlive}, uint64(l.options.Now().UnixNano()))
 		// Without room for it an estimate after a kill is only less exact.
 		_, _ = l.journal.AppendUnreserved(now)
@@ -141,6 +149,7 @@ func (l *Ledger) tidy() {
 	}
 	// A file that could not be deleted is found and deleted after the next start.
 	_ = l.journal.Drop(needed)
+	return l.journal.End()
 }
 
 // carryAfter is how far, in bytes, the journal may run on behind an attempt that
