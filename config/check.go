@@ -87,9 +87,9 @@ func (s *source) currency(path, code string) {
 	}
 }
 
-// reference checks that name is one of known, which are objects of a kind.
+// reference checks that name is one of known, which is sorted; kind says of what.
 func (s *source) reference(path, kind, name string, known []string) bool {
-	if slices.Contains(known, name) {
+	if _, found := slices.BinarySearch(known, name); found {
 		return true
 	}
 	if len(known) == 0 {

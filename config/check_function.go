@@ -81,6 +81,9 @@ func (s *source) labels(path string, values []string, most int) {
 	}
 	seen := make(map[string]bool, len(values))
 	for i, v := range values {
+		if len(s.bad) > maxObjectFaults {
+			return
+		}
 		if s.label(index(path, i), v) && seen[v] {
 			s.fault(index(path, i), quoteShort(v)+" is listed twice", "each name once")
 		}
@@ -112,7 +115,7 @@ func (l *loading) checkRevisions(s *source, spec *v1alpha1.FunctionSpec) {
 func checkTraffic(s *source, spec *v1alpha1.FunctionSpec) {
 	names := revisionNames(spec)
 	if len(spec.Traffic) == 0 {
-		if len(names) > 1 {
+		if len(spec.Revisions) > 1 {
 			s.fault("spec.traffic", "is required when there are several revisions", "one entry with weight 100")
 		}
 		return
@@ -145,12 +148,14 @@ func checkTraffic(s *source, spec *v1alpha1.FunctionSpec) {
 	}
 }
 
+// revisionNames returns the names sorted, once each.
 func revisionNames(spec *v1alpha1.FunctionSpec) []string {
 	names := make([]string, len(spec.Revisions))
 	for i, r := range spec.Revisions {
 		names[i] = r.Name
 	}
-	return names
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 func checkEnv(s *source, env map[string]string) {

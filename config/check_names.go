@@ -19,22 +19,27 @@ const (
 // checkNames checks metadata and that no object is written twice, and puts the
 // objects in the order of their names, so that nothing depends on the files.
 func (l *loading) checkNames() {
-	checkKind(l.all.functions, maxFunctions)
-	checkKind(l.all.pools, spillway.MaxPools)
-	checkKind(l.all.quotas, maxQuotas)
-	checkKind(l.all.policies, maxPolicies)
-	checkKind(l.all.books, 1)
-	checkKind(l.all.servers, 1)
+	checkKind(&l.all.functions, maxFunctions)
+	checkKind(&l.all.pools, spillway.MaxPools)
+	checkKind(&l.all.quotas, maxQuotas)
+	checkKind(&l.all.policies, maxPolicies)
+	checkKind(&l.all.books, 1)
+	checkKind(&l.all.servers, 1)
 }
 
-func checkKind[T any](entries []entry[T], most int) {
+// checkKind drops what is over the limit once it has said so.
+func checkKind[T any](list *[]entry[T], most int) {
+	entries := *list
 	seen := make(map[spillway.FunctionKey]entry[T], len(entries))
-	for i, e := range entries {
+	if len(entries) > most {
+		e := entries[most]
+		e.fault("metadata.name", fmt.Sprintf("one %s too many; the first is in %s", e.Kind, where(entries[0].source)),
+			fmt.Sprintf("at most %d", most))
+		entries = entries[:most]
+		*list = entries
+	}
+	for _, e := range entries {
 		e.checkMetadata()
-		if i == most {
-			e.fault("metadata.name", fmt.Sprintf("one %s too many; the first is in %s", e.Kind, where(entries[0].source)),
-				fmt.Sprintf("at most %d", most))
-		}
 		key := spillway.FunctionKey{Namespace: e.Metadata.Namespace, Name: e.Metadata.Name}
 		if first, ok := seen[key]; ok && key.Name != "" {
 			e.fault("metadata.name", fmt.Sprintf("%s %s is already written in %s", e.Kind, describe(key), where(first.source)), "")

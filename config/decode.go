@@ -11,22 +11,26 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
-// maxVisits bounds the values of one document after aliases are expanded.
-const maxVisits = 50_000
+// Bounds on decoding: the values of one file after aliases are expanded, and the
+// faults of one object.
+const (
+	maxVisits       = 200_000
+	maxObjectFaults = 1000
+)
 
 // decoder fills one object from one document and keeps the place of every field.
 type decoder struct {
 	*source
 	refused map[string]string // field path without indices → why it cannot be set
 	anchors map[string]ast.Node
-	visits  int
+	visits  *int
 }
 
 // node fills v from n. path names v in faults.
 func (d *decoder) node(n ast.Node, v reflect.Value, path string) {
-	if d.visits++; d.visits > maxVisits {
-		if d.visits == maxVisits+1 {
-			d.fault("", fmt.Sprintf("more than %d values once aliases are expanded", maxVisits), "")
+	if *d.visits++; *d.visits > maxVisits || len(d.bad) > maxObjectFaults {
+		if *d.visits == maxVisits+1 {
+			d.fault("", fmt.Sprintf("the file has more than %d values once aliases are expanded", maxVisits), "split it")
 		}
 		return
 	}

@@ -53,7 +53,7 @@ func (l *loading) document(doc *ast.DocumentNode, file string) {
 	if !s.checkHeader(version, kind) {
 		return
 	}
-	d := &decoder{source: s, refused: refusedFields[kind], anchors: map[string]ast.Node{}}
+	d := &decoder{source: s, refused: refusedFields[kind], anchors: map[string]ast.Node{}, visits: &l.visits}
 	switch kind {
 	case v1alpha1.KindFunction:
 		put(d, doc.Body, &l.all.functions, func(o *v1alpha1.Function) *v1alpha1.Header { return &o.Header })

@@ -93,6 +93,7 @@ type loading struct {
 	faults  Faults
 	broken  bool // a file did not parse, so what is missing may be in there
 	bytes   int64
+	visits  int // values of the current file
 	paths   map[string]string
 	digests map[string]digested
 	book    *billing.Book
@@ -183,6 +184,7 @@ func (l *loading) read(file string) error {
 		l.faults = append(l.faults, *fault)
 		return nil
 	}
+	l.visits = 0
 	for _, doc := range docs {
 		l.document(doc, file)
 	}

@@ -47,6 +47,7 @@ func names[T any](entries []entry[T]) []string {
 	for i, e := range entries {
 		all[i] = e.Metadata.Name
 	}
+	slices.Sort(all)
 	return all
 }
 
@@ -151,6 +152,8 @@ func (l *loading) checkPrices() {
 	for _, p := range own {
 		plans = append(plans, p.Plan)
 	}
+	slices.Sort(plans)
+	plans = slices.Compact(plans)
 	l.quotes = map[string]billing.Quote{}
 	for _, e := range l.all.pools {
 		l.checkPoolPrice(e, plans)
@@ -174,6 +177,9 @@ func (l *loading) checkPoolPrice(e entry[v1alpha1.Pool], plans []string) {
 	case quote.Kind != want:
 		e.fault(path, fmt.Sprintf("%s is a plan of kind %s, and the pool is of kind %s", quoteShort(name), quote.Kind, e.object.Spec.Kind),
 			"a plan of kind "+string(want))
+	}
+	if name == defaultOwnedPlan && len(l.all.functions) > 0 {
+		l.warn("pool %s is billed at the built-in plan %s, which is an example: write an owned plan in a PriceBook", e.Metadata.Name, name)
 	}
 	l.quotes[name] = quote
 	l.until(quote.Until)

@@ -21,7 +21,8 @@ const (
 	maxDocumentTokens = 100_000
 	maxFlowDepth      = 32
 	maxIndent         = 200
-	maxRun            = 16  // indicators in a row: "- - - -", "? ? ?", "&a &b"
+	maxDocuments      = 20_000
+	maxRun            = 16  // indicators in a row on a line: "- - - -", "? ? ?", "&a &b"
 	maxEmptyValues    = 100 // keys without a value, each of which is a fault anyway
 )
 
@@ -82,20 +83,22 @@ func checkShape(tokens token.Tokens) (*token.Position, string) {
 }
 
 type shape struct {
-	tokens, depth, run, line, empty int
-	last                            *token.Token
-	keyColumn                       int
+	documents, tokens, depth, run, line, empty int
+	last                                       *token.Token
+	keyColumn                                  int
 }
 
 func (s *shape) next(tk *token.Token) string {
-	s.count(tk)
 	newLine := tk.Position.Line != s.line
+	s.count(tk, newLine)
 	s.line = tk.Position.Line
 	s.emptyValue(tk, newLine)
 	s.last = tk
 	switch {
 	case s.tokens > maxDocumentTokens:
 		return fmt.Sprintf("the document has more than %d parts; split it", maxDocumentTokens)
+	case s.documents > maxDocuments:
+		return fmt.Sprintf("the file has more than %d documents; split it", maxDocuments)
 	case s.depth > maxFlowDepth:
 		return fmt.Sprintf("brackets nest deeper than %d", maxFlowDepth)
 	case s.run > maxRun:
@@ -108,22 +111,26 @@ func (s *shape) next(tk *token.Token) string {
 	return ""
 }
 
-func (s *shape) count(tk *token.Token) {
+func (s *shape) count(tk *token.Token, newLine bool) {
 	s.tokens++
+	if newLine {
+		s.run = 0
+	}
 	switch tk.Type {
 	case token.DocumentHeaderType, token.DocumentEndType:
-		s.tokens, s.depth, s.run = 0, 0, 0
+		s.documents++
+		s.tokens, s.depth = 0, 0
 	case token.SequenceStartType, token.MappingStartType:
 		s.depth++
 	case token.SequenceEndType, token.MappingEndType:
 		s.depth--
 	}
 	switch tk.Type {
-	case token.SequenceEntryType, token.MappingKeyType, token.TagType, token.AnchorType, token.AliasType:
+	case token.SequenceEntryType, token.MappingKeyType, token.TagType, token.AnchorType:
 		s.run++
 	default:
-		// An anchor or alias is followed by its name, which does not end the run.
-		if s.last == nil || s.last.Type != token.AnchorType && s.last.Type != token.AliasType {
+		// An anchor is followed by its name, which does not end the run.
+		if s.last == nil || s.last.Type != token.AnchorType {
 			s.run = 0
 		}
 	}
