@@ -3,6 +3,8 @@
 // to a spillway.Platform. The same input always gives the same Platform.
 package config
 
+//go:generate go run ./internal/gendoc
+
 import (
 	"errors"
 	"fmt"
