@@ -215,3 +215,16 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("a secret that others can read: %v, %v", l, err)
 	}
 }
+
+func TestWarningsAreListedUpToALimit(t *testing.T) {
+	text := strings.Builder{}
+	text.WriteString(twoPools)
+	for i := range 150 {
+		text.WriteString(function(fmt.Sprintf("f%d", i), "burst: allow"))
+	}
+	w := mustLoad(t, text.String()).Warnings
+	// One for each function, one for the price plan, one for anonymous callers.
+	if len(w) != maxWarnings+1 || w[maxWarnings] != "and 52 more warnings" {
+		t.Errorf("%d warnings, last %q", len(w), w[len(w)-1])
+	}
+}

@@ -28,6 +28,7 @@ const PolicyDir = "policy"
 const (
 	maxFiles      = 1000
 	maxTotalBytes = 64 << 20
+	maxWarnings   = 100
 )
 
 // Checks are the parts of loading that can be done in other ways. Zero fields
@@ -49,10 +50,10 @@ type Loaded struct {
 	Server   Server
 	// PolicyDir holds Rego; empty if the directory has none.
 	PolicyDir string
-	// Warnings are for people; none of them stops the program.
+	// Warnings are for people, at most maxWarnings and a line that says how many
+	// more there are; none of them stops the program.
 	Warnings []string
-	// Files are all files that the result depends on, packages and secrets not
-	// included, sorted.
+	// Files are the YAML files that were read, sorted.
 	Files []string
 	// PricesUntil is when a price or exchange rate in Platform stops holding and
 	// the directory should be loaded again; zero if no end is known.
@@ -84,6 +85,9 @@ func Load(dir string, now time.Time, checks Checks) (*Loaded, error) {
 		return nil, l.faults
 	}
 	l.result.Files = files
+	if more := l.warned - maxWarnings; more > 0 {
+		l.result.Warnings = append(l.result.Warnings, fmt.Sprintf("and %d more warnings", more))
+	}
 	return &l.result, nil
 }
 
@@ -96,6 +100,7 @@ type loading struct {
 	broken  bool // a file did not parse, so what is missing may be in there
 	bytes   int64
 	visits  int // values of the current file
+	warned  int
 	paths   map[string]string
 	digests map[string]digested
 	book    *billing.Book
@@ -203,6 +208,9 @@ func readAtMost(file string, limit int64) ([]byte, error) {
 }
 
 func (l *loading) warn(format string, args ...any) {
+	if l.warned++; l.warned > maxWarnings {
+		return
+	}
 	l.result.Warnings = append(l.result.Warnings, fmt.Sprintf(format, args...))
 }
 
