@@ -33,10 +33,10 @@ Use it to try a function, or in scripts: exit code 0 means that it ran and
 answered, 1 that it failed, was refused, or that nobody knows; the reason is on
 standard error. What Lambda's own clients send works as well: their endpoint is
 http://SERVER/namespaces/NAMESPACE.`,
-		Example: `  spillway invoke team/echo -d '{"hello":"world"}'
-  spillway invoke team/report -d @event.json --log --explain
-  spillway invoke team/report --dry-run      # would it run, and where?
-  echo '{"n":3}' | spillway invoke team/echo -d - -o json`,
+		Example: `  spillway invoke media/thumbnail -d '{"size":64}'
+  spillway invoke shop/report -d @event.json --log --explain
+  spillway invoke shop/report --dry-run      # would it run, and where?
+  echo '{"millis":20}' | spillway invoke shop/report -d - -o json`,
 		Args: exactly("NAMESPACE/FUNCTION"),
 	}
 	flags := cmd.Flags()

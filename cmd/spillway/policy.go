@@ -26,8 +26,8 @@ func newPolicy(s streams) *cobra.Command {
 
 Use 'test' while writing a policy, and 'eval' to see what it says of one call and
 which rule said it.`,
-		Example: `  spillway policy test mine
-  spillway policy eval mine --function team/report`,
+		Example: `  spillway policy test examples/platform
+  spillway policy eval examples/platform --function media/thumbnail`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -44,8 +44,8 @@ in DIR. DIR is a policy directory, or a configuration directory that has one.
 
 Use it before a policy goes live and in CI: exit code 1 when a test fails or there
 is none, 2 when the policy does not compile.`,
-		Example: `  spillway policy test policy
-  spillway policy test conf -o json`,
+		Example: `  spillway policy test examples/platform/policy
+  spillway policy test examples/platform -o json`,
 		Args: exactly("DIR"),
 	}
 	output := formatFlag(cmd, "table", "json", "yaml")
@@ -86,9 +86,9 @@ for any call: members namespace, department, function, revision, caller,
 dataClass, residency (list), burst (allow or deny), payloadKiB, and minute (Unix
 seconds). Limits of the configuration itself (mode, residency, bindings) are
 shown by 'spillway validate'.`,
-		Example: `  spillway policy eval conf --function team/report
-  spillway policy eval conf --function team/report --caller ci -o json
-  spillway policy eval conf --input '{"namespace":"team","function":"report","burst":"allow"}'`,
+		Example: `  spillway policy eval examples/platform --function media/thumbnail
+  spillway policy eval examples/platform --function media/thumbnail --caller ci -o json
+  spillway policy eval examples/platform --input '{"namespace":"media","function":"thumbnail","burst":"allow"}'`,
 		Args: exactly("DIR"),
 	}
 	cmd.Flags().StringVar(&f.input, "input", "", "the call as `JSON`, @file, or - for standard input")

@@ -86,7 +86,7 @@ func (f *reportFlags) find(ctx context.Context) (*bill, error) {
 	at.RawQuery = q.Encode()
 	text, err := ask(ctx, at)
 	if err != nil {
-		return nil, fmt.Errorf("report: %w", err)
+		return nil, err
 	}
 	var b bill
 	if err := json.Unmarshal(text, &b); err != nil {

@@ -36,7 +36,7 @@ Use it to serve. Without --config every setting has its default and there are no
 functions yet. SIGTERM or Ctrl-C drains: no new calls, those in flight may finish
 within the drain timeout, then the ledger is flushed. A kill -9 loses no line and
 bills none twice. DATA/` + stateFile + ` names the addresses while the server runs.`,
-		Example: `  spillway up --config conf
+		Example: `  spillway up --config examples/platform
   spillway up                                     # defaults, to look around
   spillway up --config /etc/spillway --listen 10.0.0.5:8080 --log-format json`,
 		Args: cobra.NoArgs,

@@ -22,8 +22,8 @@ says what each function may use, what cannot burst and why, pools and quotas.
 
 Use it before every change goes live, and in CI. -o yaml and -o json print the
 whole configuration with every default filled in.`,
-		Example: `  spillway validate conf
-  spillway validate conf -o yaml    # with all defaults
+		Example: `  spillway validate examples/platform
+  spillway validate examples/platform -o yaml    # with all defaults
   spillway validate                          # what 'spillway up' does by default`,
 		Args: cobra.MaximumNArgs(1),
 	}

@@ -65,7 +65,7 @@ func (a *app) openPools(ctx context.Context) error {
 		case spillway.PoolProcess:
 			err = a.openProcess(i, p)
 		case spillway.PoolLambda:
-			err = a.openLambda(ctx, i, p)
+			a.openLambda(ctx, i, p)
 		default:
 			err = fmt.Errorf("pool %s: nothing runs kind %s", p.Name, p.Kind)
 		}
@@ -93,19 +93,19 @@ func (a *app) openProcess(i int, p *spillway.Pool) error {
 	return nil
 }
 
-func (a *app) openLambda(ctx context.Context, i int, p *spillway.Pool) error {
-	pool, err := lambda.New(ctx, p)
-	if err != nil {
-		return err
-	}
+// openLambda tries to reach the cloud and goes on without it if it must.
+func (a *app) openLambda(ctx context.Context, i int, p *spillway.Pool) {
+	pool := &latePool{log: a.log, open: func(ctx context.Context) (cloudPool, error) { return lambda.New(ctx, p) }}
 	a.pools[i] = pool
+	a.onClose(func() error { pool.Close(); return nil })
 	at := "region " + p.Region
 	if p.Lambda.Endpoint != "" {
 		at = p.Lambda.Endpoint
 	}
 	a.note("pool "+p.Name, "AWS Lambda, %s; at most %d at once", at, p.Limits.Concurrency)
-	a.onClose(func() error { pool.Close(); return nil })
-	return nil
+	if _, err := pool.tryOpen(ctx); err != nil {
+		a.note("WARNING", "%v; no call goes there until that works, which is tried again every %s", err, reopenAfter)
+	}
 }
 
 func (a *app) note(name, format string, args ...any) {
