@@ -164,18 +164,47 @@ func (j *Journal) fail(err error) error {
 // provide makes sure that n bytes of records fit, or returns ErrFull.
 func (j *Journal) provide(n int64) error {
 	for j.free() < n {
-		if len(j.segments) >= j.options.MaxSegments {
-			return fmt.Errorf("%w: %d segments of %d bytes in %s are not yet in the ledger", ErrFull, len(j.segments), j.options.SegmentBytes, j.dir)
-		}
-		last := j.segments[len(j.segments)-1]
-		s, err := createSegment(j.dir, last.number+1, last.base+last.size, j.options.SegmentBytes)
-		if err != nil {
+		if err := j.extend(); err != nil {
 			return err
 		}
-		j.segments = append(j.segments, s)
-		j.unnamed = true
 	}
 	return nil
+}
+
+// extend adds an empty segment.
+func (j *Journal) extend() error {
+	if len(j.segments) >= j.options.MaxSegments {
+		return fmt.Errorf("%w: %d segments of %d bytes in %s are not yet in the ledger", ErrFull, len(j.segments), j.options.SegmentBytes, j.dir)
+	}
+	last := j.segments[len(j.segments)-1]
+	s, err := createSegment(j.dir, last.number+1, last.base+last.size, j.options.SegmentBytes)
+	if err != nil {
+		return err
+	}
+	j.segments = append(j.segments, s)
+	j.unnamed = true
+	return nil
+}
+
+// Clear drops all records. It is for a journal whose records are all needed no
+// more, before new ones are appended; on a full disk some may stay.
+func (j *Journal) Clear() error {
+	j.mu.Lock()
+	var err error
+	if j.active == len(j.segments)-1 {
+		err = j.extend()
+	}
+	if err == nil {
+		j.active++
+	}
+	j.mu.Unlock()
+	if err != nil && !errors.Is(err, ErrFull) {
+		return err
+	}
+	if err := j.Sync(); err != nil {
+		return err
+	}
+	return j.Drop(j.End())
 }
 
 // free is how many bytes of records surely fit: a segment may end with a gap too

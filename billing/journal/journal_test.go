@@ -130,6 +130,26 @@ func TestDropKeepsLaterRecords(t *testing.T) {
 	}
 }
 
+func TestClear(t *testing.T) {
+	dir := t.TempDir()
+	j, _, _, err := reopen(t, dir, small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	fill(t, j, 100)
+	if err := j.Clear(); err != nil {
+		t.Fatal(err)
+	}
+	want := fill(t, j, 5)
+	if err := j.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, report, got, err := reopen(t, dir, small)
+	if err != nil || report.CutBytes != 0 || !slices.EqualFunc(got, want, bytes.Equal) {
+		t.Fatalf("%d records, %+v, %v", len(got), report, err)
+	}
+}
+
 // crashed makes a journal whose last 20 records were never synced, and returns
 // its only file and the offset of the first of them.
 func crashed(t *testing.T) (path string, synced int64, want [][]byte) {

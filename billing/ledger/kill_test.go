@@ -77,6 +77,10 @@ func killAfter(t *testing.T, dir string, run, lines int, acked map[string]bool) 
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
 	must(t, err, cmd.Start())
+	// A small pipe keeps the writer from running far ahead of the kill.
+	if _, err := unix.FcntlInt(out.(*os.File).Fd(), unix.F_SETPIPE_SZ, 4096); err != nil {
+		t.Log(err)
+	}
 	scanner := bufio.NewScanner(out)
 	n := 0
 	for scanner.Scan() {

@@ -262,7 +262,7 @@ func TestTooLongIsRefusedBeforeItRuns(t *testing.T) {
 func TestConcurrentCalls(t *testing.T) {
 	dir := t.TempDir()
 	l := open(t, dir, quick)
-	const workers, calls = 8, 100
+	const workers, calls = 8, 40
 	var wg sync.WaitGroup
 	for w := range workers {
 		wg.Go(func() {

@@ -45,7 +45,7 @@ func (l *Ledger) recover(ctx context.Context, dir string) error {
 	if err := r.estimate(l.options.Now()); err != nil {
 		return err
 	}
-	return l.journal.Drop(l.journal.End())
+	return l.journal.Clear()
 }
 
 func (r *replay) record(p []byte) error {

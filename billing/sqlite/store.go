@@ -50,12 +50,15 @@ type Store struct {
 // Open opens the ledger in the file at path, making it if there is none. It
 // checks the integrity of the whole file and that the writer's sequence has no
 // gap, so it takes a time that grows with the file.
-func Open(ctx context.Context, path string) (*Store, error) {
+func Open(ctx context.Context, path string) (*Store, error) { return openWith(ctx, path, "") }
+
+// openWith adds pragmas to those of the writer, as a URL query.
+func openWith(ctx context.Context, path, pragmas string) (*Store, error) {
 	s := &Store{
 		path: path, requests: make(chan *request, 1024),
 		closing: make(chan struct{}), writerEnd: make(chan struct{}),
 	}
-	if err := s.open(ctx); err != nil {
+	if err := s.open(ctx, pragmas); err != nil {
 		return nil, fmt.Errorf("opening the ledger %s: %w", path, errors.Join(err, s.closeDatabases()))
 	}
 	return s, nil
@@ -75,9 +78,9 @@ func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) open(ctx context.Context) error {
+func (s *Store) open(ctx context.Context, pragmas string) error {
 	var err error
-	if s.writing, err = database(s.path, "mode=rwc", 1); err != nil {
+	if s.writing, err = database(s.path, "mode=rwc"+pragmas, 1); err != nil {
 		return err
 	}
 	c, err := s.writing.Conn(ctx)
@@ -87,14 +90,14 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.prepare(ctx, c); err != nil {
 		return errors.Join(classify(err), c.Close())
 	}
-	insert, err := c.PrepareContext(ctx, insertLine)
+	statements, err := prepareAll(ctx, c)
+	if err == nil {
+		s.reading, err = database(s.path, "mode=ro", 4)
+	}
 	if err != nil {
-		return errors.Join(err, c.Close())
+		return errors.Join(err, c.Close()) // closes the statements too
 	}
-	if s.reading, err = database(s.path, "mode=ro", 4); err != nil {
-		return errors.Join(err, insert.Close(), c.Close())
-	}
-	go s.write(c, insert)
+	go s.write(statements)
 	return nil
 }
 
@@ -108,6 +111,11 @@ func (s *Store) prepare(ctx context.Context, c *sql.Conn) error {
 		return fmt.Errorf("the file is damaged (%s): restore it from a backup", verdict)
 	}
 	if err := migrate(ctx, c); err != nil {
+		return err
+	}
+	// Killed processes leave their write-ahead log behind, and every open reads it
+	// whole. On a full disk it has to stay.
+	if _, err := c.ExecContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)"); err != nil && !errors.Is(classify(err), ErrFull) {
 		return err
 	}
 	if err := c.QueryRowContext(ctx, "SELECT writer, sequence FROM meta").Scan(&s.writer, &s.sequence); err != nil {

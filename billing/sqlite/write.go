@@ -72,18 +72,47 @@ func (s *Store) Write(ctx context.Context, b Batch) error {
 	}
 }
 
+// statements are what the writer needs of its connection.
+type statements struct {
+	*sql.Conn
+	line, known, decision, sequence *sql.Stmt
+}
+
+func prepareAll(ctx context.Context, c *sql.Conn) (*statements, error) {
+	t := &statements{Conn: c}
+	for query, to := range map[string]**sql.Stmt{
+		insertLine: &t.line,
+		"SELECT " + columns + " FROM line WHERE invocation = ? AND attempt = ? AND kind = ?":                     &t.known,
+		"INSERT INTO decision VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, json = excluded.json": &t.decision,
+		"UPDATE meta SET sequence = ?, probes = probes + 1":                                                      &t.sequence,
+	} {
+		var err error
+		if *to, err = c.PrepareContext(ctx, query); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
+
+func (t *statements) close() {
+	t.line.Close()
+	t.known.Close()
+	t.decision.Close()
+	t.sequence.Close()
+	t.Conn.Close()
+}
+
 // write is the writer.
-func (s *Store) write(c *sql.Conn, insert *sql.Stmt) {
+func (s *Store) write(t *statements) {
 	defer close(s.writerEnd)
-	defer c.Close()
-	defer insert.Close()
+	defer t.close()
 	for {
 		select {
 		case <-s.closing:
 			return
 		case r := <-s.requests:
 			group := s.gather(r)
-			err := s.commit(c, insert, group)
+			err := s.commit(t, group)
 			for _, r := range group {
 				r.done <- err
 			}
@@ -105,19 +134,19 @@ func (s *Store) gather(first *request) []*request {
 	return group
 }
 
-func (s *Store) commit(c *sql.Conn, insert *sql.Stmt, group []*request) error {
+func (s *Store) commit(t *statements, group []*request) error {
 	if failed := s.failed.Load(); failed != nil {
 		return *failed
 	}
 	ctx := context.Background() // a commit once begun is not given up
 	sequence, conflicts := s.sequence, s.conflicts.Load()
-	err := inTransaction(ctx, c, func() error {
+	err := inTransaction(ctx, t.Conn, func() error {
 		for _, r := range group {
-			if err := s.store(ctx, c, insert, &r.batch); err != nil {
+			if err := s.store(ctx, t, &r.batch); err != nil {
 				return err
 			}
 		}
-		_, err := c.ExecContext(ctx, "UPDATE meta SET sequence = ?, probes = probes + 1", s.sequence)
+		_, err := t.sequence.ExecContext(ctx, s.sequence)
 		return err
 	})
 	if err == nil {
@@ -132,10 +161,10 @@ func (s *Store) commit(c *sql.Conn, insert *sql.Stmt, group []*request) error {
 	return err
 }
 
-func (s *Store) store(ctx context.Context, c *sql.Conn, insert *sql.Stmt, b *Batch) error {
+func (s *Store) store(ctx context.Context, t *statements, b *Batch) error {
 	for i := range b.Lines {
 		e := &b.Lines[i]
-		result, err := insert.ExecContext(ctx, bind(e, s.writer, s.sequence+1)...)
+		result, err := t.line.ExecContext(ctx, bind(e, s.writer, s.sequence+1)...)
 		if err != nil {
 			return err
 		}
@@ -147,28 +176,26 @@ func (s *Store) store(ctx context.Context, c *sql.Conn, insert *sql.Stmt, b *Bat
 			s.sequence++
 			continue
 		}
-		if err := s.compare(ctx, c, e); err != nil {
+		if err := s.compare(ctx, t, e); err != nil {
 			return err
 		}
 	}
 	for _, d := range b.Decisions {
-		if _, err := c.ExecContext(ctx, "INSERT INTO decision VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = excluded.at, json = excluded.json",
-			d.Invocation, nanos(d.At), d.JSON); err != nil {
+		if _, err := t.decision.ExecContext(ctx, d.Invocation, nanos(d.At), d.JSON); err != nil {
 			return err
 		}
 	}
 	if b.PruneBefore.IsZero() {
 		return nil
 	}
-	_, err := c.ExecContext(ctx, "DELETE FROM decision WHERE at < ?", nanos(b.PruneBefore))
+	_, err := t.ExecContext(ctx, "DELETE FROM decision WHERE at < ?", nanos(b.PruneBefore))
 	return err
 }
 
 // compare quarantines e if the line with its key is a different one.
-func (s *Store) compare(ctx context.Context, c *sql.Conn, e *billing.Entry) error {
+func (s *Store) compare(ctx context.Context, t *statements, e *billing.Entry) error {
 	var there row
-	err := c.QueryRowContext(ctx, "SELECT "+columns+" FROM line WHERE invocation = ? AND attempt = ? AND kind = ?",
-		e.Invocation, e.Attempt, string(e.Kind)).Scan(there.values()...)
+	err := t.known.QueryRowContext(ctx, e.Invocation, e.Attempt, string(e.Kind)).Scan(there.values()...)
 	if err != nil {
 		return err
 	}
@@ -184,7 +211,7 @@ func (s *Store) compare(ctx context.Context, c *sql.Conn, e *billing.Entry) erro
 	if err != nil || bytes.Equal(before, now) {
 		return err
 	}
-	result, err := c.ExecContext(ctx, "INSERT INTO conflict (invocation, attempt, kind, entry) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+	result, err := t.ExecContext(ctx, "INSERT INTO conflict (invocation, attempt, kind, entry) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
 		e.Invocation, e.Attempt, string(e.Kind), now)
 	if err != nil {
 		return err
