@@ -67,7 +67,7 @@ func printMap(w io.Writer, root *cobra.Command) error {
 			fmt.Fprintf(t, "  %s\t%s\n", c.Name(), c.Short)
 		}
 	}
-	t.Flush()
+	_ = t.Flush() // to memory
 	fmt.Fprintf(&b, "\n%s\n'spillway COMMAND --help' has examples. Exit codes: 0 ok, 1 failed, 2 wrong input.\n", firstSteps)
 	_, err := io.WriteString(w, b.String())
 	return err
