@@ -11,7 +11,7 @@ type Call struct {
 	Deadline     Instant // zero: the function's own
 }
 
-// Class of an outcome: what is known about whether the code ran.
+// OutcomeClass is what is known about whether the code ran.
 type OutcomeClass uint8
 
 const (

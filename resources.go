@@ -50,15 +50,15 @@ func (r Resources) Sub(o Resources) Resources {
 	return Resources{r.Slots - o.Slots, r.MilliCPU - o.MilliCPU, r.MiB - o.MiB}
 }
 
-// Exceeds returns the first dimension in which used+add is over limit, or
-// DimNone when it fits. It cannot be fooled by overflow.
-func (limit Resources) Exceeds(used, add Resources) Dimension {
+// Exceeds returns the first dimension in which used+add is over the limit, or
+// DimNone when it fits r, a limit. It cannot be fooled by overflow.
+func (r Resources) Exceeds(used, add Resources) Dimension {
 	switch {
-	case over(limit.Slots, used.Slots, add.Slots):
+	case over(r.Slots, used.Slots, add.Slots):
 		return DimSlots
-	case over(limit.MilliCPU, used.MilliCPU, add.MilliCPU):
+	case over(r.MilliCPU, used.MilliCPU, add.MilliCPU):
 		return DimMilliCPU
-	case over(limit.MiB, used.MiB, add.MiB):
+	case over(r.MiB, used.MiB, add.MiB):
 		return DimMiB
 	}
 	return DimNone

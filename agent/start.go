@@ -62,7 +62,7 @@ func (i *Instance) launch() error {
 		MaxHeaderBytes:    1<<20 + 64<<10, // an X-Ray cause may have 1 MiB
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
-	go i.server.Serve(newGate(listener, i.config.Credential))
+	go func() { _ = i.server.Serve(newGate(listener, i.config.Credential)) }() // ends with Close
 	go out.follow()
 	i.enterCage()
 	go i.supervise()

@@ -63,7 +63,7 @@ func (s *segment) allocate() error {
 func (s *segment) reserveBlocks() error {
 	err := unix.EINTR
 	for errors.Is(err, unix.EINTR) {
-		err, _ = unix.Fallocate(int(s.file.Fd()), 0, 0, s.size).(unix.Errno)
+		err, _ = unix.Fallocate(int(s.file.Fd()), 0, 0, s.size).(unix.Errno) //nolint:errorlint // a bare errno, by its contract
 	}
 	switch err {
 	case 0:

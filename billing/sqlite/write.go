@@ -87,7 +87,7 @@ func prepareAll(ctx context.Context, c *sql.Conn) (*statements, error) {
 		"UPDATE meta SET sequence = ?, probes = probes + 1":                                                      &t.sequence,
 	} {
 		var err error
-		if *to, err = c.PrepareContext(ctx, query); err != nil {
+		if *to, err = c.PrepareContext(ctx, query); err != nil { //nolint:sqlclosecheck // kept for the life of the store; close ends it
 			return nil, err
 		}
 	}

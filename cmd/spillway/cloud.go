@@ -49,7 +49,7 @@ func runCloud(cmd *cobra.Command, s streams, f cloudFlags) error {
 	}
 	data, admin, err := listenBoth(f.listen, f.admin)
 	if err != nil {
-		server.Close()
+		_ = server.Close()
 		return err
 	}
 	fmt.Fprintf(s.err, "stand-in cloud: Lambda API on http://%s (region %s), %s\n", data.Addr(), server.State().Region, counted(len(config.Functions), "function"))

@@ -77,7 +77,7 @@ func (e *Evaluator) denials(ctx context.Context, in *policy.Input) []Denial {
 	stop := topdown.NewCancel()
 	defer context.AfterFunc(ctx, stop.Cancel)()
 	listener := &listener{found: map[Denial]bool{}, stop: stop}
-	e.run(in, opa.EvalQueryTracer(listener), opa.EvalExternalCancel(stop))
+	_, _, _ = e.run(in, opa.EvalQueryTracer(listener), opa.EvalExternalCancel(stop))
 	return listener.sorted()
 }
 

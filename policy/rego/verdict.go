@@ -172,7 +172,7 @@ func (e *Evaluator) identify(in *policy.Input) string {
 		strconv.FormatInt(in.PayloadKiB, 10)} {
 		writeText(h, text)
 	}
-	binary.Write(h, binary.BigEndian, in.Minute)
+	_ = binary.Write(h, binary.BigEndian, in.Minute)
 	return "v-" + hex.EncodeToString(h.Sum(nil)[:12])
 }
 

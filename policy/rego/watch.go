@@ -40,7 +40,7 @@ func (s *Source) Watch(ctx context.Context) error {
 	if err := watcher.Add(s.dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return fmt.Errorf("watching the policy directory %s: %w", s.dir, bare(err))
 	}
-	s.Reload() // what changed between Open and now; errors went to changed
+	_ = s.Reload() // what changed between Open and now; errors went to changed
 	s.follow(ctx, watcher)
 	return nil
 }
@@ -77,7 +77,7 @@ func (s *Source) follow(ctx context.Context, watcher *fsnotify.Watcher) {
 			// is none to watch now, the parent tells of the next.
 			_ = watcher.Remove(s.dir)
 			_ = watcher.Add(s.dir)
-			s.Reload()
+			_ = s.Reload() // its callers hear of it through changed
 		}
 	}
 }

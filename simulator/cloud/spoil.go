@@ -36,7 +36,7 @@ func (s *Server) breakAfter(w http.ResponseWriter, r *http.Request, f *Fault, q 
 		resultHeaders(w.Header(), q, x)
 		w.Header().Set("Content-Length", strconv.Itoa(len(x.payload)+64))
 		w.Write(x.payload)
-		http.NewResponseController(w).Flush() // a writer that cannot flush truncates at zero
+		_ = http.NewResponseController(w).Flush() // a writer that cannot flush truncates at zero
 		panic(http.ErrAbortHandler)
 	case Garbage:
 		reset(w, []byte("\x16\x03\x01 this is not HTTP \x00\xff\r\n\r\n"))
@@ -84,9 +84,9 @@ func reset(w http.ResponseWriter, raw []byte) {
 		panic(http.ErrAbortHandler)
 	}
 	if len(raw) > 0 {
-		conn.Write(raw)
+		_, _ = conn.Write(raw)
 	} else if tcp, ok := conn.(*net.TCPConn); ok {
-		tcp.SetLinger(0)
+		_ = tcp.SetLinger(0)
 	}
 	conn.Close()
 }

@@ -74,7 +74,7 @@ func post(url, token string, body []byte) shot {
 		}
 		defer resp.Body.Close()
 		if n, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK || n == 0 {
-			return fmt.Errorf("status %d, %d bytes, %v", resp.StatusCode, n, err)
+			return fmt.Errorf("status %d, %d bytes, %w", resp.StatusCode, n, err)
 		}
 		return nil
 	}

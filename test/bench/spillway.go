@@ -117,8 +117,6 @@ func (b *bench) profile(ctx context.Context, admin, name string, seconds int) fu
 	return func() { <-done }
 }
 
-func micros(d time.Duration) string { return fmt.Sprintf("%.0f", float64(d.Nanoseconds())/1e3) }
-
 func millis(d time.Duration) string { return fmt.Sprintf("%.1f", float64(d.Microseconds())/1e3) }
 
 func median(values []float64) float64 {
