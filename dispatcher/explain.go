@@ -19,7 +19,7 @@ type Explanation struct {
 	Caller     string          `json:"caller,omitempty"`
 	Admitted   time.Time       `json:"admitted"`
 	Answered   *time.Time      `json:"answered,omitempty"`
-	Outcome    string          `json:"outcome"` // executed, unknown, refused, not_executed, open
+	Outcome    string          `json:"outcome"` // executed, unknown, refused, not_executed, open, would_run
 	Pool       string          `json:"pool,omitempty"`
 	Reason     spillway.Reason `json:"reason"` // of the placement, or of the refusal
 	Limit      *LimitText      `json:"limit,omitempty"`
@@ -115,6 +115,8 @@ func (d *Decision) outcome() string {
 	switch {
 	case d.Refusal != spillway.ReasonNone:
 		return "refused"
+	case d.Answered == 0 && d.Tries == 0 && d.Pool >= 0:
+		return "would_run" // a preview
 	case d.Answered == 0 || d.Tries == 0:
 		return "open"
 	default:
