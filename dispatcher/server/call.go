@@ -15,9 +15,9 @@ import (
 
 // call is one request on its way. Its goroutine is its caller's.
 type call struct {
-	s        *Server
-	ask      *Ask
-	handle   dispatcher.Handle
+	s      *Server
+	ask    *Ask
+	handle dispatcher.Handle
 	// decision outlives the call, which holds payloads: it is kept for explanations.
 	decision *dispatcher.Decision
 	// steps are this call's effects, in order. Between two of its own events a call
