@@ -49,7 +49,7 @@ var rules = []rule{
 
 // sdkHomes are the only packages that may import an SDK directly.
 var sdkHomes = map[string][]string{
-	awsSDK: {"pools/lambda", "auth/sigv4", "cmd/spillway-demo"}, // the demo is a customer with its own client
+	awsSDK: {"pools/lambda", "auth/sigv4", "cmd/spillway-demo", "test/bench"}, // the demo and the bench are customers
 	opa:    {"policy/rego"},
 	sql:    {"billing/sqlite"},
 }

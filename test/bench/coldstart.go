@@ -30,8 +30,9 @@ func coldStartSection(ctx context.Context, b *bench) error {
 		}
 		row(atOnce, len(times), millis(times[len(times)/2]), millis(times[len(times)*99/100]))
 	}
-	fmt.Println("\nThe floor of the same machine, fork and a bare Runtime API without checks, and the steps: `go test ./agent ./pools/process -run '^$' -bench Cold`.")
-	return nil
+	heading("Floor of the same machine, no HTTP in front: a bare fork and Runtime API without checks, the agent, the process pool (`go test -bench`)",
+		"benchmark", "µs/op", "B/op", "allocs/op")
+	return goBench(ctx, "Cold|Warm|Call|Start", 1000, "./agent", "./pools/process")
 }
 
 // coldCalls calls every function once, in groups of atOnce.

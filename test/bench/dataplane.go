@@ -12,7 +12,7 @@ type peer struct {
 	name  string
 	proc  *process // whose CPU counts
 	url   string
-	token string
+	token string // bearer token, or "sigv4"
 }
 
 // dataPlaneSection loads each peer in turn, round after round.
@@ -43,7 +43,8 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer up.stop()
-	peers = append(peers, peer{"spillway, Lambda contract, bearer token", up, invokeURL(up.addr, 0, 1), benchToken})
+	peers = append(peers, peer{"spillway, Lambda contract, bearer token", up, invokeURL(up.addr, 0, 1), benchToken},
+		peer{"spillway, Lambda contract, SigV4", up, invokeURL(up.addr, 0, 1), "sigv4"})
 
 	heading("Data plane, POST of 128 B, closed loop (the proxies forward to an HTTP backend, Spillway to a Lambda function process; CPU is the named process's own)",
 		"peer", "c", "CPU µs/request", "× tuned ReverseProxy", "p50 µs", "added p50 µs", "p99 µs", "requests/s", "failed")
@@ -53,7 +54,7 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 	}
 	finish := b.profile(ctx, admin, "dataplane", 5)
 	if b.profiles != "" {
-		fire(ctx, 16, 6*time.Second, post(peers[len(peers)-1].url, benchToken, body))
+		fire(ctx, 16, 6*time.Second, post(invokeURL(up.addr, 0, 1), benchToken, body))
 	}
 	finish()
 	return ctx.Err()
@@ -74,7 +75,11 @@ func (b *bench) compare(ctx context.Context, peers []peer, workers int, body []b
 			if round == 0 {
 				length = 500 * time.Millisecond // warm up, not counted
 			}
-			r := fire(ctx, workers, length, post(p.url, p.token, body))
+			shoot := post(p.url, p.token, body)
+			if p.token == "sigv4" {
+				shoot = signed(p.url, body)
+			}
+			r := fire(ctx, workers, length, shoot)
 			if round == 0 || r.requests == 0 {
 				continue
 			}

@@ -4,20 +4,27 @@ import (
 	"context"
 	"fmt"
 	"os/exec"
+	"strconv"
 	"strings"
 )
 
 // engineSection runs the Go benchmarks of the decision code.
 func engineSection(ctx context.Context, _ *bench) error {
 	heading("Decision code (`go test -bench`)", "benchmark", "ns/op", "B/op", "allocs/op")
-	for _, pkg := range []string{"./dispatcher", "./quota", "./policy/rego", "./billing/..."} {
-		out, err := exec.CommandContext(ctx, "go", "test", pkg, "-run", "^$", "-bench", ".", "-benchmem", "-benchtime", "0.5s").CombinedOutput()
+	return goBench(ctx, ".", 1, "./dispatcher", "./quota", "./policy/rego", "./billing/...")
+}
+
+// goBench prints the Go benchmarks of packages, times divided by unit.
+func goBench(ctx context.Context, pattern string, unit float64, packages ...string) error {
+	for _, pkg := range packages {
+		out, err := exec.CommandContext(ctx, "go", "test", pkg, "-run", "^$", "-bench", pattern, "-benchmem", "-benchtime", "0.5s").CombinedOutput()
 		if err != nil {
 			return fmt.Errorf("go test %s: %w\n%s", pkg, err, out)
 		}
 		for _, line := range strings.Split(string(out), "\n") {
 			if f := strings.Fields(line); len(f) > 3 && strings.HasPrefix(f[0], "Benchmark") {
-				row(strings.TrimPrefix(f[0], "Benchmark"), column(f, "ns/op"), column(f, "B/op"), column(f, "allocs/op"))
+				ns, _ := strconv.ParseFloat(column(f, "ns/op"), 64)
+				row(strings.TrimPrefix(f[0], "Benchmark"), fmt.Sprintf("%.4g", ns/unit), column(f, "B/op"), column(f, "allocs/op"))
 			}
 		}
 	}

@@ -3,12 +3,17 @@ package main
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 )
 
 // shot makes one request and reports whether the answer was what it should be.
@@ -68,14 +73,37 @@ func post(url, token string, body []byte) shot {
 		if token != "" {
 			req.Header.Set("Authorization", "Bearer "+token)
 		}
-		resp, err := client.Do(req)
+		return answered(client, req)
+	}
+}
+
+func answered(client *http.Client, req *http.Request) error {
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	n, err := io.Copy(io.Discard, resp.Body)
+	if err == nil && (resp.StatusCode != http.StatusOK || n == 0) {
+		err = fmt.Errorf("status %d, %d bytes", resp.StatusCode, n)
+	}
+	return err
+}
+
+// signed is post with Signature Version 4.
+func signed(url string, body []byte) shot {
+	signer := v4.NewSigner()
+	credentials := aws.Credentials{AccessKeyID: benchKey, SecretAccessKey: benchToken}
+	sum := sha256.Sum256(body)
+	digest := hex.EncodeToString(sum[:])
+	return func(client *http.Client) error {
+		req, err := http.NewRequest(http.MethodPost, url, bytes.NewReader(body))
 		if err != nil {
 			return err
 		}
-		defer resp.Body.Close()
-		if n, err := io.Copy(io.Discard, resp.Body); err != nil || resp.StatusCode != http.StatusOK || n == 0 {
-			return fmt.Errorf("status %d, %d bytes, %w", resp.StatusCode, n, err)
+		if err := signer.SignHTTP(req.Context(), credentials, req, digest, "lambda", "us-east-1", time.Now()); err != nil {
+			return err
 		}
-		return nil
+		return answered(client, req)
 	}
 }

@@ -10,7 +10,10 @@ import (
 	"time"
 )
 
-const benchToken = "bench-token-0123456789abcdef"
+const (
+	benchKey   = "BENCHKEY000000000001"
+	benchToken = "bench-token-0123456789abcdef" // also the secret of benchKey
+)
 
 // platform writes a configuration directory with n echo functions over the given
 // number of namespaces, and returns it.
@@ -28,6 +31,7 @@ spec:
   auth:
     anonymous: false
     tokens: [{tokenFrom: {file: token}, identity: bench, invoke: ["*"]}]
+    keys: [{accessKeyID: BENCHKEY000000000001, secretFrom: {file: token}, identity: bench, invoke: ["*"]}]
 ---
 apiVersion: spillway.dev/v1alpha1
 kind: Pool
@@ -40,6 +44,12 @@ metadata: {name: default}
 spec: {mode: OnPremOnly, order: [onprem]}
 `, filepath.Join(b.dir, name+"-data"), slots)
 	for i := range functions {
+		if i%1000 == 999 { // a file has at most 1 MiB
+			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("part%d.yaml", i)), text.Bytes(), 0o644); err != nil {
+				return "", err
+			}
+			text.Reset()
+		}
 		fmt.Fprintf(&text, `---
 apiVersion: spillway.dev/v1alpha1
 kind: Function
