@@ -79,7 +79,7 @@ func fork(c Config, env []string, output *os.File) (*process, error) {
 		Env:   env,
 		Files: []uintptr{null.Fd(), output.Fd(), output.Fd()},
 		Sys: &syscall.SysProcAttr{
-			Setpgid:    true,
+			Setsid:     true, // a group of its own, and no terminal of ours
 			Pdeathsig:  syscall.SIGKILL,
 			Credential: c.Credential,
 			PidFD:      &pidfd,

@@ -37,7 +37,7 @@ func (g *gate) Accept() (net.Conn, error) {
 		if err != nil {
 			return nil, err
 		}
-		if g.open.Add(1) <= maxConnections && (g.uid < 0 || peerUID(conn) == g.uid) {
+		if g.open.Add(1) <= maxConnections && (g.uid < 0 || PeerUID(conn) == g.uid) {
 			return &admitted{Conn: conn, gate: g}, nil
 		}
 		g.open.Add(-1)
@@ -58,14 +58,24 @@ func (c *admitted) Close() error {
 	return c.Conn.Close()
 }
 
-// peerUID returns the user who owns the other end of a loopback connection, or -2.
-func peerUID(conn net.Conn) int {
-	table, err := os.Open("/proc/net/tcp")
+// PeerUID returns the user who owns the other end of a loopback connection, or -2.
+func PeerUID(conn net.Conn) int {
+	local, remote := hexAddress(conn.RemoteAddr()), hexAddress(conn.LocalAddr())
+	if uid := ownerOf("/proc/net/tcp", local, remote); uid != -2 {
+		return uid
+	}
+	// A client may speak IPv4 through an IPv6 socket.
+	const mapped = "0000000000000000FFFF0000"
+	return ownerOf("/proc/net/tcp6", mapped+local, mapped+remote)
+}
+
+// ownerOf finds a socket in a table of the kernel's.
+func ownerOf(path, local, remote string) int {
+	table, err := os.Open(path)
 	if err != nil {
 		return -2
 	}
 	defer table.Close()
-	local, remote := hexAddress(conn.RemoteAddr()), hexAddress(conn.LocalAddr())
 	lines := bufio.NewScanner(table)
 	for lines.Scan() {
 		// sl local remote state queues timer retransmits uid …

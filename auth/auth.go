@@ -129,6 +129,25 @@ func (a *Authenticator) addToken(t Token) error {
 	return nil
 }
 
+// Precheck refuses a signed request whose access key is not configured. It costs
+// little, so that a stranger cannot make the server read a body.
+func (a *Authenticator) Precheck(r *http.Request) error {
+	for _, value := range r.Header["Authorization"] {
+		if !strings.HasPrefix(value, signedPrefix) {
+			continue
+		}
+		_, rest, found := strings.Cut(value, "Credential=")
+		if !found {
+			return Refuse(TypeIncompleteSignature, "the Authorization header has no Credential")
+		}
+		id, _, _ := strings.Cut(rest, "/")
+		if _, known := a.keys[id]; !known {
+			return Refuse(TypeUnrecognizedClient, "the access key of the signature is not known here")
+		}
+	}
+	return nil
+}
+
 // Authenticate returns whose credentials r carries. Body is the whole body of r;
 // it matters for signed requests only. Errors are *Error.
 //

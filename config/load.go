@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -149,6 +150,9 @@ func (l *loading) list(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, Faults{{File: dir, Problem: "no such directory", Allowed: "a directory of *.yaml files"}}
+	}
+	if errors.Is(err, syscall.ENOTDIR) {
+		return nil, Faults{{File: dir, Problem: "is not a directory", Allowed: "a directory of *.yaml files"}}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("read configuration directory: %w", err)

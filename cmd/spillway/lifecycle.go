@@ -13,6 +13,10 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/spillway-dev/spillway/pools/process"
 )
 
 // closeWithin bounds what is done after the drain: stop pools, flush the ledger.
@@ -27,6 +31,7 @@ type addresses struct {
 
 // serve is the life of the server: load, open, serve, drain, close.
 func serve(ctx context.Context, s streams, f upFlags) error {
+	hideMemory()
 	loaded, err := loadConfig(f.config)
 	if err != nil {
 		return err
@@ -55,6 +60,10 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	return app.run(ctx, front, admin, log)
 }
 
+// hideMemory keeps other processes of the same user, such as functions where there
+// is no root, from reading this one's memory and environment.
+func hideMemory() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) }
+
 // run serves until ctx ends or a listener fails, and then drains.
 func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logger) error {
 	failed := make(chan error, 2)
@@ -69,7 +78,7 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 	background, stop := context.WithCancel(context.Background())
 	defer stop()
 	start("front door", func() error { return a.front.Serve(a.bounded(front)) })
-	start("admin port", func() error { return a.admin.Serve(admin) })
+	start("admin port", func() error { return a.admin.Serve(process.WithoutFunctions(admin)) })
 	serving.Go(func() {
 		if err := a.policy.Watch(background); err != nil {
 			log.Warn("changes of the policy are not seen until a restart", "error", err)

@@ -114,5 +114,8 @@ func (a *app) policyNote() string {
 	if a.loaded.PolicyDir == "" {
 		return "the default one; " + a.policy.Revision()
 	}
+	if names, _ := filepath.Glob(filepath.Join(a.loaded.PolicyDir, "*.rego")); len(names) == 0 {
+		return "WARNING: " + a.loaded.PolicyDir + " has no *.rego, so the default policy applies; " + a.policy.Revision()
+	}
 	return a.loaded.PolicyDir + ", reloaded when it changes; " + a.policy.Revision()
 }

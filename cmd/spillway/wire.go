@@ -15,6 +15,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/config"
@@ -32,6 +33,7 @@ type app struct {
 	loaded  *config.Loaded
 	log     *slog.Logger
 	metrics *prometheus.Registry
+	callers *auth.Authenticator
 	policy  *rego.Source
 	pools   map[int]pools.Pool
 	notes   [][2]string // of the banner, about pools
@@ -49,6 +51,10 @@ type app struct {
 func wire(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (*app, error) {
 	a := &app{loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	var err error
+	if a.callers, err = authenticator(&loaded.Server); err != nil { // before anything is made or started
+		return nil, err
+	}
 	for _, step := range []func(context.Context) error{a.openLedger, a.openPools, a.openPolicy, a.startServer, a.buildPorts} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.close())
@@ -162,11 +168,8 @@ func (a *app) startServer(ctx context.Context) error {
 
 // buildPorts makes the front door and the admin port.
 func (a *app) buildPorts(context.Context) error {
-	callers, err := authenticator(&a.loaded.Server)
-	if err != nil {
-		return err
-	}
-	a.door, err = httpapi.New(httpapi.Config{Server: a.server, Auth: callers, Registerer: a.metrics, Logger: a.log})
+	var err error
+	a.door, err = httpapi.New(httpapi.Config{Server: a.server, Auth: a.callers, Registerer: a.metrics, Logger: a.log})
 	if err != nil {
 		return err
 	}
@@ -181,7 +184,14 @@ func (a *app) buildPorts(context.Context) error {
 	return nil
 }
 
-func (a *app) bounded(l net.Listener) net.Listener { return a.door.Listen(l) }
+// bounded limits the connections of the front door. Without credentials, being on
+// this machine is what admits a caller, and functions are on it too.
+func (a *app) bounded(l net.Listener) net.Listener {
+	if a.loaded.Server.Anonymous {
+		l = process.WithoutFunctions(l)
+	}
+	return a.door.Listen(l)
+}
 
 const databaseFile = "ledger.db" // as package ledger names it
 

@@ -29,6 +29,8 @@ type Invoker interface {
 // *auth.Authenticator is one. Only signed requests need the body.
 type Authenticator interface {
 	Authenticate(r *http.Request, body []byte, now time.Time) (auth.Identity, error)
+	// Precheck refuses what no body can make right, before one is read.
+	Precheck(r *http.Request) error
 }
 
 // Config is what a Front needs.
@@ -124,6 +126,9 @@ func (x *exchange) serve() (p *problem) {
 		return p
 	}
 	if isSigned(x.r.Header) { // the signature covers the body
+		if err := x.front.auth.Precheck(x.r); err != nil {
+			return x.stranger(err)
+		}
 		if p = x.readBody(); p == nil {
 			p = x.admit()
 		}
@@ -149,9 +154,7 @@ func isSigned(h http.Header) bool {
 func (x *exchange) admit() (p *problem) {
 	var err error
 	if x.identity, err = x.front.auth.Authenticate(x.r, x.body, time.Now()); err != nil {
-		p = unauthenticated(err)
-		x.front.metrics.refusedAs(p.kind)
-		return p
+		return x.stranger(err)
 	}
 	if key := x.target.function; !x.identity.May(key.Namespace, key.Name) {
 		x.front.metrics.refusedAs(typeAccessDenied)
@@ -159,6 +162,13 @@ func (x *exchange) admit() (p *problem) {
 	}
 	x.admitted = true
 	x.options, p = readOptions(x.target.api, x.r.Header)
+	return p
+}
+
+// stranger refuses a request whose credentials are no good.
+func (x *exchange) stranger(err error) *problem {
+	p := unauthenticated(err)
+	x.front.metrics.refusedAs(p.kind)
 	return p
 }
 

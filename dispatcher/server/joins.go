@@ -2,11 +2,13 @@ package server
 
 import (
 	"container/list"
+	"errors"
 	"hash/maphash"
 	"sync"
 	"time"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher"
 )
 
 const (
@@ -76,14 +78,17 @@ func (t *joinTable) finish(key string, j *join, a *Answer, err error) {
 	close(j.done)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if err != nil || a.Refused() != spillway.ReasonNone {
+	if errors.Is(err, ErrDraining) || err == nil && neverRan(a.Decision) {
 		delete(t.byKey, key)
 		return
 	}
 	j.ended = time.Now()
 	j.slot = t.finished.PushBack(j)
+	if a == nil {
+		return
+	}
 	j.body = t.withBody.PushBack(j)
-	t.bytes += len(a.Payload)
+	t.bytes += weight(a)
 	for t.bytes > maxJoinBytes {
 		t.dropBody(t.withBody.Front().Value.(*join))
 	}
@@ -92,10 +97,23 @@ func (t *joinTable) finish(key string, j *join, a *Answer, err error) {
 	}
 }
 
+// neverRan reports that a call was refused and none of its attempts can have run.
+func neverRan(d *dispatcher.Decision) bool {
+	for i := range d.Attempts[:d.Tries] {
+		if d.Attempts[i].Outcome.Class != spillway.NotExecuted {
+			return false
+		}
+	}
+	return d.Refusal != spillway.ReasonNone
+}
+
+// weight is about how much memory an answer takes.
+func weight(a *Answer) int { return len(a.Payload) + len(a.LogTail) + 3<<10 }
+
 // dropBody forgets a result, but not that the request was answered.
 func (t *joinTable) dropBody(j *join) {
 	t.withBody.Remove(j.body)
-	t.bytes -= len(j.answer.Payload)
+	t.bytes -= weight(j.answer)
 	gone := &join{key: j.key, digest: j.digest, done: j.done, err: ErrResultGone, ended: j.ended, slot: j.slot}
 	t.byKey[j.key], j.slot.Value = gone, gone
 }
@@ -111,6 +129,6 @@ func (t *joinTable) drop(e *list.Element) {
 	delete(t.byKey, j.key)
 	if j.body != nil {
 		t.withBody.Remove(j.body)
-		t.bytes -= len(j.answer.Payload)
+		t.bytes -= weight(j.answer)
 	}
 }

@@ -20,6 +20,7 @@ type instance struct {
 	id       spillway.InstanceID
 	function *spillway.Function
 	slot     int
+	uid      int // leased from users; 0 if it shares the server's
 	scratch  string
 	log      *logFile
 	cancel   context.CancelFunc // ends a start that is under way
@@ -143,7 +144,11 @@ func (p *Pool) prepare(i *instance, dir, program string) (agent.Config, error) {
 	var user *syscall.Credential
 	uid := os.Geteuid()
 	if p.users {
-		uid = firstUser + i.slot
+		var err error
+		if uid, err = users.take(); err != nil {
+			return agent.Config{}, err
+		}
+		i.uid = uid
 		user = &syscall.Credential{Uid: uint32(uid), Gid: uint32(uid)}
 		if err := os.Chown(i.scratch, uid, uid); err != nil {
 			return agent.Config{}, fmt.Errorf("give away a working directory: %w", err)
@@ -186,6 +191,9 @@ func (p *Pool) cleanUp(i *instance) {
 	}
 	if i.log != nil {
 		_ = i.log.release()
+	}
+	if i.uid != 0 {
+		_ = users.give(i.uid) // one that cannot be given back stays taken
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()

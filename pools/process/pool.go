@@ -29,10 +29,7 @@ type Config struct {
 	WithoutCgroup bool
 }
 
-const (
-	firstUser = 60000
-	maxSlots  = 4000
-)
+const maxSlots = 4000
 
 // Pool starts and supervises function processes. It is safe for concurrent use.
 type Pool struct {
@@ -141,7 +138,7 @@ func (p *Pool) MemoryLimit() string { return p.limiters.describe() }
 // Isolation says in a phrase whose rights functions run with.
 func (p *Pool) Isolation() string {
 	if p.users {
-		return fmt.Sprintf("each instance has a user of its own (uid %d to %d); its files are in %s", firstUser, firstUser+maxSlots-1, p.run)
+		return fmt.Sprintf("each instance has a user of its own (uid %d to %d); its files are in %s", firstUser, firstUser+maxUsers-1, p.run)
 	}
 	return "functions share the server's user, its files and each other's Runtime API: start the server as root to separate them"
 }
