@@ -41,6 +41,9 @@ func (l *loading) checkServer(e entry[v1alpha1.Server]) {
 	case *auth.Anonymous:
 		l.warn("callers without credentials are accepted on %s: anybody on this machine may run every function", spec.Listen)
 	}
+	if listen.IsValid() && !listen.Addr().IsLoopback() && len(auth.Tokens) > 0 {
+		l.warn("bearer tokens travel in clear to %s: put TLS in front, or use access keys", spec.Listen)
+	}
 	if callers > maxCallers {
 		e.fault("spec.auth", fmt.Sprintf("has %d keys and tokens", callers), fmt.Sprintf("at most %d", maxCallers))
 		return

@@ -53,6 +53,7 @@ func runCloud(cmd *cobra.Command, s streams, f cloudFlags) error {
 		return err
 	}
 	fmt.Fprintf(s.err, "stand-in cloud: Lambda API on http://%s (region %s), %s\n", data.Addr(), server.State().Region, counted(len(config.Functions), "function"))
+	fmt.Fprintln(s.err, "functions run with your rights and without limits: use it for trying things out only")
 	fmt.Fprintf(s.err, "bill, state and faults on http://%s/bill, /state, /faults; Ctrl-C ends it\n", admin.Addr())
 	err = server.Run(cmd.Context(), data, admin)
 	bill, state := server.Bill(), server.State()
