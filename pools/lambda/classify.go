@@ -21,15 +21,27 @@ import (
 	"github.com/spillway-dev/spillway/pools"
 )
 
-// neverRan are Lambda's own errors of statuses that could also mean something
-// else: with one of these codes the function's code has not been entered.
-var neverRan = []string{
-	"EC2AccessDeniedException", "EC2ThrottledException", "EC2UnexpectedException", "EFSIOException",
-	"EFSMountConnectivityException", "EFSMountFailureException", "EFSMountTimeoutException",
-	"ENILimitReachedException", "ENINotReadyException", "InvalidRuntimeException", "InvalidZipFileException",
-	"KMSAccessDeniedException", "KMSDisabledException", "KMSInvalidStateException", "KMSNotFoundException",
-	"ResourceNotReadyException", "SnapStartException", "SnapStartNotReadyException", "SnapStartTimeoutException",
-	"SubnetIPAddressLimitReachedException",
+// neverRan are Lambda's own errors, with their statuses, after which the
+// function's code has not been entered. EFSIOException (410) is not among them:
+// it also names a failed read or write of running code.
+var neverRan = map[string]int{
+	"EC2AccessDeniedException": 502, "EC2ThrottledException": 502, "EC2UnexpectedException": 502,
+	"EFSMountConnectivityException": 408, "EFSMountFailureException": 403, "EFSMountTimeoutException": 408,
+	"ENILimitReachedException": 502, "ENINotReadyException": 502, "InvalidRuntimeException": 502,
+	"InvalidSecurityGroupIDException": 502, "InvalidSubnetIDException": 502, "InvalidZipFileException": 502,
+	"KMSAccessDeniedException": 502, "KMSDisabledException": 502, "KMSInvalidStateException": 502, "KMSNotFoundException": 502,
+	"ResourceNotReadyException": 502, "S3FilesMountConnectivityException": 408, "S3FilesMountFailureException": 403,
+	"S3FilesMountTimeoutException": 408, "SnapStartException": 400, "SnapStartNotReadyException": 409,
+	"SnapStartTimeoutException": 408, "SubnetIPAddressLimitReachedException": 502,
+}
+
+// otherErrors are the rest of what a detail may name. A code that is not
+// documented is not repeated: an endpoint can put there what it was sent.
+var otherErrors = []string{
+	"AccessDeniedException", "EFSIOException", "ExpiredTokenException", "InvalidParameterValueException",
+	"InvalidRequestContentException", "InvalidSignatureException", "RecursiveInvocationException", "RequestTooLargeException",
+	"ResourceConflictException", "ResourceNotFoundException", "ServiceException", "ServiceQuotaExceededException",
+	"SignatureDoesNotMatch", "TooManyRequestsException", "UnrecognizedClientException", "UnsupportedMediaTypeException",
 }
 
 // refusedStatus are statuses with which Lambda refuses a request unseen.
@@ -46,19 +58,24 @@ func failed(ctx context.Context, err error, sent bool) pools.Result {
 		return unanswered(ctx, err, sent)
 	}
 	status, code := response.HTTPStatusCode(), codeOf(err)
-	said := fmt.Sprintf("Lambda answered %d %s", status, code)
+	said := fmt.Sprintf("Lambda answered %d", status)
+	if neverRan[code] != 0 || slices.Contains(otherErrors, code) {
+		said += " " + code
+	}
+	var r pools.Result
 	switch {
 	case status == http.StatusTooManyRequests:
-		r := notExecuted(spillway.CauseThrottled, said)
+		r = notExecuted(spillway.CauseThrottled, said)
 		r.Outcome.RetryAfter = retryAfter(response.Response.Header)
-		return r
-	case slices.Contains(neverRan, code):
-		return notExecuted(spillway.CauseProvider, said)
+	case neverRan[code] == status:
+		r = notExecuted(spillway.CauseProvider, said)
 	case code != "" && slices.Contains(refusedStatus, status):
-		return notExecuted(spillway.CauseRejected, said)
+		r = notExecuted(spillway.CauseRejected, said)
 	default:
-		return unknown(spillway.CauseProvider, said)
+		r = unknown(spillway.CauseProvider, said)
 	}
+	r.Outcome.Usage.ProviderID = clip(response.ServiceRequestID()) // what reconciliation asks for
+	return r
 }
 
 // unanswered classifies an attempt that got no HTTP answer.
@@ -84,19 +101,7 @@ func codeOf(err error) string {
 	if !errors.As(err, &api) || api.ErrorCode() == "UnknownError" {
 		return ""
 	}
-	return clean(api.ErrorCode())
-}
-
-// clean keeps a code to letters, digits and dots, for logs and headers.
-func clean(code string) string {
-	keep := func(r rune) rune {
-		if r == '.' || r >= '0' && r <= '9' || r >= 'A' && r <= 'Z' || r >= 'a' && r <= 'z' {
-			return r
-		}
-		return -1
-	}
-	code = strings.Map(keep, code)
-	return code[:min(len(code), 64)]
+	return api.ErrorCode()
 }
 
 // retryAfter reads the header's seconds; zero if there are none.
@@ -128,6 +133,10 @@ func succeeded(out *lambda.InvokeOutput, b *spillway.Binding, tail bool, started
 		}
 		r.Outcome.Cause = causeOf(out.Payload)
 	}
+	if len(out.Payload) > pools.MaxPayload { // Lambda's own limit is a little higher
+		r.Outcome.FunctionError, r.Outcome.Cause = spillway.FunctionUnhandled, spillway.CauseTooLarge
+		r.Payload = []byte(`{"errorType":"Function.ResponseSizeTooLarge","errorMessage":"the response is over 6 MiB"}`)
+	}
 	var log []byte
 	if out.LogResult != nil {
 		log, _ = base64.StdEncoding.DecodeString(*out.LogResult) // a broken tail is a missing one
@@ -156,7 +165,13 @@ func usage(log []byte, id string, b *spillway.Binding, started time.Time, elapse
 	return u
 }
 
-func clip(id string) string { return id[:min(len(id), 128)] }
+// clip drops what does not look like a request id: it goes to the ledger.
+func clip(id string) string {
+	if len(id) > 64 || strings.Trim(id, "0123456789abcdefABCDEF-") != "" {
+		return ""
+	}
+	return id
+}
 
 // causeOf names the platform's own reasons among function errors.
 func causeOf(payload []byte) spillway.Cause {

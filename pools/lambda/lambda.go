@@ -47,22 +47,29 @@ func New(ctx context.Context, p *spillway.Pool) (*Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pool %s: %w", p.Name, err)
 	}
+	// The SDK's own errors quote the file and what a credential_process printed.
 	cfg, err := config.LoadDefaultConfig(ctx, append(load, from...)...)
 	if err != nil {
-		return nil, fmt.Errorf("pool %s: loading the AWS configuration: %w", p.Name, err)
+		return nil, badCredentials(p)
 	}
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
-		return nil, fmt.Errorf("pool %s: no AWS credentials from %s: %w", p.Name, p.Lambda.CredentialsFrom, err)
+		return nil, badCredentials(p)
 	}
 	transport := tuned(cfg.HTTPClient)
 	client := lambda.NewFromConfig(cfg, func(o *lambda.Options) {
 		o.HTTPClient = &http.Client{Transport: bounded{transport}, CheckRedirect: noRedirect}
 		o.Retryer = aws.NopRetryer{} // also against AWS_MAX_ATTEMPTS and the like
+		o.BaseEndpoint = nil         // AWS_ENDPOINT_URL must not send a call out of its region
 		if p.Lambda.Endpoint != "" {
 			o.BaseEndpoint = aws.String(p.Lambda.Endpoint)
 		}
 	})
 	return &Pool{index: p.Index, init: p.InitTimeout, client: client, http: transport}, nil
+}
+
+func badCredentials(p *spillway.Pool) error {
+	return fmt.Errorf("pool %s: no AWS credentials from %s: want aws_access_key_id and aws_secret_access_key, in a file under [default]",
+		p.Name, p.Lambda.CredentialsFrom)
 }
 
 // Close drops idle connections.

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptrace"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -32,6 +33,14 @@ func tuned(client aws.HTTPClient) *http.Transport {
 	t.MaxIdleConns, t.MaxIdleConnsPerHost, t.MaxConnsPerHost = 2048, 2048, 0
 	t.IdleConnTimeout = time.Minute
 	t.DisableCompression = true
+	// HTTP/1 only: one lost connection must lose one call, and only there has a
+	// failed round trip waited for its writer, so that "not sent" is final.
+	t.ForceAttemptHTTP2, t.Protocols = false, new(http.Protocols)
+	t.Protocols.SetHTTP1(true)
+	t.TLSNextProto = nil
+	if t.TLSClientConfig != nil {
+		t.TLSClientConfig.NextProtos = nil // a copied transport has offered HTTP/2 already
+	}
 	t.MaxResponseHeaderBytes = 64 << 10
 	return t
 }
@@ -88,7 +97,8 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// credentialSource turns a pool's setting into SDK options.
+// credentialSource turns a pool's setting into SDK options. A file has to be
+// readable: the SDK would only say that a profile is missing.
 func credentialSource(from string) ([]func(*config.LoadOptions) error, error) {
 	if from == "environment" || from == "" {
 		return nil, nil
@@ -96,6 +106,13 @@ func credentialSource(from string) ([]func(*config.LoadOptions) error, error) {
 	path, ok := strings.CutPrefix(from, "file:")
 	if !ok {
 		return nil, fmt.Errorf("credentials %q; allowed: environment, file:PATH", from)
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("credentials: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("credentials: %w", err)
 	}
 	return []func(*config.LoadOptions) error{
 		config.WithSharedCredentialsFiles([]string{path}),
