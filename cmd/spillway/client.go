@@ -93,7 +93,7 @@ func payload(text string, stdin io.Reader) ([]byte, error) {
 			return nil, wrongInput("payload file %s does not exist", file)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("read the payload: %w", err)
+			return nil, wrongInput("payload: %w", err)
 		}
 		defer f.Close()
 		from = f
@@ -101,6 +101,9 @@ func payload(text string, stdin io.Reader) ([]byte, error) {
 		from = strings.NewReader(text)
 	}
 	body, err := io.ReadAll(io.LimitReader(from, pools.MaxPayload+1))
+	if errors.Is(err, syscall.EISDIR) {
+		return nil, wrongInput("payload: %w; name a file", err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("read the payload: %w", err)
 	}

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net"
+	"strconv"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -78,12 +81,27 @@ func listenBoth(front, admin string) (net.Listener, net.Listener, error) {
 
 // listen opens a TCP listener; name is what set the address.
 func listen(name, address string) (net.Listener, error) {
-	if _, _, err := net.SplitHostPort(address); err != nil {
-		return nil, wrongInput("%s: %q is not an address; allowed: IP:port, such as 127.0.0.1:8080", name, address)
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return nil, wrongInput("%s: %q is not an address; allowed: IP:port with a port of 0 to 65535, such as 127.0.0.1:8080", name, address)
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot listen on %s: %w; is another instance running? Choose another address, port 0 picks a free one", name, address, err)
+		return nil, fmt.Errorf("%s: cannot listen on %s: %w; %s", name, address, err, listenAdvice(err))
 	}
 	return l, nil
+}
+
+// listenAdvice says what to do about err.
+func listenAdvice(err error) string {
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return "another program has it: end that one or choose another address; port 0 picks a free one"
+	case errors.Is(err, syscall.EACCES):
+		return "ports below 1024 need root or CAP_NET_BIND_SERVICE: choose another"
+	}
+	return "choose an address of this machine; 127.0.0.1 is reachable from here only, 0.0.0.0 from everywhere"
 }

@@ -145,7 +145,7 @@ func policyLine(p dispatcher.PolicyText) string {
 	if p.Revision == "" {
 		return ""
 	}
-	return fmt.Sprintf("revision %s, verdict %s", p.Revision, p.Verdict)
+	return fmt.Sprintf("revision %s, verdict %s", shortDigest(p.Revision), p.Verdict)
 }
 
 func printPools(w io.Writer, pools []dispatcher.PoolText) error {
@@ -168,17 +168,27 @@ func printAttempts(w io.Writer, attempts []dispatcher.AttemptText, currency stri
 	if len(attempts) == 0 {
 		return nil
 	}
-	rows := [][]string{{"ATTEMPT", "POOL", "REASON", "OUTCOME", "TIME", "BILLED", "COST", "DETAIL"}}
+	rows := [][]string{{"ATTEMPT", "POOL", "REASON", "OUTCOME", "TIME", "BILLED"}}
+	var notes [][]string
 	for _, a := range attempts {
 		detail := strings.Trim(a.Cause+": "+a.Detail, ": ")
 		if a.Cold {
 			detail = strings.TrimSpace(fmt.Sprintf("cold start %.1f ms %s", a.InitMs, detail))
 		}
 		rows = append(rows, []string{fmt.Sprint(a.Attempt), a.Pool, a.Reason.String(), a.Outcome,
-			fmt.Sprintf("%.1f ms", a.DurationMs), fmt.Sprintf("%d ms", a.BilledMs), costLine(&a, currency), detail})
+			fmt.Sprintf("%.1f ms", a.DurationMs), fmt.Sprintf("%d ms", a.BilledMs)})
+		for _, note := range [][2]string{{"cost", costLine(&a, currency)}, {"price", a.PriceVersion}, {"detail", detail}} {
+			if note[1] != "" {
+				notes = append(notes, []string{fmt.Sprint(a.Attempt), note[0], note[1]})
+			}
+		}
 	}
 	fmt.Fprintln(w)
-	return table(w, rows)
+	if err := table(w, rows); err != nil || len(notes) == 0 {
+		return err
+	}
+	fmt.Fprintln(w)
+	return table(w, append([][]string{{"ATTEMPT", "FACT", "VALUE"}}, notes...))
 }
 
 // costLine is the exact cost if the ledger told it, else what the Engine booked.
@@ -193,5 +203,5 @@ func costLine(a *dispatcher.AttemptText, currency string) string {
 	if a.Reserved != "" {
 		cost += " of " + a.Reserved + " reserved"
 	}
-	return fmt.Sprintf("%s %s (%s)", cost, currency, a.PriceVersion)
+	return cost + " " + currency
 }

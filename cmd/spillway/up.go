@@ -76,8 +76,8 @@ func (f *upFlags) override(s *config.Server) error {
 	if err := auth.CheckListen(s.Listen, s.Anonymous); err != nil {
 		return wrongInput("--listen: %w", err)
 	}
-	if err := auth.CheckListen(s.Admin, true); err != nil {
-		return wrongInput("--admin: %w", err)
+	if auth.CheckListen(s.Admin, true) != nil {
+		return wrongInput("--admin: %q is reachable from other machines, and the admin port asks for no credentials; allowed: loopback only, such as 127.0.0.1:8081", s.Admin)
 	}
 	dir, err := filepath.Abs(s.DataDir)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -198,7 +199,9 @@ const databaseFile = "ledger.db" // as package ledger names it
 // makeDataDir makes the directory of the ledger. Others may pass through it, since
 // functions that run as users of their own live below it, and read nothing.
 func makeDataDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o711); err != nil {
+	if err := os.MkdirAll(dir, 0o711); errors.Is(err, syscall.ENOTDIR) {
+		return wrongInput("the data directory %s is not a directory; name another with --data", dir)
+	} else if err != nil {
 		return fmt.Errorf("make the data directory: %w; name another with --data", err)
 	}
 	// SQLite would make it readable by all, and its other files are as it is.
