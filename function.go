@@ -23,6 +23,14 @@ const (
 	RetryIdempotent              // safe to run again
 )
 
+// Contract is how a function's code is spoken to.
+type Contract uint8
+
+const (
+	ContractLambda Contract = iota // the Lambda Runtime API; the default
+	ContractHTTP                   // an HTTP server on $PORT: a web function
+)
+
 // Function is a function as the Engine sees it: one revision, resolved against
 // the platform's pools. It is immutable; the Engine keeps state by Index.
 type Function struct {
@@ -33,6 +41,7 @@ type Function struct {
 	Revision string
 	Package  Package
 	Handler  string
+	Contract Contract
 	Env      []string // KEY=value, sorted
 
 	Resources Resources     // of one invocation; Slots is 1

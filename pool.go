@@ -30,14 +30,15 @@ type PoolKind uint8
 const (
 	PoolProcess PoolKind = iota // supervised processes on this machine
 	PoolLambda                  // AWS Lambda
+	PoolSCF                     // Tencent Serverless Cloud Function
 	poolKindCount
 )
 
-func (k PoolKind) String() string { return [poolKindCount]string{"process", "lambda"}[k] }
+func (k PoolKind) String() string { return [poolKindCount]string{"process", "lambda", "scf"}[k] }
 
 // Cloud reports whether a pool of this kind is a public cloud: paid per call,
 // off the premises.
-func (k PoolKind) Cloud() bool { return k == PoolLambda }
+func (k PoolKind) Cloud() bool { return k == PoolLambda || k == PoolSCF }
 
 // Class is the half of a quota that a pool draws from.
 type Class uint8
@@ -73,6 +74,7 @@ type Pool struct {
 	PriceVersion string // which entry of the price book the rates came from
 
 	Lambda LambdaEndpoint
+	SCF    SCFEndpoint
 }
 
 // Class returns the half of a quota that the pool draws from.
@@ -87,7 +89,9 @@ func (p *Pool) Class() Class {
 // Zero in a field means not limited.
 type CloudLimits struct {
 	Concurrency       int64 // account and region, in flight at once
+	MemoryMiB         int64 // account and region, in flight at once: what SCF counts
 	RampPer10s        int64 // new environments per function
+	RampPerMinute     int64 // new environments of the account and region; 500 on SCF
 	RequestsPerSecond int64 // account; 10 × concurrency on Lambda
 }
 
@@ -96,6 +100,13 @@ type CloudLimits struct {
 type LambdaEndpoint struct {
 	Endpoint        string // URL; empty means the region's own
 	CredentialsFrom string // "environment" (SDK default chain) or "file:<path>"
+}
+
+// SCFEndpoint says how to reach a region of Tencent SCF.
+type SCFEndpoint struct {
+	Endpoint        string // URL; empty means the public one
+	Namespace       string // SCF's own namespace, "default" if not set
+	CredentialsFrom string // "environment" (TENCENTCLOUD_SECRET_ID and _KEY) or "file:<path>"
 }
 
 // Exclusion says why a pool is out before any decision: a fact of configuration.
