@@ -39,10 +39,16 @@ type Function struct {
 	Namespace int // position in Platform.Namespaces
 
 	Revision string
-	Package  Package
-	Handler  string
-	Contract Contract
-	Env      []string // KEY=value, sorted
+	// Weight is the revision's part of the function's traffic in percent. Revisions
+	// are functions of their own in Platform.Functions; the one with most weight
+	// leads: it is what the function's name finds, and its Revisions holds all of
+	// them. Revisions is nil where there is one.
+	Weight    int64
+	Revisions []*Function
+	Package   Package
+	Handler   string
+	Contract  Contract
+	Env       []string // KEY=value, sorted
 
 	Resources Resources     // of one invocation; Slots is 1
 	Timeout   time.Duration // of one execution on-prem

@@ -13,16 +13,27 @@ const (
 	LimitCapacity              // an on-prem pool's capacity
 	LimitConcurrency           // a cloud account's concurrency
 	LimitRamp                  // a cloud's growth of environments per 10 s
+	LimitRampMinute            // a cloud's growth of environments per minute
 	LimitRequestRate           // a cloud's requests per second
 	LimitThrottled             // the provider asked us to back off
 	LimitBurst                 // a burst policy's maxBurstConcurrency
 	LimitWaiting               // calls of one namespace that may wait at once
 	LimitLedger                // the ledger cannot take a record now
+	LimitBurstShare            // a burst policy's maxBurstShare
+	LimitBurstSpend            // a burst policy's maxBurstSpend
+	LimitHysteresis            // on-prem has not been full for long enough
+	LimitBurstWindow           // outside a burst policy's windows
+	LimitKillSwitch            // a burst policy's kill switch
+	LimitShadow                // a burst policy in shadow mode
+	LimitBreaker               // a cloud pool, or a function on it, has failed too often
+	LimitRetryBudget           // placements that were repeated
+	LimitRemoved               // the function is not in the configuration any more
 	limitKindCount
 )
 
-var limitKindNames = [limitKindCount]string{"none", "quota", "budget", "no_budget", "capacity", "concurrency", "ramp",
-	"request_rate", "throttled", "max_burst_concurrency", "waiting", "ledger"}
+var limitKindNames = [limitKindCount]string{"none", "quota", "budget", "no_budget", "capacity", "concurrency", "ramp", "ramp_per_minute",
+	"request_rate", "throttled", "max_burst_concurrency", "waiting", "ledger", "max_burst_share", "max_burst_spend", "hysteresis",
+	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "removed"}
 
 func (k LimitKind) String() string { return limitKindNames[k] }
 
@@ -44,7 +55,7 @@ func (k *LimitKind) UnmarshalText(text []byte) error {
 // in the dimension's unit; for budgets in Nano.
 type Limit struct {
 	Kind   LimitKind
-	Name   string // the quota node, pool or burst policy
+	Name   string // the quota node, pool, burst policy or function
 	Class  Class
 	Dim    Dimension
 	Window Window
@@ -71,6 +82,25 @@ func (l Limit) String() string {
 		return "pool " + l.Name + " asked to be left alone for a while"
 	case LimitLedger:
 		return "the ledger cannot take a record now"
+	case LimitBurstShare:
+		return fmt.Sprintf("maxBurstShare of %s: %d%% of the work would be in clouds, at most %d%% may", l.Name, l.Used, l.Max)
+	case LimitBurstSpend:
+		return fmt.Sprintf("maxBurstSpend of %s per %s: %s of %s spent or reserved, %s needed",
+			l.Name, l.Window, Nano(l.Used), Nano(l.Max), Nano(l.Need))
+	case LimitHysteresis:
+		return fmt.Sprintf("bursting under %s opens when on-prem has been full for %d ms; it has been for %d ms", l.Name, l.Max, l.Used)
+	case LimitBurstWindow:
+		return "it is outside the burst windows of " + l.Name
+	case LimitKillSwitch:
+		return "the kill switch of " + l.Name + " is on"
+	case LimitShadow:
+		return l.Name + " is in shadow mode: it would have gone to a cloud"
+	case LimitBreaker:
+		return fmt.Sprintf("%s failed %d of its last %d calls and is left alone for a while", l.Name, l.Used, l.Need)
+	case LimitRetryBudget:
+		return "too many calls had to be placed again lately"
+	case LimitRemoved:
+		return "function " + l.Name + " was removed while the call waited"
 	default:
 		return fmt.Sprintf("%s of %s: %d of %d in use", l.Kind, l.Name, l.Used, l.Max)
 	}

@@ -3,7 +3,8 @@ package spillway
 import "time"
 
 // Platform is one compiled configuration. It is immutable and shared freely.
-// Indices are positions in its slices and mean nothing in another generation.
+// Indices are positions in its slices and mean nothing in another generation, but
+// for pools: a pool keeps its index for as long as the process lives.
 type Platform struct {
 	Generation int64  // grows with every reload
 	Revision   string // digest of the configuration it was compiled from
@@ -22,12 +23,29 @@ type Platform struct {
 func (p *Platform) Index() {
 	p.byKey = make(map[FunctionKey]*Function, len(p.Functions))
 	for _, f := range p.Functions {
-		p.byKey[f.FunctionKey] = f
+		if lead := p.byKey[f.FunctionKey]; lead == nil || f.Weight > lead.Weight {
+			p.byKey[f.FunctionKey] = f
+		}
 	}
 }
 
-// Function returns the function named key, or nil.
+// Function returns the function named key, its leading revision if there are
+// several, or nil.
 func (p *Platform) Function(key FunctionKey) *Function { return p.byKey[key] }
+
+// RevisionOf returns one revision of the function named key, or nil.
+func (p *Platform) RevisionOf(key FunctionKey, revision string) *Function {
+	f := p.byKey[key]
+	if f == nil || f.Revision == revision {
+		return f
+	}
+	for _, r := range f.Revisions {
+		if r.Revision == revision {
+			return r
+		}
+	}
+	return nil
+}
 
 // Namespace is a tenant.
 type Namespace struct {
@@ -43,6 +61,12 @@ type QuotaNode struct {
 	Name    string
 	Parent  int // position of the parent, or -1
 	Nominal [ClassCount]Resources
+	// Borrowing is how far above its nominal the node may go while others under
+	// its parent leave room; zero never borrows.
+	Borrowing [ClassCount]Resources
+	// Lending is how much of its nominal others may use while the node does not;
+	// Unlimited lends all of it, zero keeps it whole.
+	Lending [ClassCount]Resources
 	Budgets []Budget
 }
 
@@ -108,14 +132,4 @@ const (
 
 func (m Mode) String() string {
 	return [modeCount]string{"OnPremOnly", "Hybrid", "CloudOnly"}[m]
-}
-
-// BurstPolicy says how the calls of a set of functions may overflow.
-type BurstPolicy struct {
-	Name  string
-	Mode  Mode
-	Order []int // pool indices, most preferred first
-
-	MaxBurstConcurrency int64         // cloud calls in flight under this policy; Unlimited if not set
-	OnPremWaitBudget    time.Duration // how long a call that could burst waits for an on-prem place
 }

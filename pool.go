@@ -57,6 +57,9 @@ type Pool struct {
 	Name   string
 	Kind   PoolKind
 	Region string
+	// Retired pools were removed from the configuration while serving: no function
+	// is permitted on them, and what runs there may end.
+	Retired bool
 
 	// Capacity of an on-prem pool: what its instances, busy or idle, may hold
 	// together. Unused for clouds.
@@ -120,10 +123,12 @@ const (
 	ExcludedResidency           // the pool's region is outside the function's residency
 	ExcludedBinding             // the function has no binding on this cloud pool
 	ExcludedTooLarge            // one invocation exceeds the pool's capacity
-	ExcludedRegion              // reserved to the burst policy's regions
+	ExcludedRegion              // outside the burst policy's regions
+	ExcludedContract            // web functions run on-prem only
+	ExcludedRetired             // the pool was removed from the configuration
 	exclusionCount
 )
 
 func (e Exclusion) String() string {
-	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region"}[e]
+	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region", "contract", "retired"}[e]
 }

@@ -10,6 +10,8 @@ const (
 	// Placement reasons.
 
 	ReasonPreferred        // the first pool of the order had room
+	ReasonWeight           // the weights of the burst policy chose it
+	ReasonCanary           // as preferred, of a revision that takes a part of the traffic
 	ReasonPinned           // only one pool may run it
 	ReasonOverflowQuota    // on-prem quota was used up
 	ReasonOverflowCapacity // the on-prem pool was full
@@ -31,7 +33,7 @@ const (
 
 var reasonNames = [reasonCount]string{
 	"none",
-	"preferred", "pinned", "overflow_quota", "overflow_capacity", "overflow_wait", "overflow_health", "replaced",
+	"preferred", "weight", "canary", "pinned", "overflow_quota", "overflow_capacity", "overflow_wait", "overflow_health", "replaced",
 	"denied", "quota_exceeded", "budget_exceeded", "no_capacity", "deadline", "unavailable",
 }
 
