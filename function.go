@@ -35,8 +35,9 @@ const (
 // the platform's pools. It is immutable; the Engine keeps state by Index.
 type Function struct {
 	FunctionKey
-	Index     int // position in Platform.Functions
-	Namespace int // position in Platform.Namespaces
+	Platform  *Platform // the one it was compiled for; set by Platform.Index
+	Index     int       // position in Platform.Functions
+	Namespace int       // position in Platform.Namespaces
 
 	Revision string
 	// Weight is the revision's part of the function's traffic in percent. Revisions

@@ -23,6 +23,7 @@ type Platform struct {
 func (p *Platform) Index() {
 	p.byKey = make(map[FunctionKey]*Function, len(p.Functions))
 	for _, f := range p.Functions {
+		f.Platform = p
 		if lead := p.byKey[f.FunctionKey]; lead == nil || f.Weight > lead.Weight {
 			p.byKey[f.FunctionKey] = f
 		}
@@ -64,9 +65,9 @@ type QuotaNode struct {
 	// Borrowing is how far above its nominal the node may go while others under
 	// its parent leave room; zero never borrows.
 	Borrowing [ClassCount]Resources
-	// Lending is how much of its nominal others may use while the node does not;
-	// Unlimited lends all of it, zero keeps it whole.
-	Lending [ClassCount]Resources
+	// Keep is the part of its nominal that others may not use while the node does
+	// not: nominal less lendingLimit, never below zero. Zero lends all of it.
+	Keep    [ClassCount]Resources
 	Budgets []Budget
 }
 

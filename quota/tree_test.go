@@ -169,3 +169,99 @@ func BenchmarkReserveSettle(b *testing.B) {
 		})
 	}
 }
+
+// cohort is a team that lends part of its slots and one that borrows.
+func cohort(keep, borrow int64) *quota.Tree {
+	free := spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}
+	four := free
+	four.Slots = 4
+	both := func(r spillway.Resources) [2]spillway.Resources { return [2]spillway.Resources{r, r} }
+	return quota.New([]spillway.QuotaNode{
+		{Name: "company", Parent: quota.None, Nominal: both(free)},
+		{Name: "lender", Parent: 0, Nominal: both(four), Keep: both(spillway.Resources{Slots: keep})},
+		{Name: "borrower", Parent: 0, Nominal: both(four), Borrowing: both(spillway.Resources{Slots: borrow})},
+	})
+}
+
+// TestBorrowing: a node borrows what its siblings lend and do not use, up to its
+// borrowing limit, and never what they keep.
+func TestBorrowing(t *testing.T) {
+	for _, c := range []struct{ keep, borrow, lenderUses, want int64 }{
+		{0, 0, 0, 4}, {0, 3, 0, 7}, {0, 9, 0, 8}, {1, 9, 0, 7}, {4, 9, 0, 4}, {1, 9, 1, 7}, {1, 9, 3, 5}, {0, 9, 4, 4},
+	} {
+		tree := cohort(c.keep, c.borrow)
+		ask := func(leaf int) *quota.Ask {
+			return &quota.Ask{Leaf: leaf, Need: spillway.Resources{Slots: 1}, Admitted: start}
+		}
+		for range c.lenderUses {
+			if !take(tree, ask(1)) {
+				t.Fatalf("%+v: the lender was refused", c)
+			}
+		}
+		var got int64
+		for take(tree, ask(2)) {
+			got++
+		}
+		if got != c.want {
+			t.Errorf("keep %d, borrow %d, lender uses %d: %d fit, want %d", c.keep, c.borrow, c.lenderUses, got, c.want)
+		}
+		for range got { // borrowed slots come back when they are released
+			tree.Release(ask(2), 0)
+		}
+		if used := tree.Used(0, spillway.ClassOnPrem).Slots; used != c.lenderUses {
+			t.Errorf("%+v: %d held at the end", c, used)
+		}
+	}
+}
+
+// TestBorrowingProperties: whatever is lent and borrowed, nothing passes the sum of
+// nominals, and a node always gets what it keeps.
+func TestBorrowingProperties(t *testing.T) {
+	rapid.Check(t, func(rt *rapid.T) {
+		keep, borrow := rapid.Int64Range(0, 4).Draw(rt, "keep"), rapid.Int64Range(0, 9).Draw(rt, "borrow")
+		tree := cohort(keep, borrow)
+		used := [3]int64{}
+		for range rapid.IntRange(0, 80).Draw(rt, "steps") {
+			leaf := rapid.IntRange(1, 2).Draw(rt, "leaf")
+			ask := quota.Ask{Leaf: leaf, Need: spillway.Resources{Slots: 1}, Admitted: start}
+			if used[leaf] > 0 && rapid.Bool().Draw(rt, "release") {
+				tree.Release(&ask, 0)
+				used[leaf]--
+			} else if take(tree, &ask) {
+				used[leaf]++
+			} else if leaf == 1 && used[1] < keep {
+				rt.Fatalf("the lender keeps %d, uses %d and was refused", keep, used[1])
+			}
+			if used[1] > 4 || used[2] > 4+borrow || max(used[1], keep)+used[2] > 8 {
+				rt.Fatalf("lender %d (keeps %d), borrower %d (may borrow %d)", used[1], keep, used[2], borrow)
+			}
+			if tree.Used(0, spillway.ClassOnPrem).Slots != used[1]+used[2] {
+				rt.Fatal("the root does not count what is used below")
+			}
+		}
+	})
+}
+
+// TestPurse: money of a purse binds beside that of the leaf, and alone it is no
+// leave to spend.
+func TestPurse(t *testing.T) {
+	all := append(nodes(9, 100, spillway.WindowDay, time.UTC), spillway.QuotaNode{Name: "policy", Parent: quota.None,
+		Budgets: []spillway.Budget{{Window: spillway.WindowDay, Limit: 50, Location: time.UTC}}})
+	tree := quota.New(all)
+	ask := quota.Ask{Leaf: 1, Purse: 3, Class: spillway.ClassCloud, Need: spillway.Resources{Slots: 1}, Money: 30, Admitted: start}
+	if !take(tree, &ask) {
+		t.Fatal("refused")
+	}
+	blocked, ok := tree.Check(&ask)
+	if ok || blocked.Limit.Kind != spillway.LimitBurstSpend || blocked.Limit.Used != 30 {
+		t.Fatalf("got %v %v", blocked, ok)
+	}
+	tree.Release(&ask, 10)
+	if spent, reserved := tree.Spending(2, 0, start); spent != 10 || reserved != 0 {
+		t.Fatalf("spent %d, reserved %d", spent, reserved)
+	}
+	ask.Leaf = quota.None
+	if blocked, ok := tree.Check(&ask); ok || blocked.Limit.Kind != spillway.LimitNoBudget {
+		t.Fatalf("got %v %v", blocked, ok)
+	}
+}
