@@ -1,0 +1,93 @@
+package scf
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// newTransport can keep connections for a whole account's concurrency. It has no
+// time limit of its own for answers: that is the call's.
+func newTransport() *http.Transport {
+	t := &http.Transport{
+		Proxy:               http.ProxyFromEnvironment,
+		DialContext:         (&net.Dialer{Timeout: 3 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		TLSHandshakeTimeout: 5 * time.Second,
+		MaxIdleConns:        2048, MaxIdleConnsPerHost: 2048,
+		IdleConnTimeout:        time.Minute,
+		DisableCompression:     true,
+		MaxResponseHeaderBytes: 64 << 10,
+		// HTTP/1 only: one lost connection must lose one call, and only there has a
+		// failed round trip waited for its writer, so that "not sent" is final.
+		Protocols: new(http.Protocols),
+	}
+	t.Protocols.SetHTTP1(true)
+	return t
+}
+
+// sight is what a call's connection saw, which the SDK does not tell.
+type sight struct {
+	sent   atomic.Bool  // the headers were written in full: before that no server can have run it
+	status atomic.Int32 // of the HTTP answer; zero if there was none
+	broken atomic.Bool  // the answer had a head and no readable body
+}
+
+type sightKey struct{}
+
+func watch(ctx context.Context) (context.Context, *sight) {
+	s := new(sight)
+	trace := &httptrace.ClientTrace{
+		WroteHeaders: func() { s.sent.Store(true) },
+		WroteRequest: func(httptrace.WroteRequestInfo) { s.sent.Store(true) },
+	}
+	return httptrace.WithClientTrace(context.WithValue(ctx, sightKey{}, s), trace), s
+}
+
+// maxBody is more than SCF ever answers: a result of 6 MiB as a JSON string, in
+// which a byte may take six, and the rest.
+const maxBody = 6*pools.MaxPayload + 64<<10
+
+var errAnswer = errors.New("the answer is not one that SCF gives")
+
+// bounded is a transport that hands on complete JSON answers with status 200 and
+// nothing else: the SDK would follow redirects, unpack archives of any size, and
+// run out of stack on deep JSON. A request cannot be sent twice through it: its
+// body cannot be had again.
+type bounded struct{ next http.RoundTripper }
+
+func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.GetBody != nil {
+		r = r.Clone(r.Context())
+		r.GetBody = nil
+	}
+	response, err := b.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	seen, _ := r.Context().Value(sightKey{}).(*sight)
+	if seen == nil {
+		seen = new(sight)
+	}
+	seen.status.Store(int32(response.StatusCode))
+	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	switch {
+	case err != nil:
+		seen.broken.Store(true)
+		return nil, err
+	case response.StatusCode != http.StatusOK, len(body) > maxBody, response.Header.Get("Content-Encoding") != "", !json.Valid(body):
+		return nil, errAnswer
+	}
+	response.Header = http.Header{"Content-Type": {"application/json"}}
+	response.Body = io.NopCloser(bytes.NewReader(body))
+	return response, nil
+}
