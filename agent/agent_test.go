@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		}
 		defer os.RemoveAll(dir)
 		binaries = dir
-		build := exec.Command("go", "build", "-o", dir+"/", "../examples/functions/echo", "../examples/functions/flaky", "./testdata/probe")
+		build := exec.Command("go", "build", "-o", dir+"/", "../examples/functions/echo", "../examples/functions/flaky", "./testdata/probe", "./testdata/web")
 		build.Stderr = os.Stderr
 		if err := build.Run(); err != nil {
 			panic(err)

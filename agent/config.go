@@ -25,6 +25,10 @@ type Config struct {
 	Command  []string // absolute program path, then its arguments
 	Env      []string // KEY=value; may not replace what the Runtime API defines
 
+	// Web makes it a web function: an HTTP/1.1 server that listens on 127.0.0.1:$PORT.
+	// It has no Runtime API, and no START, END and REPORT lines.
+	Web bool
+
 	InitTimeout time.Duration // fork to first poll; 10 s if zero, as on Lambda
 	MaxResponse int64         // bytes; pools.MaxPayload if zero
 
@@ -77,8 +81,9 @@ func (c Config) withDefaults() Config {
 }
 
 // environment is everything the function sees: nothing of the caller's own.
+// address is of the Runtime API.
 func (c Config) environment(address string) []string {
-	reserved := []string{
+	return c.environmentWith([]string{
 		"AWS_LAMBDA_RUNTIME_API=" + address,
 		"AWS_LAMBDA_FUNCTION_NAME=" + c.Name,
 		"AWS_LAMBDA_FUNCTION_VERSION=" + c.Version,
@@ -89,7 +94,15 @@ func (c Config) environment(address string) []string {
 		"_HANDLER=" + c.Handler,
 		"LAMBDA_TASK_ROOT=" + c.TaskRoot,
 		"LAMBDA_RUNTIME_DIR=" + c.TaskRoot,
-	}
+	})
+}
+
+// webEnvironment is what a web function sees.
+func (c Config) webEnvironment(port int) []string {
+	return c.environmentWith([]string{"PORT=" + strconv.Itoa(port), "HOST=127.0.0.1"})
+}
+
+func (c Config) environmentWith(reserved []string) []string {
 	if c.Region != "" {
 		reserved = append(reserved, "AWS_REGION="+c.Region, "AWS_DEFAULT_REGION="+c.Region)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/pools"
 )
 
 // Ending is how an invocation ended.
@@ -21,6 +22,9 @@ type Ending struct {
 	ErrorType     string // Lambda's or the function's own word; empty without an error
 	Payload       []byte // the answer, or the error as Lambda writes it
 	LogTail       []byte // at most pools.MaxLogTail bytes, if asked for
+	// Web is the answer of a web function: whole without a Cause, else one that was
+	// begun and broke off, or nil.
+	Web *pools.WebAnswer
 
 	Started   time.Time
 	Duration  time.Duration // event handed over until answered or killed

@@ -145,5 +145,10 @@ func (p *process) reap() {
 	}
 }
 
+// killedByUs reports, once it was reaped, that the process did not end by itself.
+func (p *process) killedByUs() bool {
+	return p.status.Signaled() && p.status.Signal() == syscall.SIGKILL
+}
+
 // kill signals the whole group; only while the leader is not reaped.
 func (p *process) kill() { _ = syscall.Kill(-p.pid, syscall.SIGKILL) }

@@ -30,6 +30,7 @@ type Instance struct {
 	out    *output
 	server *http.Server
 	cold   pools.ColdStart
+	web    *webSide // of a web function; nil for the Runtime API, and server is nil then
 
 	exited chan struct{} // closed when the process is reaped and its group is gone
 
@@ -62,7 +63,8 @@ type call struct {
 	payload  []byte
 	failed   bool // payload is an error
 	tooLarge bool
-	cpu      time.Duration // of the process when the event was fetched
+	cpu      time.Duration  // of the process when the event was fetched
+	cause    spillway.Cause // why the process was killed, of a web call
 }
 
 // Done is closed when the process has been reaped and its group is gone.
@@ -191,7 +193,9 @@ func (i *Instance) supervise() {
 	}
 	i.mu.Unlock()
 
-	i.server.Close()
+	if i.server != nil {
+		i.server.Close()
+	}
 	<-i.quiet // nobody reads the payload of an event any more
 	i.proc.reap()
 	if cage := i.config.Cage; cage != nil {
@@ -202,6 +206,9 @@ func (i *Instance) supervise() {
 		i.mu.Unlock()
 	}
 	i.out.close()
+	if i.web != nil {
+		i.leaveWeb()
+	}
 	if i.config.Ended != nil {
 		i.config.Ended()
 	}

@@ -60,15 +60,34 @@ func groupRunning(pgid int) bool {
 
 // stateOf returns the state letter and process group of pid, or zeroes.
 func stateOf(pid int) (state byte, pgid int) {
-	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
-	if err != nil {
-		return 0, 0
-	}
-	// pid (name) state ppid pgrp: the name may hold spaces and parentheses.
-	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
-	if len(fields) < 3 {
+	fields := statOf(pid)
+	if fields == nil {
 		return 0, 0
 	}
 	pgid, _ = strconv.Atoi(string(fields[2]))
 	return fields[0][0], pgid
+}
+
+// sessionOf returns the session of pid, or 0.
+func sessionOf(pid int) int {
+	fields := statOf(pid)
+	if fields == nil {
+		return 0
+	}
+	sid, _ := strconv.Atoi(string(fields[3]))
+	return sid
+}
+
+// statOf returns state, ppid, pgrp, session and more of pid, or nil.
+func statOf(pid int) [][]byte {
+	stat, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return nil
+	}
+	// pid (name) state …: the name may hold spaces and parentheses.
+	fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:])
+	if len(fields) < 4 {
+		return nil
+	}
+	return fields
 }

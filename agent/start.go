@@ -35,27 +35,20 @@ func Start(ctx context.Context, c Config) (*Instance, error) {
 	return i, nil
 }
 
-// launch opens the port, forks, and starts what follows the process.
+// launch opens what the function is spoken to by, forks, and starts what follows
+// the process.
 func (i *Instance) launch() error {
+	if i.config.Web {
+		return i.launchWeb()
+	}
 	listener, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return fmt.Errorf("open a port for the Runtime API of %s: %w", i.config.Name, err)
 	}
-	out, writer, err := newOutput(i.config.Log)
-	if err != nil {
+	if err := i.launchProcess(i.config.environment(listener.Addr().String())); err != nil {
 		listener.Close()
-		return fmt.Errorf("open a pipe for the log of %s: %w", i.config.Name, err)
+		return err
 	}
-	defer writer.Close()
-	began := time.Now()
-	proc, err := fork(i.config, i.config.environment(listener.Addr().String()), writer)
-	if err != nil {
-		listener.Close()
-		out.pipe.Close()
-		return &pools.StartError{Type: "Runtime.InvalidEntrypoint", Err: err}
-	}
-	i.cold.Start = time.Since(began)
-	i.proc, i.out = proc, out
 	i.server = &http.Server{
 		Handler:           i,
 		ReadHeaderTimeout: 10 * time.Second,
@@ -63,10 +56,33 @@ func (i *Instance) launch() error {
 		ErrorLog:          slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	go func() { _ = i.server.Serve(newGate(listener, i.config.Credential)) }() // ends with Close
-	go out.follow()
+	i.follow()
+	return nil
+}
+
+// launchProcess forks the function with its output going to its log.
+func (i *Instance) launchProcess(env []string) error {
+	out, writer, err := newOutput(i.config.Log)
+	if err != nil {
+		return fmt.Errorf("open a pipe for the log of %s: %w", i.config.Name, err)
+	}
+	defer writer.Close()
+	began := time.Now()
+	proc, err := fork(i.config, env, writer)
+	if err != nil {
+		out.pipe.Close()
+		return &pools.StartError{Type: "Runtime.InvalidEntrypoint", Err: err}
+	}
+	i.cold.Start = time.Since(began)
+	i.proc, i.out = proc, out
+	return nil
+}
+
+// follow starts what runs beside the process until it has ended.
+func (i *Instance) follow() {
+	go i.out.follow()
 	i.enterCage()
 	go i.supervise()
-	return nil
 }
 
 // enterCage kills the process when it cannot be confined.
@@ -94,7 +110,7 @@ func (i *Instance) awaitReady(ctx context.Context) error {
 		return i.initFailure()
 	case <-timer.C:
 		i.Stop()
-		return &pools.StartError{Type: "Runtime.InitTimeout", Err: fmt.Errorf("no request for work within %v", i.config.InitTimeout)}
+		return &pools.StartError{Type: "Runtime.InitTimeout", Err: fmt.Errorf("%s within %v", i.config.notReady(), i.config.InitTimeout)}
 	case <-ctx.Done():
 		i.Stop()
 		return fmt.Errorf("start of %s abandoned: %w", i.config.Name, ctx.Err())

@@ -31,6 +31,8 @@ type Request struct {
 	Deadline      time.Time // the execution must have ended by then
 
 	Instance spillway.InstanceID // which instance runs it; on-prem pools only
+
+	Web *Web // set if Function is a web function; never on a cloud pool
 }
 
 // Result is how an attempt ended.
@@ -39,6 +41,10 @@ type Result struct {
 	Payload         []byte // the function's answer, or its error as Lambda writes it
 	LogTail         []byte // last MaxLogTail bytes of what it wrote, if asked for
 	ExecutedVersion string
+
+	// Web is the answer of a web function. It is nil if there is none; with a cause in
+	// Outcome it is one that was begun (Streamed) and broke off.
+	Web *WebAnswer
 
 	// InstanceGone reports that the instance ended with this attempt (timeout,
 	// crash, memory limit) and has been reaped: its place is free.

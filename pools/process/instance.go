@@ -168,6 +168,7 @@ func (p *Pool) prepare(i *instance, dir, program string) (agent.Config, error) {
 		ARN:       "arn:aws:lambda:onprem:000000000000:function:" + f.Name,
 		MemoryMiB: f.Resources.MiB,
 		TaskRoot:  dir, Scratch: i.scratch, Command: []string{program}, Env: f.Env,
+		Web:         f.Contract == spillway.ContractHTTP,
 		InitTimeout: p.config.InitTimeout, MaxResponse: pools.MaxPayload,
 		Log: log, LogGroup: "/spillway/" + f.FunctionKey.String(), LogStream: strconv.FormatUint(uint64(i.id), 10),
 		Credential: user,

@@ -16,6 +16,9 @@ func (p *Pool) Invoke(ctx context.Context, r pools.Request) pools.Result {
 	if len(r.Payload) > pools.MaxPayload {
 		return refused(spillway.CauseRejected, fmt.Sprintf("the request has %d bytes; allowed: %d", len(r.Payload), pools.MaxPayload), false)
 	}
+	if (r.Web != nil) != (r.Function.Contract == spillway.ContractHTTP) {
+		return refused(spillway.CauseRejected, "web functions take HTTP requests, others take events", false)
+	}
 	i, result := p.take(r.Instance)
 	if i == nil {
 		return result
@@ -24,10 +27,15 @@ func (p *Pool) Invoke(ctx context.Context, r pools.Request) pools.Result {
 	if limit := time.Now().Add(r.Function.Timeout); r.Function.Timeout > 0 && (deadline.IsZero() || limit.Before(deadline)) {
 		deadline = limit
 	}
-	e := i.agent.Invoke(ctx, agent.Event{
-		ID: r.Invocation, Payload: r.Payload, ClientContext: r.ClientContext,
-		Deadline: deadline, LogTail: r.LogTail,
-	})
+	var e agent.Ending
+	if r.Web != nil {
+		e = i.agent.Exchange(ctx, agent.Exchange{ID: r.Invocation, Web: r.Web, Body: r.Payload, Deadline: deadline})
+	} else {
+		e = i.agent.Invoke(ctx, agent.Event{
+			ID: r.Invocation, Payload: r.Payload, ClientContext: r.ClientContext,
+			Deadline: deadline, LogTail: r.LogTail,
+		})
+	}
 	p.giveBack(i, e.InstanceGone)
 	return resultOf(r, e)
 }
@@ -76,6 +84,7 @@ func resultOf(r pools.Request, e agent.Ending) pools.Result {
 		},
 		Payload:         e.Payload,
 		LogTail:         e.LogTail,
+		Web:             e.Web,
 		ExecutedVersion: r.Function.Revision,
 		InstanceGone:    e.InstanceGone,
 	}

@@ -1,0 +1,147 @@
+package agent
+
+import (
+	"bufio"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Ports of web functions lie below those that the kernel gives to outgoing
+// connections, so that none of these takes one between our choice and the
+// function's listen.
+const (
+	firstPort = 20000
+	portCount = 12000
+)
+
+// ports are the ports of this process's web functions.
+var ports = portLeases{held: map[int]bool{}, next: os.Getpid() % portCount}
+
+type portLeases struct {
+	mu   sync.Mutex
+	held map[int]bool
+	next int // where the search begins: a port rests before it is used again
+}
+
+// take returns a port that nobody listens on now. It is not held open: a function
+// need not set SO_REUSEADDR. Who listens on it later is checked by ownsPort.
+func (l *portLeases) take() (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for range portCount {
+		port := firstPort + l.next
+		l.next = (l.next + 1) % portCount
+		if l.held[port] {
+			continue
+		}
+		probe, err := net.Listen("tcp", ":"+strconv.Itoa(port))
+		if err != nil {
+			continue
+		}
+		if err := probe.Close(); err != nil {
+			return 0, err
+		}
+		l.held[port] = true
+		return port, nil
+	}
+	return 0, fmt.Errorf("none of the ports %d to %d is free", firstPort, firstPort+portCount-1)
+}
+
+func (l *portLeases) give(port int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.held, port)
+}
+
+// errForeign reports that another process has a web function's port.
+var errForeign = errors.New("another process listens on the port of the function")
+
+// ownsPort checks that what listens on 127.0.0.1:port belongs to the instance: to
+// its own user if it has one, else to a process of its session. Linux lets only one
+// user listen on a port, so there is no second listener to be mistaken for it.
+func (i *Instance) ownsPort(port int) error {
+	sockets := append(listeners("/proc/net/tcp", port), listeners("/proc/net/tcp6", port)...)
+	if len(sockets) == 0 {
+		return errors.New("nothing listens on the port of the function")
+	}
+	for _, s := range sockets {
+		if c := i.config.Credential; c != nil {
+			if s.uid != int(c.Uid) {
+				return errForeign
+			}
+		} else if !sessionHas(i.proc.pid, s.inode) {
+			return errForeign
+		}
+	}
+	return nil
+}
+
+// listener is a socket that may accept connections to a loopback port.
+type listener struct {
+	uid   int
+	inode string
+}
+
+// listeners reads a table of the kernel's.
+func listeners(path string, port int) (all []listener) {
+	table, err := os.Open(path)
+	if err != nil {
+		return nil
+	}
+	defer table.Close()
+	lines := bufio.NewScanner(table)
+	for lines.Scan() {
+		if l, ok := parseListener(lines.Text(), port); ok {
+			all = append(all, l)
+		}
+	}
+	return all
+}
+
+// parseListener reads a line: sl local remote state queues timer retransmits uid
+// timeout inode …
+func parseListener(line string, port int) (listener, bool) {
+	const listening = "0A"
+	fields := strings.Fields(line)
+	if len(fields) < 10 || fields[3] != listening || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+		return listener{}, false
+	}
+	uid, err := strconv.Atoi(fields[7])
+	if err != nil {
+		return listener{}, false
+	}
+	return listener{uid, fields[9]}, true
+}
+
+// sessionHas reports whether a process of session sid has the socket open.
+func sessionHas(sid int, inode string) bool {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return false
+	}
+	for _, entry := range entries {
+		if pid, err := strconv.Atoi(entry.Name()); err == nil && sessionOf(pid) == sid && hasSocket(pid, inode) {
+			return true
+		}
+	}
+	return false
+}
+
+func hasSocket(pid int, inode string) bool {
+	dir := "/proc/" + strconv.Itoa(pid) + "/fd"
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false
+	}
+	for _, entry := range entries {
+		if to, err := os.Readlink(dir + "/" + entry.Name()); err == nil && to == "socket:["+inode+"]" {
+			return true
+		}
+	}
+	return false
+}

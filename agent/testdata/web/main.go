@@ -1,0 +1,150 @@
+// Web is a web function that shows what it sees and misbehaves when told to.
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+func main() {
+	switch os.Getenv("PROBE_INIT") {
+	case "exit":
+		os.Exit(3)
+	case "hang":
+		time.Sleep(time.Hour)
+	}
+	mux := http.NewServeMux()
+	for path, h := range map[string]http.HandlerFunc{
+		"/echo": echo, "/sees": sees, "/stream": stream, "/duplex": duplex, "/trailers": trailers, "/big": big,
+		"/hints": hints, "/status": status, "/early": early, "/hang": hang, "/exit": exit, "/half": half,
+		"/raw": raw, "/close": closing, "/env": env,
+	} {
+		mux.HandleFunc(path, h)
+	}
+	server := &http.Server{Handler: mux, Addr: "127.0.0.1:" + os.Getenv("PORT")}
+	if text := os.Getenv("PROBE_IDLE"); text != "" {
+		server.IdleTimeout, _ = time.ParseDuration(text)
+	}
+	panic(server.ListenAndServe())
+}
+
+func echo(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	w.Header().Set("Content-Type", "application/x-echo")
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+	w.Write(body)
+}
+
+// sees answers what came, one field a line, and the length of the body last.
+func sees(w http.ResponseWriter, r *http.Request) {
+	n, _ := io.Copy(io.Discard, r.Body)
+	lines := []string{r.Method + " " + r.RequestURI, "Host: " + r.Host}
+	for name, values := range r.Header {
+		lines = append(lines, name+": "+strings.Join(values, "|"))
+	}
+	for name, values := range r.Trailer {
+		lines = append(lines, "trailer "+name+": "+strings.Join(values, "|"))
+	}
+	slices.Sort(lines[2:])
+	fmt.Fprintf(w, "%s\nbody %d via %s\n", strings.Join(lines, "\n"), n, r.RemoteAddr)
+}
+
+// stream sends its head and then nothing.
+func stream(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Content-Type", "text/event-stream")
+	w.(http.Flusher).Flush()
+	<-r.Context().Done()
+}
+
+// duplex answers each piece of the body before it reads the next.
+func duplex(w http.ResponseWriter, r *http.Request) {
+	http.NewResponseController(w).EnableFullDuplex()
+	w.(http.Flusher).Flush()
+	buffer := make([]byte, 1024)
+	for {
+		n, err := r.Body.Read(buffer)
+		w.Write([]byte(strings.ToUpper(string(buffer[:n]))))
+		w.(http.Flusher).Flush()
+		if err != nil {
+			return
+		}
+	}
+}
+
+func trailers(w http.ResponseWriter, r *http.Request) {
+	w.Header().Set("Trailer", "X-Sum")
+	fmt.Fprint(w, "body")
+	if r.URL.Query().Has("flush") {
+		w.(http.Flusher).Flush()
+	}
+	w.Header().Set("X-Sum", "4")
+}
+
+func big(w http.ResponseWriter, r *http.Request) {
+	n, _ := strconv.Atoi(r.URL.Query().Get("n"))
+	if r.URL.Query().Has("length") {
+		w.Header().Set("Content-Length", strconv.Itoa(n))
+	}
+	io.Copy(w, io.LimitReader(zeroes{}, int64(n)))
+}
+
+type zeroes struct{}
+
+func (zeroes) Read(p []byte) (int, error) { return len(p), nil }
+
+func hints(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Link", "</a.css>; rel=preload")
+	w.WriteHeader(http.StatusEarlyHints)
+	w.Header().Del("Link")
+	fmt.Fprint(w, "done")
+}
+
+func status(w http.ResponseWriter, r *http.Request) {
+	code, _ := strconv.Atoi(r.URL.Query().Get("code"))
+	w.Header().Set("X-Code", strconv.Itoa(code))
+	w.WriteHeader(code)
+}
+
+// early answers without reading the body.
+func early(w http.ResponseWriter, _ *http.Request) {
+	http.NewResponseController(w).EnableFullDuplex()
+	w.WriteHeader(http.StatusRequestEntityTooLarge)
+	fmt.Fprint(w, "no, thanks")
+}
+
+func hang(http.ResponseWriter, *http.Request) { time.Sleep(time.Hour) }
+
+func exit(http.ResponseWriter, *http.Request) { os.Exit(3) }
+
+// half begins an answer and dies.
+func half(w http.ResponseWriter, _ *http.Request) {
+	fmt.Fprint(w, "half")
+	w.(http.Flusher).Flush()
+	time.Sleep(20 * time.Millisecond)
+	os.Exit(3)
+}
+
+// raw answers the query as it is, whatever that means, and closes.
+func raw(w http.ResponseWriter, r *http.Request) {
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		panic(err)
+	}
+	defer conn.Close()
+	io.WriteString(conn, r.URL.Query().Get("say"))
+	_ = conn.(*net.TCPConn).CloseWrite()
+}
+
+func closing(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Connection", "close") }
+
+func env(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, strings.Join(os.Environ(), "\n")) }

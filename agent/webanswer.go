@@ -1,0 +1,183 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/spillway-dev/spillway/pools"
+)
+
+var (
+	errCallerGone   = errors.New("the caller has gone")
+	errUpgraded     = errors.New("the function switched protocols, which nobody asked for")
+	errManyInterims = errors.New("the function sends interim answers without end")
+)
+
+// maxInterims bounds the 1xx answers before an answer.
+const maxInterims = 64
+
+// requests are what an answer is read for: only the method counts.
+var requests = map[string]*http.Request{}
+
+func init() {
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions} {
+		requests[m] = &http.Request{Method: m}
+	}
+}
+
+func requestOf(method string) *http.Request {
+	if r := requests[method]; r != nil {
+		return r
+	}
+	return &http.Request{Method: method}
+}
+
+// reception is the answer of one exchange on its way.
+type reception struct {
+	conn   *webConn
+	web    *pools.Web
+	upload *upload // nil if the whole request was sent before
+	until  time.Time
+	answer pools.WebAnswer
+	keep   bool // the connection can be used again
+}
+
+// receive reads the answer. What fits Web.Room and is at hand stays there, the
+// rest goes to Web.Stream.
+func (r *reception) receive() error {
+	resp, err := r.head()
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }() // of a connection that is read to its end, or closed
+	r.conn.headRoom = -1
+	r.answer.Status, r.answer.Header = resp.StatusCode, resp.Header
+	if chunked := len(resp.TransferEncoding) > 0; chunked {
+		r.announce(resp)
+	}
+	whole, err := r.gather(resp)
+	if err == nil && !whole {
+		err = r.stream(resp)
+	}
+	if err != nil {
+		return err
+	}
+	if len(resp.Trailer) > 0 {
+		r.answer.Trailer = resp.Trailer
+	}
+	ends := resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 // with the connection
+	r.keep = !resp.Close && !ends && r.conn.br.Buffered() == 0
+	r.conn.rest(resp.Header["Keep-Alive"])
+	return nil
+}
+
+// announce gives back the Trailer field that http.ReadResponse takes out.
+func (r *reception) announce(resp *http.Response) {
+	for name := range resp.Trailer {
+		r.answer.Header["Trailer"] = append(r.answer.Header["Trailer"], name)
+	}
+	slices.Sort(r.answer.Header["Trailer"])
+}
+
+// head reads until the final answer begins and passes interim ones on.
+func (r *reception) head() (*http.Response, error) {
+	for range maxInterims {
+		resp, err := http.ReadResponse(r.conn.br, requestOf(r.web.Method))
+		switch {
+		case err != nil:
+			return nil, err
+		case resp.StatusCode >= 200:
+			return resp, nil
+		case resp.StatusCode == http.StatusSwitchingProtocols:
+			return nil, errUpgraded
+		case resp.StatusCode == http.StatusContinue:
+			if r.upload != nil {
+				r.upload.proceed()
+			}
+		default:
+			r.web.Stream.Inform(resp.StatusCode, resp.Header)
+		}
+	}
+	return nil, errManyInterims
+}
+
+// gather reads the body into Room while that needs no waiting for the function
+// once something of the answer could leave. It reports whether that was all.
+func (r *reception) gather(resp *http.Response) (bool, error) {
+	room := r.web.Room
+	if resp.ContentLength >= 0 || r.web.Method == http.MethodHead {
+		if resp.Body == http.NoBody || r.web.Method == http.MethodHead {
+			return true, nil
+		}
+		if resp.ContentLength > int64(len(room)) {
+			return false, nil
+		}
+		n, err := io.ReadFull(resp.Body, room[:resp.ContentLength])
+		r.answer.Body = room[:n]
+		return true, err
+	}
+	const lastChunk = len("0\r\n\r\n")
+	for n := 0; ; {
+		r.answer.Body = room[:n]
+		if n == len(room) || r.conn.br.Buffered() < lastChunk {
+			return false, nil
+		}
+		k, err := resp.Body.Read(room[n:])
+		n += k
+		if err != nil {
+			r.answer.Body = room[:n]
+			return err == io.EOF, notEOF(err)
+		}
+	}
+}
+
+func notEOF(err error) error {
+	if err == io.EOF {
+		return nil
+	}
+	return err
+}
+
+// stream passes on what was gathered and then the rest, as it comes.
+func (r *reception) stream(resp *http.Response) error {
+	gathered := r.answer.Body
+	r.answer.Body, r.answer.Streamed = nil, true
+	r.web.Stream.Begin(r.answer.Status, r.answer.Header, r.until)
+	if len(gathered) > 0 {
+		if _, err := r.web.Stream.Write(gathered); err != nil {
+			return errCallerGone
+		}
+	}
+	buffer := webBuffers.Get().(*[webBuffer]byte)
+	defer webBuffers.Put(buffer)
+	for {
+		n, err := resp.Body.Read(buffer[:])
+		if n > 0 {
+			if _, failed := r.web.Stream.Write(buffer[:n]); failed != nil {
+				return errCallerGone
+			}
+		}
+		if err != nil {
+			return notEOF(err)
+		}
+	}
+}
+
+// faultText says what was wrong with an answer without telling what was in it.
+func faultText(err error, begun bool) string {
+	switch {
+	case errors.Is(err, errHeadTooLarge):
+		return fmt.Sprintf("the head of its answer has more than %d bytes", maxAnswerHead)
+	case errors.Is(err, errUpgraded), errors.Is(err, errManyInterims):
+		return err.Error()
+	case begun:
+		return "it broke off its answer"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "it closed the connection without an answer"
+	}
+	return "its answer is not HTTP, or it cut the connection"
+}

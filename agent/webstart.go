@@ -1,0 +1,93 @@
+package agent
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// Readiness is asked for by connecting: often at first, when most functions that
+// start fast become ready.
+const (
+	firstProbe = 200 * time.Microsecond
+	lastProbe  = 10 * time.Millisecond
+)
+
+func (c Config) notReady() string {
+	if c.Web {
+		return "nothing accepted connections on its PORT"
+	}
+	return "no request for work"
+}
+
+// launchWeb starts a web function, and a goroutine that waits until it is ready.
+func (i *Instance) launchWeb() error {
+	port, err := ports.take()
+	if err != nil {
+		return fmt.Errorf("choose a port for %s: %w", i.config.Name, err)
+	}
+	if err := i.launchProcess(i.config.webEnvironment(port)); err != nil {
+		ports.give(port)
+		return err
+	}
+	i.web = &webSide{port: port, head: make([]byte, 0, smallRequest), idle: keepIdle}
+	i.follow()
+	go i.awaitListening()
+	return nil
+}
+
+// awaitListening tries to connect until the function accepts, or its process has
+// ended. The connection is kept for the first exchange.
+func (i *Instance) awaitListening() {
+	pause := time.NewTimer(firstProbe)
+	defer pause.Stop()
+	for wait := firstProbe; ; wait = min(wait*5/4, lastProbe) {
+		select {
+		case <-i.exited:
+			return
+		case <-pause.C:
+		}
+		conn, err := i.dialReady()
+		switch {
+		case err == nil:
+			i.keepConn(conn, true)
+			i.announceReady()
+			return
+		case errors.Is(err, errForeign):
+			i.refuse(err)
+			return
+		}
+		pause.Reset(wait)
+	}
+}
+
+// dialReady asks the kernel before its tables: a refused connection costs less.
+func (i *Instance) dialReady() (*webConn, error) {
+	c, err := net.DialTCP("tcp4", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: i.web.port})
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil, err
+	}
+	if err == nil {
+		_ = c.Close()
+	}
+	return i.dial(time.Now().Add(time.Second))
+}
+
+func (i *Instance) announceReady() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.isReady = true
+	close(i.ready)
+}
+
+// refuse ends a process whose port is another's.
+func (i *Instance) refuse(err error) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.initErr = &pools.StartError{Type: "Runtime.ExitError", Err: err}
+	i.killLocked()
+}
