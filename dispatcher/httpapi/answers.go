@@ -64,6 +64,10 @@ type problem struct {
 	close      bool   // the connection must not be used again
 	allow      string // Allow of a 405
 	decided    *dispatcher.Explanation
+
+	placed        *server.Placement      // of a web call that ran
+	functionError spillway.FunctionError // of a web call
+	body          []byte                 // in place of the usual one
 }
 
 func same(status int, kind, reason, text string) *problem {
@@ -102,6 +106,31 @@ func notInvoke(path string) *problem {
 		return unsupported("response streaming is not supported in this version; use Invoke")
 	}
 	return unsupported("this Lambda operation is not supported in this version; supported: Invoke (POST 2015-03-31/functions/{FunctionName}/invocations)")
+}
+
+func isWeb() *problem {
+	return unsupported("this is a web function; send it HTTP requests at /namespaces/{namespace}/functions/{name}/, it has no Invoke")
+}
+
+func noUpgrade() *problem {
+	p := same(http.StatusNotImplemented, typeInvalidParameter, reasonUnsupported,
+		"web functions do not switch protocols in this version: no WebSocket or other Upgrade; nothing ran")
+	p.close = true
+	return p
+}
+
+// webFailed answers for a web function that ran and did not answer.
+func webFailed(a *server.Answer) *problem {
+	last := a.Decision.Last().Outcome
+	p := &problem{url: http.StatusBadGateway, reason: a.Placement.Reason.String(), placed: &a.Placement,
+		functionError: last.FunctionError, body: a.Payload}
+	if last.Cause == spillway.CauseTimeout {
+		p.url = http.StatusGatewayTimeout
+	}
+	if p.functionError == spillway.FunctionOK { // it never started
+		p.functionError = spillway.FunctionUnhandled
+	}
+	return p
 }
 
 func wrongMethod() *problem {

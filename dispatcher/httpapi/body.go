@@ -25,15 +25,23 @@ func checkBody(r *http.Request) *problem {
 	if r.ContentLength > pools.MaxPayload {
 		return tooLarge()
 	}
-	// net/http takes an HTTP/1.0 request without a length for one without a body,
-	// also if it is chunked.
-	if r.ProtoMinor == 0 && r.Header["Content-Length"] == nil {
-		return noLength()
+	if p := checkFraming(r); p != nil {
+		return p
 	}
 	for _, e := range r.Header["Content-Encoding"] {
 		if e != "identity" {
 			return encoded()
 		}
+	}
+	return nil
+}
+
+// checkFraming refuses an HTTP/1.0 request that does not say how long it is:
+// net/http takes it for one without a body, also if it is chunked.
+func checkFraming(r *http.Request) *problem {
+	bodiless := r.Method == http.MethodGet || r.Method == http.MethodHead
+	if r.ProtoMinor == 0 && r.Header["Content-Length"] == nil && !bodiless {
+		return noLength()
 	}
 	return nil
 }

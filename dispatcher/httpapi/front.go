@@ -13,8 +13,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/dispatcher/server"
+	"github.com/spillway-dev/spillway/pools"
 )
 
 // Invoker runs calls; *server.Server is one.
@@ -23,6 +25,8 @@ type Invoker interface {
 	Invoke(context.Context, server.Ask) (*server.Answer, error)
 	// Preview says what Invoke would decide now; nothing runs.
 	Preview(context.Context, server.Ask) (*server.Answer, error)
+	// Contract says how a function is spoken to; the error is for unknown ones.
+	Contract(spillway.FunctionKey) (spillway.Contract, error)
 }
 
 // Authenticator says whose credentials a request with this body carries;
@@ -85,6 +89,7 @@ type exchange struct {
 	admitted bool // authenticated and authorised
 	entered  bool // handed to the server: it may have run
 	status   int  // of the answer, once it has begun
+	cut      bool // the answer that has begun cannot be completed
 }
 
 // ServeHTTP answers one request.
@@ -104,7 +109,10 @@ func (x *exchange) end() {
 	defer func() { m.answered(x.target.api, x.status) }()
 	x.front.held.Add(-x.held)
 	broken := recover()
-	if broken == nil {
+	switch {
+	case broken == nil && x.cut:
+		panic(http.ErrAbortHandler) // cuts the connection
+	case broken == nil:
 		return
 	}
 	m.panics.Inc()
@@ -119,26 +127,76 @@ func (x *exchange) end() {
 // serve takes a request from its request line to its answer. Each step costs
 // more than the one before it.
 func (x *exchange) serve() (p *problem) {
+	var below bool
+	if x.target, below = routeFunction(x.r.RequestURI); below {
+		return x.serveFunction()
+	}
 	if x.target, p = route(x.r.Method, x.r.RequestURI); p != nil {
 		return p
 	}
 	if p = checkBody(x.r); p != nil {
 		return p
 	}
-	if isSigned(x.r.Header) { // the signature covers the body
-		if err := x.front.auth.Precheck(x.r); err != nil {
-			return x.stranger(err)
-		}
-		if p = x.readBody(); p == nil {
-			p = x.admit()
-		}
+	if isSigned(x.r.Header) {
+		p = x.admitSigned()
 	} else if p = x.admit(); p == nil {
 		p = x.readBody()
 	}
 	if p != nil {
 		return p
 	}
+	if c, err := x.front.server.Contract(x.target.function); err == nil && c == spillway.ContractHTTP {
+		return isWeb()
+	}
 	return x.call()
+}
+
+// serveFunction takes a request below a function. What may be there depends on the
+// function's contract, and that is for those to know who may call it.
+func (x *exchange) serveFunction() (p *problem) {
+	if p = checkFraming(x.r); p != nil {
+		return p
+	}
+	if isSigned(x.r.Header) {
+		p = x.admitSigned()
+	} else {
+		p = x.admit()
+	}
+	if p != nil {
+		return p
+	}
+	if c, err := x.front.server.Contract(x.target.function); err == nil && c == spillway.ContractHTTP {
+		return x.web()
+	}
+	if x.target, p = route(x.r.Method, x.r.RequestURI); p != nil {
+		return p
+	}
+	if p = checkBody(x.r); p != nil {
+		return p
+	}
+	if x.options, p = readOptions(x.target.api, x.r.Header); p != nil {
+		return p
+	}
+	if x.body == nil {
+		if p = x.readBody(); p != nil {
+			return p
+		}
+	}
+	return x.call()
+}
+
+// admitSigned reads the body first: the signature covers it.
+func (x *exchange) admitSigned() (p *problem) {
+	if x.r.ContentLength > pools.MaxPayload {
+		return tooLarge()
+	}
+	if err := x.front.auth.Precheck(x.r); err != nil {
+		return x.stranger(err)
+	}
+	if p = x.readBody(); p != nil {
+		return p
+	}
+	return x.admit()
 }
 
 func isSigned(h http.Header) bool {
@@ -161,7 +219,9 @@ func (x *exchange) admit() (p *problem) {
 		return forbidden(x.identity.Name)
 	}
 	x.admitted = true
-	x.options, p = readOptions(x.target.api, x.r.Header)
+	if x.target.below == "" {
+		x.options, p = readOptions(x.target.api, x.r.Header)
+	}
 	return p
 }
 

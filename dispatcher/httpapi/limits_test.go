@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/dispatcher/server"
 	"github.com/spillway-dev/spillway/pools"
 )
@@ -188,6 +189,10 @@ type fixed struct{ answer *server.Answer }
 
 func (f fixed) Invoke(context.Context, server.Ask) (*server.Answer, error)  { return f.answer, nil }
 func (f fixed) Preview(context.Context, server.Ask) (*server.Answer, error) { return f.answer, nil }
+
+func (f fixed) Contract(spillway.FunctionKey) (spillway.Contract, error) {
+	return spillway.ContractLambda, nil
+}
 
 // nowhere is a ResponseWriter that throws away.
 type nowhere struct{ h http.Header }

@@ -49,6 +49,14 @@ type script struct {
 	previews []server.Ask
 }
 
+// Contract makes functions named page web functions.
+func (s *script) Contract(key spillway.FunctionKey) (spillway.Contract, error) {
+	if key.Name == "page" {
+		return spillway.ContractHTTP, nil
+	}
+	return spillway.ContractLambda, nil
+}
+
 func (s *script) Invoke(_ context.Context, ask server.Ask) (*server.Answer, error) {
 	s.mu.Lock()
 	s.asks = append(s.asks, ask)

@@ -15,10 +15,11 @@ const (
 	apiOther api = iota
 	apiLambda
 	apiURL
+	apiWeb
 	apiCount
 )
 
-func (a api) String() string { return [apiCount]string{"other", "lambda", "url"}[a] }
+func (a api) String() string { return [apiCount]string{"other", "lambda", "url", "web"}[a] }
 
 // target is what a request is about. It is read once from the request line;
 // authorisation and the server see nothing else.
@@ -26,9 +27,31 @@ type target struct {
 	api       api
 	function  spillway.FunctionKey
 	qualifier string
+	// below is the rest of a target after a function's name, from its /; set if it is
+	// not known yet whether the function is one of events or a web function.
+	below string
 }
 
-const maxTarget = 2048 // bytes of a request target
+// Longest request targets in bytes; a web function's own may be longer.
+const (
+	maxTarget    = 2048
+	maxWebTarget = 16 << 10
+)
+
+// routeFunction reads a target below a function, /namespaces/{ns}/functions/{name}/…,
+// as far as the function's name. What follows is for the function's contract to say.
+func routeFunction(requestURI string) (target, bool) {
+	rest, ours := strings.CutPrefix(requestURI, "/namespaces/")
+	namespace, rest, found := strings.Cut(rest, "/")
+	rest, below := strings.CutPrefix(rest, "functions/")
+	end := strings.IndexByte(rest, '/')
+	if !ours || !found || !below || end < 0 || len(requestURI) > maxWebTarget || oddByte(requestURI) {
+		return target{}, false
+	}
+	t := target{api: apiURL, below: rest[end:]}
+	t.function = spillway.FunctionKey{Namespace: namespace, Name: rest[:end]}
+	return t, isLabel(namespace) && isLabel(t.function.Name)
+}
 
 // route reads a request line. The API of the target is set, as far as it is
 // known, also when there is a problem. Nothing is cleaned, guessed or decoded
@@ -75,15 +98,22 @@ func checkPath(requestURI, path string) *problem {
 	if !strings.HasPrefix(path, "/") {
 		return oddTarget("is not a path that begins with /")
 	}
-	for i := range len(requestURI) {
-		if c := requestURI[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
-			return oddTarget("has a character that must not be there")
-		}
+	if oddByte(requestURI) {
+		return oddTarget("has a character that must not be there")
 	}
 	if strings.Contains(path, "//") || strings.Contains(path, "/.") || strings.Contains(path, "%2") && containsFold(path, "%2f", "%2e") {
 		return oddTarget("has an empty, dotted or encoded path segment")
 	}
 	return nil
+}
+
+func oddByte(requestURI string) bool {
+	for i := range len(requestURI) {
+		if c := requestURI[i]; c <= ' ' || c >= 0x7f || c == '\\' || c == '#' {
+			return true
+		}
+	}
+	return false
 }
 
 func containsFold(s string, lower ...string) bool {

@@ -69,6 +69,14 @@ func (f *fields) explain(e *dispatcher.Explanation) {
 	f.set(headerDecision, headerText(e.Summary()))
 }
 
+// place sets the X-Spillway headers of a call of a web function.
+func (f *fields) place(p server.Placement) {
+	f.set(headerInvocation, p.Invocation)
+	f.set(headerPool, p.Pool)
+	f.set(headerReason, p.Reason.String())
+	f.set(headerDecision, headerText(p.Decision))
+}
+
 // headerText makes s fit for a header value.
 func headerText(s string) string {
 	if len(s) > maxDecision {
@@ -152,10 +160,16 @@ func (x *exchange) closeIf(f *fields, ask bool) {
 // writeProblem writes any ending but a function's answer, in the shape of the API.
 func (x *exchange) writeProblem(p *problem) {
 	f := &fields{h: x.w.Header()}
-	if p.decided != nil {
+	switch {
+	case p.decided != nil:
 		f.explain(p.decided)
-	} else {
+	case p.placed != nil:
+		f.place(*p.placed)
+	default:
 		f.set(headerReason, p.reason)
+	}
+	if p.functionError != "" {
+		f.set(headerURLError, string(p.functionError))
 	}
 	if p.retryAfter > 0 {
 		f.set("Retry-After", strconv.Itoa(p.retryAfter))
@@ -172,7 +186,11 @@ func (x *exchange) writeProblem(p *problem) {
 	if p.url == http.StatusUnauthorized {
 		f.set("Www-Authenticate", "Bearer")
 	}
-	x.write(f, p.url, urlBody(p))
+	body := p.body
+	if body == nil {
+		body = urlBody(p)
+	}
+	x.write(f, p.url, body)
 }
 
 // lambdaError has the members of Lambda's exceptions. Most of them spell message

@@ -7,6 +7,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/pools"
 )
 
 // Ask is one authenticated request to run a function.
@@ -19,6 +20,9 @@ type Ask struct {
 	ClientContext string
 	LogTail       bool
 	Deadline      time.Time // zero: the function's own
+	// Web makes this a call of a web function. Such calls are never joined: an answer
+	// that streams cannot be given twice.
+	Web *Web
 	// RequestKey joins repeated attempts of one request: the client's
 	// Amz-Sdk-Invocation-Id or Idempotency-Key. Empty: never joined. It is scoped to
 	// the caller and the function by the server.
@@ -37,6 +41,13 @@ type Answer struct {
 	FunctionError   spillway.FunctionError
 	LogTail         []byte
 	ExecutedVersion string
+
+	// Web is the answer of a web function, nil if there is none. With a cause in the
+	// last attempt it was begun and broke off. A Web answer that ran where it was
+	// preferred has no Explanation: Placement says the same in short.
+	Web *pools.WebAnswer
+	// Placement is set on answers of web functions that ran.
+	Placement Placement
 }
 
 // Refused reports why the call was refused, or ReasonNone.

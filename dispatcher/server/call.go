@@ -81,6 +81,10 @@ func (c *call) request(f dispatcher.Effect, now time.Time) pools.Request {
 			deadline = limit
 		}
 	}
+	if w := c.webOf(); w != nil {
+		return pools.Request{Invocation: c.decision.Call.ID, Attempt: f.Attempt, Function: f.Function,
+			Payload: c.ask.Payload, Deadline: deadline, Instance: f.Instance, Web: w}
+	}
 	return pools.Request{
 		Invocation: c.decision.Call.ID, Attempt: f.Attempt, Function: f.Function, Payload: c.ask.Payload,
 		ClientContext: clientContext(c.ask.ClientContext, c.decision.Call.ID, f.Attempt),
@@ -92,8 +96,14 @@ func (c *call) request(f dispatcher.Effect, now time.Time) pools.Request {
 func (c *call) answer() *Answer {
 	d := c.decision
 	d.Owner = nil
-	a := &Answer{Decision: d, Explanation: dispatcher.Explain(c.s.platform, d)}
+	a := &Answer{Decision: d}
+	if web := c.ask.Web != nil; !web || !plain(d) {
+		a.Explanation = dispatcher.Explain(c.s.platform, d)
+	}
 	if d.Refusal == spillway.ReasonNone {
+		if c.ask.Web != nil {
+			a.Web, a.Placement = c.result.Web, c.placement()
+		}
 		a.Payload, a.LogTail, a.ExecutedVersion = c.result.Payload, c.result.LogTail, c.result.ExecutedVersion
 		last := d.Last().Outcome
 		a.FunctionError = last.FunctionError
