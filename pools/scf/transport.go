@@ -3,7 +3,6 @@ package scf
 import (
 	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"io"
 	"net"
@@ -58,9 +57,9 @@ const maxBody = 6*pools.MaxPayload + 64<<10
 
 var errAnswer = errors.New("the answer is not one that SCF gives")
 
-// bounded is a transport that hands on complete JSON answers with status 200 and
-// nothing else: the SDK would follow redirects, unpack archives of any size, and
-// run out of stack on deep JSON. A request cannot be sent twice through it: its
+// bounded is a transport that hands on complete answers with status 200 and nothing
+// else: the SDK would follow redirects, unpack archives of any size, and run out of
+// stack on deep JSON. A request cannot be sent twice through it: its
 // body cannot be had again.
 type bounded struct{ next http.RoundTripper }
 
@@ -84,10 +83,34 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	case err != nil:
 		seen.broken.Store(true)
 		return nil, err
-	case response.StatusCode != http.StatusOK, len(body) > maxBody, response.Header.Get("Content-Encoding") != "", !json.Valid(body):
+	case response.StatusCode != http.StatusOK, len(body) > maxBody, response.Header.Get("Content-Encoding") != "", !shallow(body):
 		return nil, errAnswer
 	}
-	response.Header = http.Header{"Content-Type": {"application/json"}}
+	response.Header = http.Header{"Content-Type": {"application/octet-stream"}} // the SDK reads any other type twice
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
+}
+
+// maxNesting is more than an answer of SCF's has; a function's own JSON is text in it.
+const maxNesting = 64
+
+// shallow reports that JSON in body is not nested deeper than maxNesting.
+func shallow(body []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(body); i++ {
+		switch c := body[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[' || c == '{':
+			if depth++; depth > maxNesting {
+				return false
+			}
+		case c == ']' || c == '}':
+			depth--
+		}
+	}
+	return true
 }

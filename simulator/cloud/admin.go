@@ -16,8 +16,10 @@ type State struct {
 	Concurrency     int             `json:"concurrency"`
 	InFlight        int             `json:"inFlight"`
 	PeakConcurrency int             `json:"peakConcurrency"`
-	Throttles       int             `json:"throttles"` // calls over a limit; injected ones are not counted
-	Functions       []FunctionState `json:"functions"` // by name
+	Throttles       int             `json:"throttles"`                // calls over a limit; injected ones are not counted
+	MemoryQuota     int             `json:"memoryQuotaMiB,omitempty"` // of SCF
+	PeakMemory      int             `json:"peakMemoryMiB,omitempty"`  // of SCF, of what is not reserved
+	Functions       []FunctionState `json:"functions"`                // by name
 	Faults          []ActiveFault   `json:"faults"`
 }
 
@@ -35,6 +37,11 @@ type FunctionState struct {
 func (s *Server) State() State {
 	state := s.fleet.state()
 	state.Region, state.Concurrency = s.config.Region, s.config.Concurrency
+	if s.config.Provider == SCF {
+		state.MemoryQuota = s.config.MemoryQuota
+	} else {
+		state.PeakMemory = 0 // Lambda counts calls
+	}
 	state.Faults = s.faults.list()
 	return state
 }
@@ -42,7 +49,7 @@ func (s *Server) State() State {
 func (f *fleet) state() State {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	state := State{InFlight: f.inFlight, PeakConcurrency: f.peak}
+	state := State{InFlight: f.inFlight, PeakConcurrency: f.peak, PeakMemory: f.shared.peak}
 	for _, name := range slices.Sorted(maps.Keys(f.functions)) {
 		fn := f.functions[name]
 		state.Functions = append(state.Functions, FunctionState{

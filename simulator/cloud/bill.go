@@ -20,7 +20,8 @@ type Bill struct {
 }
 
 // Line is one execution. Invocation and Attempt are what the caller put into the
-// custom part of its client context as spillway-invocation and spillway-attempt.
+// custom part of its client context as spillway-invocation and spillway-attempt;
+// on SCF the context is the field $spillway that begins the event.
 type Line struct {
 	RequestID  string    `json:"requestId"`
 	Function   string    `json:"function"`
@@ -32,16 +33,17 @@ type Line struct {
 	BilledMs   int64     `json:"billedMs"`
 	InitMs     int64     `json:"initMs,omitempty"` // part of BilledMs, rounded up
 	MiB        int       `json:"memoryMiB"`
-	Cost       string    `json:"cost"` // US dollars, to 18 decimals
+	Cost       string    `json:"cost"` // in the bill's currency, to 18 decimals
 }
 
 // books are the lines so far and the file that gets each of them.
 type books struct {
-	rater rater
+	rater    rater
+	currency string
 
 	mu      sync.Mutex
 	lines   []Line
-	total   big.Int // 10⁻¹⁸ dollars
+	total   big.Int // 10⁻¹⁸ of the currency
 	file    io.WriteCloser
 	failure error // the first error of the file
 }
@@ -55,7 +57,7 @@ func newBooks(c Config) (*books, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &books{rater: rater{gbSecond, request}}
+	b := &books{rater: rater{gbSecond, request}, currency: c.currency()}
 	if c.ExecutionLog != "" {
 		file, err := os.OpenFile(c.ExecutionLog, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 		if err != nil {
@@ -86,7 +88,7 @@ func (b *books) post(l Line) {
 func (b *books) bill(lines bool) Bill {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	bill := Bill{Currency: "USD", Total: decimal(&b.total), Executions: len(b.lines)}
+	bill := Bill{Currency: b.currency, Total: decimal(&b.total), Executions: len(b.lines)}
 	if lines {
 		bill.Lines = append([]Line(nil), b.lines...)
 	}

@@ -13,23 +13,32 @@ import (
 	"time"
 )
 
-// Limits of Lambda that configurations are held against.
+// Limits of both clouds that configurations are held against.
 const (
 	minMiB     = 128
 	maxMiB     = 10_240
 	maxTimeout = 900 * time.Second
 )
 
+// The clouds that a Server can stand in for.
+const (
+	Lambda = "lambda"
+	SCF    = "scf"
+)
+
 // Config describes one account in one region.
 type Config struct {
-	Region    string            // of signatures and ARNs; us-east-1 if empty
-	AccountID string            // 12 digits; 123456789012 if empty
+	Provider  string            // Lambda or SCF; Lambda if empty
+	Region    string            // of signatures and ARNs; us-east-1 or ap-guangzhou if empty
+	AccountID string            // of Lambda, 12 digits; 123456789012 if empty
 	Keys      map[string]string // access key id → secret; at least one
 	Functions []Function
 
-	Concurrency int           // of the account, in flight at once; 1,000 if zero
-	RampPer10s  int           // new environments of one function in 10 s; 1,000 if zero
-	IdleTimeout time.Duration // an idle environment is ended after this; 5 min if zero
+	Concurrency   int           // of a Lambda account, calls in flight at once; 1,000 if zero
+	RampPer10s    int           // new environments of one Lambda function in 10 s; 1,000 if zero
+	MemoryQuota   int           // of an SCF account, MiB in flight at once; 128,000 if zero
+	RampPerMinute int           // new instances of an SCF account in a minute; 500 if zero
+	IdleTimeout   time.Duration // an idle environment is ended after this; 5 min if zero
 
 	Prices       Prices
 	ExecutionLog string // file that gets one JSON line per execution; none if empty
@@ -42,23 +51,24 @@ type Config struct {
 	Clock func() time.Time
 }
 
-// Prices are in US dollars, as exact decimals.
+// Prices are exact decimals: US dollars on Lambda, yuan on SCF.
 type Prices struct {
-	GBSecond string // 0.0000166667 if empty: x86, first tier
-	Request  string // 0.0000002 if empty
+	GBSecond string // 0.0000166667 if empty: x86, first tier; 0.00011108 on SCF
+	Request  string // 0.0000002 if empty; 0.00000133 on SCF
 }
 
-// Function is one deployed function: a Command that speaks the Lambda Runtime
-// API, or a Handler in this process.
+// Function is one deployed function: a Command that speaks the Lambda Runtime API,
+// on SCF that of its custom runtimes, or a Handler in this process.
 type Function struct {
 	Name       string
+	Namespace  string            // of SCF; default if empty
 	Qualifiers map[string]string // alias or version → version; $LATEST always exists
-	MiB        int               // 128 to 10,240; 128 if zero
+	MiB        int               // 128 to 10,240; on SCF 64, or steps of 128 up to 3,072; 128 if zero
 	Timeout    time.Duration     // of one execution, up to 15 min; 3 s if zero
-	Reserved   *int              // reserved concurrency; nil for none, 0 refuses every call
+	Reserved   *int              // reserved concurrency, on SCF in MiB; nil for none, 0 refuses every call
 
 	Command     []string // program and arguments; a relative program is found in Dir
-	Dir         string   // LAMBDA_TASK_ROOT and working directory
+	Dir         string   // deployment package and working directory
 	Env         []string // KEY=value
 	HandlerName string   // _HANDLER
 
@@ -82,13 +92,18 @@ type Event struct {
 }
 
 func (c Config) withDefaults() Config {
-	set(&c.Region, "us-east-1")
-	set(&c.AccountID, "123456789012")
-	set(&c.Concurrency, 1000)
-	set(&c.RampPer10s, 1000)
+	set(&c.Provider, Lambda)
 	set(&c.IdleTimeout, 5*time.Minute)
-	set(&c.Prices.GBSecond, "0.0000166667")
-	set(&c.Prices.Request, "0.0000002")
+	if c.Provider == SCF {
+		c.scfDefaults()
+	} else {
+		set(&c.Region, "us-east-1")
+		set(&c.AccountID, "123456789012")
+		set(&c.Concurrency, 1000)
+		set(&c.RampPer10s, 1000)
+		set(&c.Prices.GBSecond, "0.0000166667")
+		set(&c.Prices.Request, "0.0000002")
+	}
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -97,8 +112,18 @@ func (c Config) withDefaults() Config {
 		f := &c.Functions[i]
 		set(&f.MiB, minMiB)
 		set(&f.Timeout, 3*time.Second)
+		if c.Provider == SCF {
+			set(&f.Namespace, "default")
+		}
 	}
 	return c
+}
+
+func (c Config) currency() string {
+	if c.Provider == SCF {
+		return "CNY"
+	}
+	return "USD"
 }
 
 func set[T comparable](field *T, value T) {
@@ -140,14 +165,21 @@ func (c Config) faults() []*fault {
 			found = append(found, &fault{path, problem, allowed})
 		}
 	}
-	check(regionForm.MatchString(c.Region), "region", fmt.Sprintf("%q is not a region", c.Region), "a region such as us-east-1")
-	check(accountForm.MatchString(c.AccountID), "account", fmt.Sprintf("%q is not an account id", c.AccountID), "12 digits, in quotes")
+	check(c.Provider == Lambda || c.Provider == SCF, "provider", fmt.Sprintf("%q is not a cloud", c.Provider), "lambda, scf")
+	if c.Provider == SCF {
+		found = append(found, c.scfFaults()...)
+	} else {
+		check(regionForm.MatchString(c.Region), "region", fmt.Sprintf("%q is not a region", c.Region), "a region such as us-east-1")
+		check(accountForm.MatchString(c.AccountID), "account", fmt.Sprintf("%q is not an account id", c.AccountID), "12 digits, in quotes")
+		check(c.Concurrency > 0, "concurrency", "must be positive", "1 or more")
+		check(c.RampPer10s > 0, "rampPer10s", "must be positive", "1 or more")
+		check(c.MemoryQuota == 0, "memoryQuota", "is for provider scf", "")
+		check(c.RampPerMinute == 0, "rampPerMinute", "is for provider scf", "")
+	}
 	check(len(c.Keys) > 0, "keys", "no access key, so no call could be signed", "at least one key")
 	for _, id := range slices.Sorted(maps.Keys(c.Keys)) {
 		check(id != "" && c.Keys[id] != "", "keys", fmt.Sprintf("access key %q has no id or no secret", id), "both")
 	}
-	check(c.Concurrency > 0, "concurrency", "must be positive", "1 or more")
-	check(c.RampPer10s > 0, "rampPer10s", "must be positive", "1 or more")
 	check(c.IdleTimeout > 0, "idleTimeout", "must be positive", "a duration such as 5m")
 	for _, p := range [...]struct{ path, text string }{{"prices.gbSecond", c.Prices.GBSecond}, {"prices.request", c.Prices.Request}} {
 		_, err := parsePrice(p.text)
@@ -156,17 +188,23 @@ func (c Config) faults() []*fault {
 	reserved, names := 0, map[string]bool{}
 	for i, f := range c.Functions {
 		path := fmt.Sprintf("functions[%d].", i)
-		found = append(found, f.faults(path)...)
+		if found = append(found, f.faults(path)...); c.Provider == SCF {
+			found = append(found, f.scfFaults(path)...)
+		} else {
+			found = append(found, f.lambdaFaults(path)...)
+		}
 		check(!names[f.Name], path+"name", fmt.Sprintf("%q is there twice", f.Name), "each name once")
 		names[f.Name] = true
 		if f.Reserved != nil {
 			reserved += max(0, *f.Reserved)
 		}
 	}
-	check(reserved <= max(0, c.Concurrency), "functions", fmt.Sprintf("reserved concurrency adds up to %d, over the account's %d", reserved, c.Concurrency), "")
+	if limit := max(0, c.Concurrency+c.MemoryQuota); reserved > limit {
+		check(false, "functions", fmt.Sprintf("reserved concurrency adds up to %d, over the account's %d", reserved, limit), "")
+	}
 	for i, f := range c.Faults {
 		path := fmt.Sprintf("faults[%d]", i)
-		if err := f.check(); err != nil {
+		if err := f.check(c.Provider); err != nil {
 			check(false, path, err.Error(), "")
 		}
 		check(f.Function == "" || names[f.Function], path+".function", fmt.Sprintf("no function %q", f.Function), "")
@@ -181,12 +219,10 @@ func (f Function) faults(path string) []*fault {
 			found = append(found, &fault{path + field, problem, allowed})
 		}
 	}
-	check(nameForm.MatchString(f.Name), "name", fmt.Sprintf("%q is not a function name", f.Name), "1 to 64 letters, digits, - and _")
-	check(f.MiB >= minMiB && f.MiB <= maxMiB, "memory", fmt.Sprintf("%d MiB", f.MiB), "128 to 10240")
 	check(f.Timeout >= time.Second && f.Timeout <= maxTimeout && f.Timeout%time.Second == 0 || f.Handle != nil && f.Timeout > 0,
 		"timeout", f.Timeout.String(), "whole seconds, 1s to 15m")
 	check(f.Reserved == nil || *f.Reserved >= 0, "reserved", "is negative", "0 or more")
-	check((len(f.Command) > 0) != (f.Handle != nil), "command", "a function is either a command or a handler", "the program that speaks the Lambda Runtime API, and its arguments")
+	check((len(f.Command) > 0) != (f.Handle != nil), "command", "a function is either a command or a handler", "the program that speaks the cloud's runtime API, and its arguments")
 	check(f.Dir == "" || filepath.IsAbs(f.Dir), "dir", fmt.Sprintf("%q is not absolute", f.Dir), "")
 	for _, q := range slices.Sorted(maps.Keys(f.Qualifiers)) {
 		version := f.Qualifiers[q]
@@ -198,6 +234,20 @@ func (f Function) faults(path string) []*fault {
 	for i, pair := range f.Env {
 		key, _, ok := strings.Cut(pair, "=")
 		check(ok && key != "", fmt.Sprintf("env[%d]", i), "is not KEY=value", "")
+	}
+	return found
+}
+
+func (f Function) lambdaFaults(path string) []*fault {
+	var found []*fault
+	if !nameForm.MatchString(f.Name) {
+		found = append(found, &fault{path + "name", fmt.Sprintf("%q is not a function name", f.Name), "1 to 64 letters, digits, - and _"})
+	}
+	if f.MiB < minMiB || f.MiB > maxMiB {
+		found = append(found, &fault{path + "memory", fmt.Sprintf("%d MiB", f.MiB), "128 to 10240"})
+	}
+	if f.Namespace != "" {
+		found = append(found, &fault{path + "namespace", "is for provider scf", ""})
 	}
 	return found
 }

@@ -17,7 +17,9 @@ const (
 // execution is a call that ran, with what it is billed for.
 type execution struct {
 	ending
-	init time.Duration // of the environment, if this call started it
+	init      time.Duration // of the environment, if this call started it
+	billedMs  int64
+	unstarted bool // no environment came up
 }
 
 // execute runs an admitted call in e, or in a new environment when e is nil or
@@ -39,7 +41,7 @@ func (s *Server) execute(c *call, e *environment) execution {
 		e.runner.stop()
 		e = nil
 	}
-	x.settle(c)
+	s.front.settle(c, &x)
 	s.books.post(x.line(c, s.config.Clock()))
 	s.fleet.release(s.config.Clock(), c.function, e)
 	return x
@@ -50,7 +52,7 @@ func (s *Server) startAndRun(c *call, x *execution) *environment {
 	r, took, failed := s.start(c.function, c.version)
 	x.init = took
 	if failed != nil {
-		x.gone, x.errorType = true, failed.kind
+		x.gone, x.unstarted, x.errorType = true, true, failed.kind
 		x.payload = failure(failed.kind, "RequestId: "+c.id+" Error: "+failed.message)
 		return nil
 	}
@@ -64,7 +66,7 @@ func (s *Server) startAndRun(c *call, x *execution) *environment {
 
 func (s *Server) start(f *function, version string) (runner, time.Duration, *initError) {
 	if f.Handle == nil {
-		return s.startProcess(s.ctx, f, version)
+		return s.front.start(s.ctx, f, version)
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, initLimit)
 	defer cancel()
@@ -73,9 +75,10 @@ func (s *Server) start(f *function, version string) (runner, time.Duration, *ini
 	return r, s.config.Clock().Sub(began), failed
 }
 
-// settle applies what the platform decides: a timeout lasts exactly the timeout,
-// and an answer over the limit is an error.
-func (x *execution) settle(c *call) {
+// settle implements front: a timeout lasts exactly the timeout, an answer over the
+// limit is an error, and INIT is billed.
+func (s *lambdaFront) settle(c *call, x *execution) {
+	defer func() { x.billedMs = billedMs(x.duration + x.init) }()
 	switch {
 	case x.timedOut:
 		x.duration = c.function.Timeout
@@ -102,7 +105,7 @@ func (x *execution) line(c *call, now time.Time) Line {
 		RequestID: c.id, Function: c.function.Name, Version: c.version,
 		Invocation: c.invocation, Attempt: c.attempt,
 		At: now.UTC(), Status: x.status(), MiB: c.function.MiB,
-		BilledMs: billedMs(x.duration + x.init),
+		BilledMs: x.billedMs,
 		InitMs:   int64((x.init + time.Millisecond - 1) / time.Millisecond),
 	}
 }
@@ -117,7 +120,7 @@ func (x *execution) tail(c *call) []byte {
 	}
 	fmt.Fprintf(&b, "END RequestId: %s\n", c.id)
 	fmt.Fprintf(&b, "REPORT RequestId: %s\tDuration: %s ms\tBilled Duration: %d ms\tMemory Size: %d MB\tMax Memory Used: %d MB\t",
-		c.id, millis(x.duration), billedMs(x.duration+x.init), c.function.MiB, x.peakMiB)
+		c.id, millis(x.duration), x.billedMs, c.function.MiB, x.peakMiB)
 	if x.init > 0 {
 		fmt.Fprintf(&b, "Init Duration: %s ms\t", millis(x.init))
 	}

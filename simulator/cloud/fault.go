@@ -33,12 +33,27 @@ const (
 	WrongType   Kind = "wrong_type"    // 200 with an HTML page
 )
 
+// Kinds of SCF. Throttle answers the code, or the status in a result, that is in
+// Reason. The others mean the same, with SCF's own errors: ErrorBefore and
+// ErrorAfter are InternalError.System.
+const (
+	ErrorCode Kind = "error_code" // not executed: the API error in Reason
+	Compress  Kind = "compressed" // executes: the answer is a bomb in gzip
+)
+
 var (
-	before = []Kind{Throttle, EC2Throttled, ErrorBefore, ResetBefore, Stall}
-	after  = []Kind{ErrorAfter, ResetAfter, StallAfter, Truncated, Oversized, Malformed, MalformedIn, Garbage, WrongType}
+	before = []Kind{Throttle, EC2Throttled, ErrorBefore, ResetBefore, Stall, ErrorCode}
+	after  = []Kind{ErrorAfter, ResetAfter, StallAfter, Truncated, Oversized, Malformed, MalformedIn, Garbage, WrongType, Compress}
+	// onlyAt are the kinds that one cloud has.
+	onlyAt = map[Kind]string{EC2Throttled: Lambda, ErrorCode: SCF, Compress: SCF}
 )
 
 func (k Kind) executes() bool { return slices.Contains(after, k) }
+
+func (k Kind) known(provider string) bool {
+	at := onlyAt[k]
+	return (k.executes() || slices.Contains(before, k)) && (at == "" || at == provider)
+}
 
 // Fault spoils calls on demand. Which: those of Function (all if empty), every
 // one, every Every-th, or each with Probability; at most Count of them if that is
@@ -50,17 +65,19 @@ type Fault struct {
 	Every       int     `json:"every,omitempty" yaml:"every"`
 	Probability float64 `json:"probability,omitempty" yaml:"probability"`
 
-	Reason            string `json:"reason,omitempty" yaml:"reason"`                       // of Throttle; ReasonConcurrency if empty
+	Reason            string `json:"reason,omitempty" yaml:"reason"`                       // of Throttle and ErrorCode; the cloud's usual one if empty
 	RetryAfterSeconds int    `json:"retryAfterSeconds,omitempty" yaml:"retryAfterSeconds"` // of Throttle; 1 if zero
 	HoldMs            int64  `json:"holdMs,omitempty" yaml:"holdMs"`                       // of stalls, in milliseconds; a minute if zero, at most 15
 }
 
 const maxHoldMs = 15 * 60_000
 
-func (f Fault) check() error {
+func (f Fault) check(provider string) error {
 	switch {
-	case !slices.Contains(before, f.Kind) && !f.Kind.executes():
-		return fmt.Errorf("unknown kind of fault %q; allowed: %s", f.Kind, kindList())
+	case !f.Kind.known(provider):
+		return fmt.Errorf("unknown kind of fault %q; allowed: %s", f.Kind, kindList(provider))
+	case provider == SCF && !f.scfReason():
+		return fmt.Errorf("reason %q is not one of SCF's; allowed: %s", f.Reason, strings.Join(scfCodes(f.Kind), " "))
 	case f.Count < 0 || f.Every < 0 || f.RetryAfterSeconds < 0:
 		return errors.New("count, every and retryAfterSeconds cannot be negative")
 	case !(f.Probability >= 0 && f.Probability <= 1):
@@ -73,16 +90,17 @@ func (f Fault) check() error {
 	return nil
 }
 
-func kindList() string {
+func kindList(provider string) string {
 	var names []string
 	for _, k := range append(slices.Clone(before), after...) {
-		names = append(names, string(k))
+		if k.known(provider) {
+			names = append(names, string(k))
+		}
 	}
 	return strings.Join(names, " ")
 }
 
 func (f *Fault) withDefaults() {
-	set(&f.Reason, ReasonConcurrency)
 	set(&f.RetryAfterSeconds, 1)
 	set(&f.HoldMs, 60_000)
 }
@@ -157,7 +175,7 @@ func (f *faults) list() []ActiveFault {
 // Inject adds a fault after those that are active. The error says what is wrong
 // with it.
 func (s *Server) Inject(f Fault) error {
-	if err := f.check(); err != nil {
+	if err := f.check(s.config.Provider); err != nil {
 		return fmt.Errorf("cloud: inject: %w", err)
 	}
 	if f.Function != "" && s.functions[f.Function] == nil {

@@ -20,17 +20,20 @@ import (
 const maxFile = 1 << 20 // bytes
 
 type fileConfig struct {
-	Region       string         `yaml:"region"`
-	Account      string         `yaml:"account"`
-	Keys         []fileKey      `yaml:"keys"`
-	Concurrency  int            `yaml:"concurrency"`
-	RampPer10s   int            `yaml:"rampPer10s"`
-	IdleTimeout  string         `yaml:"idleTimeout"`
-	Prices       filePrices     `yaml:"prices"`
-	ExecutionLog string         `yaml:"executionLog"`
-	FaultSeed    uint64         `yaml:"faultSeed"`
-	Faults       []Fault        `yaml:"faults"`
-	Functions    []fileFunction `yaml:"functions"`
+	Region        string         `yaml:"region"`
+	Account       string         `yaml:"account"`
+	Keys          []fileKey      `yaml:"keys"`
+	Concurrency   int            `yaml:"concurrency"`
+	RampPer10s    int            `yaml:"rampPer10s"`
+	IdleTimeout   string         `yaml:"idleTimeout"`
+	Prices        filePrices     `yaml:"prices"`
+	ExecutionLog  string         `yaml:"executionLog"`
+	FaultSeed     uint64         `yaml:"faultSeed"`
+	Faults        []Fault        `yaml:"faults"`
+	Functions     []fileFunction `yaml:"functions"`
+	Provider      string         `yaml:"provider"`
+	MemoryQuota   int            `yaml:"memoryQuota"` // MiB
+	RampPerMinute int            `yaml:"rampPerMinute"`
 }
 
 type fileKey struct {
@@ -54,6 +57,7 @@ type fileFunction struct {
 	Dir        string            `yaml:"dir"`
 	Env        map[string]string `yaml:"env"`
 	Handler    string            `yaml:"handler"`
+	Namespace  string            `yaml:"namespace"`
 }
 
 // LoadConfig reads a Config from a YAML file. Relative paths in it are relative
@@ -84,9 +88,10 @@ func decodeConfig(path string, text []byte) (Config, error) {
 	if len(tree.Docs) > 1 {
 		return Config{}, fmt.Errorf("%s: a second document; allowed: one", place(path, tree.Docs[1].Start))
 	}
-	d := Config{}.withDefaults()
+	d := Config{Provider: providerOf(tree)}.withDefaults()
 	raw := fileConfig{
-		Region: d.Region, Account: d.AccountID, Concurrency: d.Concurrency, RampPer10s: d.RampPer10s,
+		Provider: d.Provider, Region: d.Region, Account: d.AccountID, Concurrency: d.Concurrency, RampPer10s: d.RampPer10s,
+		MemoryQuota: d.MemoryQuota, RampPerMinute: d.RampPerMinute,
 		IdleTimeout: d.IdleTimeout.String(), Prices: filePrices{d.Prices.GBSecond, d.Prices.Request},
 	}
 	if len(tree.Docs) == 1 && tree.Docs[0].Body != nil {
@@ -103,11 +108,23 @@ func decodeConfig(path string, text []byte) (Config, error) {
 	return c, errors.Join(all...)
 }
 
+// providerOf reads the field that decides the defaults of others; empty if it is
+// not there or not readable, which the strict decoder then says.
+func providerOf(tree *ast.File) string {
+	var raw struct {
+		Provider string `yaml:"provider"`
+	}
+	if len(tree.Docs) == 0 || tree.Docs[0].Body == nil || yaml.NodeToValue(tree.Docs[0].Body, &raw) != nil {
+		return ""
+	}
+	return raw.Provider
+}
+
 // config resolves paths and secrets; whatever else is wrong is left in place for Config.faults.
 func (raw fileConfig) config(dir string) (Config, []*fault) {
 	c := Config{
-		Region: raw.Region, AccountID: raw.Account, Keys: map[string]string{},
-		Concurrency: raw.Concurrency, RampPer10s: raw.RampPer10s,
+		Provider: raw.Provider, Region: raw.Region, AccountID: raw.Account, Keys: map[string]string{},
+		Concurrency: raw.Concurrency, RampPer10s: raw.RampPer10s, MemoryQuota: raw.MemoryQuota, RampPerMinute: raw.RampPerMinute,
 		Prices:       Prices{raw.Prices.GBSecond, raw.Prices.Request},
 		ExecutionLog: within(dir, raw.ExecutionLog),
 		Faults:       raw.Faults, FaultSeed: raw.FaultSeed,
@@ -138,6 +155,9 @@ func (raw fileConfig) config(dir string) (Config, []*fault) {
 	}
 	for i, f := range raw.Functions {
 		compiled := f.function(dir)
+		if raw.Provider == SCF {
+			set(&compiled.Namespace, "default")
+		}
 		if f.Timeout != "" {
 			duration(&compiled.Timeout, fmt.Sprintf("functions[%d].timeout", i), f.Timeout)
 		}
@@ -167,7 +187,7 @@ func (k fileKey) secret(path, dir string) (string, *fault) {
 func (raw fileFunction) function(dir string) Function {
 	f := Function{
 		Name: raw.Name, Qualifiers: raw.Qualifiers, MiB: minMiB, Timeout: 3 * time.Second, Reserved: raw.Reserved,
-		Command: raw.Command, Dir: within(dir, raw.Dir), HandlerName: raw.Handler,
+		Command: raw.Command, Dir: within(dir, raw.Dir), HandlerName: raw.Handler, Namespace: raw.Namespace,
 	}
 	if raw.Memory != nil {
 		f.MiB = *raw.Memory

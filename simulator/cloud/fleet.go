@@ -12,8 +12,9 @@ const latest = "$LATEST"
 // function is a Function with what the account holds of it; the fleet's mutex guards the rest.
 type function struct {
 	Function
-	share *share
-	ramp  meter
+	share  *share
+	ramp   *meter // its own on Lambda, the account's on SCF
+	weight int    // of a call in its share
 
 	idle      map[string][]*environment // by version; the last used is last
 	inFlight  int
@@ -42,21 +43,31 @@ type fleet struct {
 func newFleet(c Config) *fleet {
 	f := &fleet{functions: map[string]*function{}, idleFor: c.IdleTimeout}
 	free := c.Concurrency
+	reserved := func(n int) *share {
+		return &share{limit: n, reasons: lambdaReserved, requests: newMeter(n*rateFactor, time.Second)}
+	}
+	ramp := func() *meter { return newMeter(c.RampPer10s, 10*time.Second) }
+	if c.Provider == SCF {
+		free = c.MemoryQuota
+		reserved = func(n int) *share { return &share{limit: n, reasons: scfReasons} }
+		account := newMeter(c.RampPerMinute, time.Minute)
+		ramp = func() *meter { return account }
+	}
 	for _, spec := range c.Functions {
-		fn := &function{
-			Function:  spec,
-			ramp:      newMeter(c.RampPer10s, 10*time.Second),
-			idle:      map[string][]*environment{},
-			throttles: map[string]int{},
+		fn := &function{Function: spec, ramp: ramp(), weight: 1, idle: map[string][]*environment{}, throttles: map[string]int{}}
+		if c.Provider == SCF {
+			fn.weight = spec.MiB
 		}
 		if spec.Reserved != nil {
-			fn.share = newShare(*spec.Reserved, true)
+			fn.share = reserved(*spec.Reserved)
 			free -= *spec.Reserved
 		}
 		f.functions[spec.Name] = fn
 	}
-	f.shared = newShare(free, false)
-	f.shared.requests = newMeter(c.Concurrency*rateFactor, time.Second)
+	f.shared = &share{limit: free, reasons: scfReasons}
+	if c.Provider != SCF {
+		f.shared.reasons, f.shared.requests = lambdaShared, newMeter(c.Concurrency*rateFactor, time.Second)
+	}
 	for _, fn := range f.functions {
 		if fn.share == nil {
 			fn.share = f.shared
@@ -71,11 +82,11 @@ func (f *fleet) acquire(now time.Time, fn *function, version string) (e *environ
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	idle := fn.idle[version]
-	ramp := &fn.ramp
+	ramp := fn.ramp
 	if len(idle) > 0 {
 		ramp = nil
 	}
-	if reason := fn.share.admit(now, ramp); reason != "" {
+	if reason := fn.share.admit(now, ramp, fn.weight); reason != "" {
 		fn.throttles[reason]++
 		return nil, reason
 	}
@@ -103,7 +114,7 @@ func (f *fleet) replace(fn *function) {
 func (f *fleet) release(now time.Time, fn *function, e *environment) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	fn.share.inFlight--
+	fn.share.inFlight -= fn.weight
 	fn.inFlight--
 	f.inFlight--
 	if e != nil {

@@ -37,7 +37,7 @@ type request struct {
 	tail   bool
 }
 
-func (s *Server) invoke(w http.ResponseWriter, r *http.Request, id, name string, body []byte) *apiError {
+func (s *lambdaFront) invoke(w http.ResponseWriter, r *http.Request, id, name string, body []byte) *apiError {
 	q, refused := s.parse(r, id, name, body)
 	if refused != nil {
 		return refused
@@ -84,7 +84,7 @@ func resultHeaders(h http.Header, q *request, x *execution) {
 }
 
 // parse validates everything but the payload, in the order in which Lambda does.
-func (s *Server) parse(r *http.Request, id, name string, body []byte) (request, *apiError) {
+func (s *lambdaFront) parse(r *http.Request, id, name string, body []byte) (request, *apiError) {
 	q := request{call: call{id: id, payload: body}}
 	if len(body) == 0 {
 		q.call.payload = []byte("{}")
@@ -157,7 +157,7 @@ func (q *request) clientContext(encoded string) *apiError {
 }
 
 // accountSettings tells the limits, and not what is in use: Lambda does not either.
-func (s *Server) accountSettings(w http.ResponseWriter) {
+func (s *lambdaFront) accountSettings(w http.ResponseWriter) {
 	body, _ := json.Marshal(map[string]map[string]int64{ // integers always marshal
 		"AccountLimit": {
 			"CodeSizeUnzipped":               250 << 20,

@@ -11,6 +11,12 @@ const (
 	ReasonCallerRate          = "CallerRateLimitExceeded"
 )
 
+// Throttle reasons of SCF.
+const (
+	ReasonQuota = "ResourceLimitReached" // 432: memory in flight
+	ReasonRamp  = "ResourceLimit"        // 429: new instances
+)
+
 // rateFactor is how many requests a second Lambda takes per unit of concurrency.
 const rateFactor = 10
 
@@ -22,12 +28,12 @@ type meter struct {
 	full     time.Time
 }
 
-func newMeter(n int, window time.Duration) meter {
+func newMeter(n int, window time.Duration) *meter {
 	if n == 0 {
-		return meter{}
+		return &meter{}
 	}
 	interval := window / time.Duration(n)
-	return meter{interval: interval, window: interval * time.Duration(n)}
+	return &meter{interval: interval, window: interval * time.Duration(n)}
 }
 
 func (m *meter) has(now time.Time) bool {
@@ -43,41 +49,43 @@ func (m *meter) take(now time.Time) {
 
 // share is a part of the account's concurrency with its request rate: one is
 // common to all functions without a reservation, each reservation has its own.
+// Lambda counts calls in it, SCF counts MiB.
 type share struct {
 	limit    int
 	inFlight int
-	requests meter
-	reserved bool
+	peak     int
+	requests *meter // nil on SCF, which has no such rate
+	reasons  reasons
 }
 
-func newShare(limit int, reserved bool) *share {
-	return &share{limit: limit, reserved: reserved, requests: newMeter(limit*rateFactor, time.Second)}
-}
+// reasons are how the provider calls the limits of a share.
+type reasons struct{ rate, limit, ramp string }
 
-// admit counts one more in flight, or says which limit it would break. ramp is
-// that of the function, or nil when an idle environment takes the call.
-func (s *share) admit(now time.Time, ramp *meter) (reason string) {
-	switch {
-	case !s.requests.has(now) && s.limit > 0:
-		return s.pick(ReasonReservedRate, ReasonRate)
-	case s.inFlight >= s.limit:
+var (
+	lambdaShared   = reasons{ReasonRate, ReasonConcurrency, ReasonConcurrency}
+	lambdaReserved = reasons{ReasonReservedRate, ReasonReservedConcurrency, ReasonConcurrency}
+	scfReasons     = reasons{limit: ReasonQuota, ramp: ReasonRamp}
+)
+
+// admit counts a call of weight in flight, or says which limit it would break.
+// ramp is nil when an idle environment takes the call.
+func (s *share) admit(now time.Time, ramp *meter, weight int) (reason string) {
+	if s.requests != nil {
+		if !s.requests.has(now) && s.limit > 0 {
+			return s.reasons.rate
+		}
 		s.requests.take(now)
-		return s.pick(ReasonReservedConcurrency, ReasonConcurrency)
-	case ramp != nil && !ramp.has(now):
-		s.requests.take(now)
-		return ReasonConcurrency
 	}
-	s.requests.take(now)
+	switch {
+	case weight > s.limit-s.inFlight:
+		return s.reasons.limit
+	case ramp != nil && !ramp.has(now):
+		return s.reasons.ramp
+	}
 	if ramp != nil {
 		ramp.take(now)
 	}
-	s.inFlight++
+	s.inFlight += weight
+	s.peak = max(s.peak, s.inFlight)
 	return ""
-}
-
-func (s *share) pick(reserved, shared string) string {
-	if s.reserved {
-		return reserved
-	}
-	return shared
 }

@@ -32,7 +32,7 @@ func parseName(text string) (target, *apiError) {
 }
 
 // resolve finds the function and version that a FunctionName and a Qualifier mean.
-func (s *Server) resolve(text, qualifier string) (*function, string, *apiError) {
+func (s *lambdaFront) resolve(text, qualifier string) (*function, string, *apiError) {
 	t, refused := parseName(text)
 	if refused != nil {
 		return nil, "", refused
@@ -69,7 +69,7 @@ func (f *function) version(qualifier string) (string, bool) {
 	return version, ok
 }
 
-func (s *Server) arn(name, qualifier string) string {
+func (s *lambdaFront) arn(name, qualifier string) string {
 	parts := []string{"arn:aws:lambda", s.config.Region, s.config.AccountID, "function", name}
 	if qualifier != "" {
 		parts = append(parts, qualifier)

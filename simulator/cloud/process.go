@@ -21,8 +21,8 @@ type process struct {
 	scratch  string
 }
 
-// startProcess returns the runner and how long INIT took.
-func (s *Server) startProcess(ctx context.Context, f *function, version string) (runner, time.Duration, *initError) {
+// start implements front.
+func (s *lambdaFront) start(ctx context.Context, f *function, version string) (runner, time.Duration, *initError) {
 	scratch, err := os.MkdirTemp(s.scratch, f.Name+"-")
 	if err != nil {
 		return nil, 0, &initError{"Sandbox.Failure", "no scratch directory: " + err.Error()}

@@ -29,7 +29,7 @@ func parsePrice(text string) (*big.Rat, error) {
 // rater prices executions as the published price list does.
 type rater struct{ gbSecond, request *big.Rat }
 
-// cost returns one execution in units of 10⁻¹⁸ dollars, rounded half to even.
+// cost returns one execution in units of 10⁻¹⁸, rounded half to even.
 func (r rater) cost(billedMs int64, mib int) *big.Int {
 	amount := new(big.Rat).SetInt(new(big.Int).Mul(big.NewInt(billedMs), big.NewInt(int64(mib))))
 	amount.Quo(amount, gigabyteSecond)

@@ -30,6 +30,8 @@ type ending struct {
 	payload   []byte
 	duration  time.Duration
 	peakMiB   int64
+	peakBytes int64  // of SCF's processes
+	code      int    // Tencent's, of a failure on SCF
 	log       []byte // what the function wrote
 }
 

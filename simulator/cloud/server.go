@@ -8,11 +8,8 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"strings"
 	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/auth/sigv4"
@@ -21,7 +18,7 @@ import (
 // Server is the stand-in. It is an http.Handler and safe for concurrent use.
 type Server struct {
 	config    Config
-	verifier  *sigv4.Verifier
+	front     front
 	functions map[string]*function
 	fleet     *fleet
 	faults    *faults
@@ -34,6 +31,23 @@ type Server struct {
 	mu     sync.Mutex
 	closed bool
 	calls  sync.WaitGroup // requests being served, and the reaper
+}
+
+// front is what differs between the clouds.
+type front interface {
+	// serve answers one request; a closed Server executes nothing any more.
+	serve(w http.ResponseWriter, r *http.Request, open bool)
+	// start starts an environment of a function with a Command, and says how long it took.
+	start(ctx context.Context, f *function, version string) (runner, time.Duration, *initError)
+	// settle applies what the platform decides of an execution, also what it bills.
+	settle(c *call, x *execution)
+}
+
+func newFront(s *Server) front {
+	if s.config.Provider == SCF {
+		return &scfFront{s}
+	}
+	return &lambdaFront{Server: s, verifier: sigv4.New(s.config.Region, "lambda")}
 }
 
 // New checks c and returns a Server without listening yet. Close it. The error
@@ -52,7 +66,8 @@ func New(c Config) (*Server, error) {
 		os.Remove(scratch)
 		return nil, fmt.Errorf("cloud: %w", err)
 	}
-	s := &Server{config: c, verifier: sigv4.New(c.Region, "lambda"), fleet: newFleet(c), faults: newFaults(c.FaultSeed), books: books, scratch: scratch}
+	s := &Server{config: c, fleet: newFleet(c), faults: newFaults(c.FaultSeed), books: books, scratch: scratch}
+	s.front = newFront(s)
 	s.functions = s.fleet.functions
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	for _, f := range c.Faults {
@@ -62,7 +77,7 @@ func New(c Config) (*Server, error) {
 	return s, nil
 }
 
-// Run serves the Lambda API on data, and the admin API on admin unless that is
+// Run serves the cloud's API on data, and the admin API on admin unless that is
 // nil, until ctx ends. It closes the Server and both listeners. The admin
 // listener must be on loopback.
 func (s *Server) Run(ctx context.Context, data, admin net.Listener) error {
@@ -133,57 +148,13 @@ func (s *Server) enter() bool {
 	return true
 }
 
-// ServeHTTP answers one request of the Lambda API.
+// ServeHTTP answers one request of the cloud's API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	id := uuid.NewString()
-	w.Header().Set("X-Amzn-RequestId", id)
-	if !s.enter() {
-		serviceFailure().write(w)
-		return
+	open := s.enter()
+	if open {
+		defer s.calls.Done()
 	}
-	defer s.calls.Done()
-	body, refused := readBody(w, r)
-	if refused == nil {
-		refused = s.authenticate(r, body)
-	}
-	if refused == nil {
-		refused = s.route(w, r, id, body)
-	}
-	if refused != nil {
-		refused.write(w)
-	}
-}
-
-func (s *Server) authenticate(r *http.Request, body []byte) *apiError {
-	_, err := s.verifier.Verify(r, body, s.config.Clock(), func(id string) (string, bool) {
-		secret, ok := s.config.Keys[id]
-		return secret, ok
-	})
-	var refused *auth.Error
-	switch {
-	case err == nil:
-		return nil
-	case errors.As(err, &refused):
-		return unauthenticated(refused)
-	}
-	return serviceFailure()
-}
-
-func (s *Server) route(w http.ResponseWriter, r *http.Request, id string, body []byte) *apiError {
-	path := r.URL.EscapedPath()
-	if path == "/2016-08-19/account-settings" || path == "/2016-08-19/account-settings/" {
-		if r.Method != http.MethodGet {
-			return unknownOperation()
-		}
-		s.accountSettings(w)
-		return nil
-	}
-	name, isFunction := strings.CutPrefix(path, "/2015-03-31/functions/")
-	name, isInvoke := strings.CutSuffix(name, "/invocations")
-	if !isFunction || !isInvoke || r.Method != http.MethodPost {
-		return unknownOperation()
-	}
-	return s.invoke(w, r, id, name, body)
+	s.front.serve(w, r, open)
 }
 
 // reap ends environments that were idle for too long, until Close.

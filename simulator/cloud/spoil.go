@@ -9,10 +9,12 @@ import (
 )
 
 // breakBefore answers a call that a fault keeps from being executed.
-func (s *Server) breakBefore(w http.ResponseWriter, r *http.Request, f *Fault) *apiError {
+func (s *lambdaFront) breakBefore(w http.ResponseWriter, r *http.Request, f *Fault) *apiError {
 	switch f.Kind {
 	case Throttle:
-		return throttled(f.Reason, f.RetryAfterSeconds)
+		reason := f.Reason
+		set(&reason, ReasonConcurrency)
+		return throttled(reason, f.RetryAfterSeconds)
 	case EC2Throttled:
 		return ec2Throttled()
 	case ErrorBefore:
@@ -25,7 +27,7 @@ func (s *Server) breakBefore(w http.ResponseWriter, r *http.Request, f *Fault) *
 }
 
 // breakAfter spoils the answer of a call that was executed.
-func (s *Server) breakAfter(w http.ResponseWriter, r *http.Request, f *Fault, q *request, x *execution) *apiError {
+func (s *lambdaFront) breakAfter(w http.ResponseWriter, r *http.Request, f *Fault, q *request, x *execution) *apiError {
 	switch f.Kind {
 	case ErrorAfter:
 		return serviceFailure()

@@ -1,0 +1,69 @@
+package cloud
+
+import (
+	"errors"
+	"net/http"
+	"strings"
+
+	"github.com/google/uuid"
+
+	"github.com/spillway-dev/spillway/auth"
+	"github.com/spillway-dev/spillway/auth/sigv4"
+)
+
+// lambdaFront is the Invoke API of AWS Lambda.
+type lambdaFront struct {
+	*Server
+	verifier *sigv4.Verifier
+}
+
+func (s *lambdaFront) serve(w http.ResponseWriter, r *http.Request, open bool) {
+	id := uuid.NewString()
+	w.Header().Set("X-Amzn-RequestId", id)
+	if !open {
+		serviceFailure().write(w)
+		return
+	}
+	body, refused := readBody(w, r)
+	if refused == nil {
+		refused = s.authenticate(r, body)
+	}
+	if refused == nil {
+		refused = s.route(w, r, id, body)
+	}
+	if refused != nil {
+		refused.write(w)
+	}
+}
+
+func (s *lambdaFront) authenticate(r *http.Request, body []byte) *apiError {
+	_, err := s.verifier.Verify(r, body, s.config.Clock(), func(id string) (string, bool) {
+		secret, ok := s.config.Keys[id]
+		return secret, ok
+	})
+	var refused *auth.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &refused):
+		return unauthenticated(refused)
+	}
+	return serviceFailure()
+}
+
+func (s *lambdaFront) route(w http.ResponseWriter, r *http.Request, id string, body []byte) *apiError {
+	path := r.URL.EscapedPath()
+	if path == "/2016-08-19/account-settings" || path == "/2016-08-19/account-settings/" {
+		if r.Method != http.MethodGet {
+			return unknownOperation()
+		}
+		s.accountSettings(w)
+		return nil
+	}
+	name, isFunction := strings.CutPrefix(path, "/2015-03-31/functions/")
+	name, isInvoke := strings.CutSuffix(name, "/invocations")
+	if !isFunction || !isInvoke || r.Method != http.MethodPost {
+		return unknownOperation()
+	}
+	return s.invoke(w, r, id, name, body)
+}
