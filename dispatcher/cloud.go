@@ -17,36 +17,50 @@ const environmentMemory = 60 * time.Second
 
 // cloudState mirrors what the provider counts, so that we stop before it does.
 type cloudState struct {
-	inFlight       int64
-	requests       sliding
-	throttledUntil spillway.Instant
-	ramps          map[int]*ramp // by function index
+	inFlight, inFlightMiB int64
+	requests              sliding
+	growth                sliding // new environments of the account, in 6 s steps
+	throttledUntil        spillway.Instant
+	breaker               breaker
+	functions             map[spillway.FunctionKey]*cloudFunction
 }
 
-// ramp mirrors the growth of one function's environments.
-type ramp struct {
+// cloudFunction mirrors one function at a provider: the growth of its
+// environments, and whether its calls are refused.
+type cloudFunction struct {
 	inFlight           int64
 	step               int64
 	current, previous  int64 // peaks of inFlight in this and the last step
 	newEnvironmentsFor sliding
+	breaker            breaker
+}
+
+// cloudUse is what one attempt holds of a cloud.
+type cloudUse struct {
+	pool               *cloudState
+	fn                 *cloudFunction
+	burst              *burstState
+	mib, worst         int64
+	poolTrial, fnTrial bool
 }
 
 func newCloudState() *cloudState {
-	return &cloudState{requests: sliding{step: 100 * time.Millisecond}, ramps: map[int]*ramp{}}
+	return &cloudState{requests: sliding{step: 100 * time.Millisecond}, growth: sliding{step: 6 * time.Second},
+		breaker: newBreaker(enoughFailures), functions: map[spillway.FunctionKey]*cloudFunction{}}
 }
 
-func (c *cloudState) ramp(fn int) *ramp {
-	r := c.ramps[fn]
+func (c *cloudState) function(key spillway.FunctionKey) *cloudFunction {
+	r := c.functions[key]
 	if r == nil {
-		r = &ramp{newEnvironmentsFor: sliding{step: time.Second}}
-		c.ramps[fn] = r
+		r = &cloudFunction{newEnvironmentsFor: sliding{step: time.Second}, breaker: newBreaker(enoughRejects)}
+		c.functions[key] = r
 	}
 	return r
 }
 
 // grows reports whether one more call needs an environment that is not known to
 // exist.
-func (r *ramp) grows(now spillway.Instant) bool {
+func (r *cloudFunction) grows(now spillway.Instant) bool {
 	step := int64(now) / int64(environmentMemory/2)
 	switch {
 	case step == r.step:
@@ -58,48 +72,89 @@ func (r *ramp) grows(now spillway.Instant) bool {
 	return r.inFlight >= max(r.current, r.previous)
 }
 
-// probe reports what the provider's limits would say of one more call.
-func (c *cloudState) probe(now spillway.Instant, p *spillway.Pool, fn int) placement.Fit {
-	full := func(kind spillway.LimitKind, used, limit int64) placement.Fit {
-		return placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
-			Kind: kind, Name: p.Name, Class: spillway.ClassCloud, Dim: spillway.DimSlots, Used: used, Need: 1, Max: limit}}
+// probe reports what the provider would say of one more call.
+func (c *cloudState) probe(now spillway.Instant, p *spillway.Pool, f *spillway.Function) placement.Fit {
+	fn := c.function(f.FunctionKey)
+	switch {
+	case c.breaker.blocks(now):
+		return placement.Fit{Filter: placement.FilterUnavailable, Limit: c.breaker.limit("pool " + p.Name)}
+	case fn.breaker.blocks(now):
+		return placement.Fit{Filter: placement.FilterUnavailable, Limit: fn.breaker.limit(f.String() + " on " + p.Name)}
+	case now < c.throttledUntil:
+		return atLimit(p, spillway.LimitThrottled, spillway.DimSlots, 0, 0, 0)
 	}
-	if now < c.throttledUntil {
-		return full(spillway.LimitThrottled, 0, 0)
-	}
-	l := p.Limits
+	l, mib := &p.Limits, f.Bindings[p.Index].MiB
 	if l.Concurrency > 0 && c.inFlight >= l.Concurrency {
-		return full(spillway.LimitConcurrency, c.inFlight, l.Concurrency)
+		return atLimit(p, spillway.LimitConcurrency, spillway.DimSlots, c.inFlight, 1, l.Concurrency)
+	}
+	if l.MemoryMiB > 0 && mib > l.MemoryMiB-c.inFlightMiB {
+		return atLimit(p, spillway.LimitConcurrency, spillway.DimMiB, c.inFlightMiB, mib, l.MemoryMiB)
 	}
 	if l.RequestsPerSecond > 0 {
 		if n := c.requests.sum(now); n >= l.RequestsPerSecond {
-			return full(spillway.LimitRequestRate, n, l.RequestsPerSecond)
+			return atLimit(p, spillway.LimitRequestRate, spillway.DimSlots, n, 1, l.RequestsPerSecond)
 		}
 	}
-	if l.RampPer10s > 0 {
-		if r := c.ramp(fn); r.grows(now) {
-			if n := r.newEnvironmentsFor.sum(now); n >= l.RampPer10s {
-				return full(spillway.LimitRamp, n, l.RampPer10s)
-			}
+	if (l.RampPer10s > 0 || l.RampPerMinute > 0) && fn.grows(now) {
+		return c.ramp(now, p, fn)
+	}
+	return placement.Fit{}
+}
+
+// ramp reports whether the provider would start one more environment.
+func (c *cloudState) ramp(now spillway.Instant, p *spillway.Pool, fn *cloudFunction) placement.Fit {
+	if limit := p.Limits.RampPer10s; limit > 0 {
+		if n := fn.newEnvironmentsFor.sum(now); n >= limit {
+			return atLimit(p, spillway.LimitRamp, spillway.DimSlots, n, 1, limit)
+		}
+	}
+	if limit := p.Limits.RampPerMinute; limit > 0 {
+		if n := c.growth.sum(now); n >= limit {
+			return atLimit(p, spillway.LimitRampMinute, spillway.DimSlots, n, 1, limit)
 		}
 	}
 	return placement.Fit{}
 }
 
-func (c *cloudState) start(now spillway.Instant, fn int) {
-	r := c.ramp(fn)
-	if r.grows(now) {
-		r.newEnvironmentsFor.add(now)
-	}
-	c.requests.add(now)
-	c.inFlight++
-	r.inFlight++
-	r.current = max(r.current, r.inFlight)
+func atLimit(p *spillway.Pool, kind spillway.LimitKind, dim spillway.Dimension, used, need, limit int64) placement.Fit {
+	return placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
+		Kind: kind, Name: p.Name, Class: spillway.ClassCloud, Dim: dim, Used: used, Need: need, Max: limit}}
 }
 
-func (c *cloudState) end(fn int) {
-	c.inFlight--
-	c.ramp(fn).inFlight--
+// start counts one attempt in, and returns what ends it.
+func (c *cloudState) start(now spillway.Instant, p *spillway.Pool, f *spillway.Function, burst *burstState) cloudUse {
+	fn := c.function(f.FunctionKey)
+	u := cloudUse{pool: c, fn: fn, burst: burst, mib: f.Bindings[p.Index].MiB, worst: worstMiBMillis(f, p)}
+	if fn.grows(now) {
+		fn.newEnvironmentsFor.add(now)
+		c.growth.add(now)
+	}
+	u.poolTrial, u.fnTrial = c.breaker.start(), fn.breaker.start()
+	c.requests.add(now)
+	u.hold()
+	fn.current = max(fn.current, fn.inFlight)
+	burst.start(now, u.worst)
+	return u
+}
+
+func (u *cloudUse) hold() {
+	u.pool.inFlight++
+	u.pool.inFlightMiB += u.mib
+	u.fn.inFlight++
+}
+
+// judged tells the breakers how an attempt ended, as far as is known.
+func (u *cloudUse) judged(now spillway.Instant, o *spillway.Outcome) {
+	u.pool.breaker.end(now, poolEnd(o), u.poolTrial)
+	u.fn.breaker.end(now, functionEnd(o), u.fnTrial)
+}
+
+// end gives back what an attempt held; used is its MiB-milliseconds.
+func (u *cloudUse) end(now spillway.Instant, used int64) {
+	u.pool.inFlight--
+	u.pool.inFlightMiB -= u.mib
+	u.fn.inFlight--
+	u.burst.end(now, u.worst, used)
 }
 
 func (c *cloudState) throttled(now spillway.Instant, retryAfter time.Duration) {

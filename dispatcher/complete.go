@@ -38,7 +38,8 @@ func (e *Engine) Complete(now spillway.Instant, h Handle, end Ending) []Effect {
 
 func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *onPremState, end Ending) {
 	e.quota.Release(&r.ask, 0)
-	e.tenants[r.d.Call.Function.Namespace].inUse--
+	r.tenant.inUse--
+	e.burst(r.d.Call.Function).onPrem(now, 0, usedMiBMillis(r.ask.Need.MiB, &end.Outcome.Usage))
 	e.free(now, s, r.instance, end.InstanceGone)
 	if end.Outcome.Class == spillway.NotExecuted {
 		e.post(h, r.d, billing.KindVoid, 0)
@@ -51,12 +52,13 @@ func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *on
 
 func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spillway.Outcome) {
 	d, a := r.d, r.d.Last()
+	r.cloud.judged(now, &o)
 	if o.Class == spillway.Unknown {
 		e.unknown(now, h, r)
 		return
 	}
-	e.endCloud(a.Pool, d.Call.Function)
 	if o.Class == spillway.NotExecuted {
+		r.cloud.end(now, 0)
 		e.quota.Release(&r.ask, 0)
 		if o.Cause == spillway.CauseThrottled {
 			e.clouds[a.Pool].throttled(now, o.RetryAfter)
@@ -65,7 +67,8 @@ func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spil
 		e.again(now, h, r, true)
 		return
 	}
-	a.Settled = settle(d.Call.Function, a, e.platform.Pools[a.Pool].Kind)
+	r.cloud.end(now, usedMiBMillis(r.cloud.mib, &o.Usage))
+	a.Settled = settle(a, e.platform.Pools[a.Pool].Kind)
 	e.quota.Release(&r.ask, a.Settled)
 	e.post(h, d, billing.KindCharge, a.Settled)
 	e.reply(now, h, r)
@@ -73,8 +76,8 @@ func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spil
 
 // settle is the cost of an executed cloud attempt, rounded up. A cost that does
 // not fit is booked as what was reserved for it.
-func settle(f *spillway.Function, a *Attempt, kind spillway.PoolKind) spillway.Nano {
-	b := &f.Bindings[a.Pool]
+func settle(a *Attempt, kind spillway.PoolKind) spillway.Nano {
+	b := &a.Function.Bindings[a.Pool]
 	u := &a.Outcome.Usage
 	mib := u.MemoryMiB
 	if mib == 0 {
@@ -91,7 +94,7 @@ func settle(f *spillway.Function, a *Attempt, kind spillway.PoolKind) spillway.N
 // call is placed again only if its function says that is safe.
 func (e *Engine) unknown(now spillway.Instant, h Handle, r *record) {
 	d := r.d
-	e.keepOpen(now, d, r.ask)
+	e.keepOpen(now, r)
 	if d.Call.Function.Retry == spillway.RetryIdempotent {
 		e.again(now, h, r, true)
 		return
@@ -107,6 +110,14 @@ func (e *Engine) again(now spillway.Instant, h Handle, r *record, exclude bool) 
 		r.tried = r.tried.With(d.Last().Pool)
 	}
 	r.timerAt = 0
+	if f := e.current(d.Call.Function); f != nil {
+		d.Call.Function = f
+	} else {
+		e.decision = placement.Decision{Pool: -1, Reason: spillway.ReasonDenied}
+		d.Limit = spillway.Limit{Kind: spillway.LimitRemoved, Name: d.Call.Function.String()}
+		e.giveUp(now, h, r)
+		return
+	}
 	if d.Tries == MaxAttempts {
 		e.decision = placement.Decision{Pool: -1, Reason: spillway.ReasonUnavailable}
 		e.giveUp(now, h, r)
@@ -138,7 +149,7 @@ func (e *Engine) free(now spillway.Instant, s *onPremState, id spillway.Instance
 		return
 	}
 	if gone || in.exited {
-		s.setTotal(in.fn, -1)
+		s.setTotal(in.of, -1)
 		s.promised = s.promised.Sub(in.fn.Resources)
 		s.gone(in)
 		s.warmAt = min(s.warmAt, now)
@@ -151,9 +162,14 @@ func (e *Engine) free(now spillway.Instant, s *onPremState, id spillway.Instance
 // hand gives a free instance to the first call waiting for one of its function,
 // or lets it rest.
 func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance) {
-	fs := &s.functions[in.fn.Index]
 	for {
-		h, ok := fs.activating.pop()
+		h, ok := in.of.activating.pop()
+		if !ok && in.of.retired {
+			s.setTotal(in.of, -1)
+			s.promised = s.promised.Sub(in.fn.Resources)
+			e.stop(s, in)
+			return
+		}
 		if !ok {
 			s.rest(in, now)
 			return
@@ -164,9 +180,4 @@ func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance) {
 			return
 		}
 	}
-}
-
-func (e *Engine) endCloud(pool int, f *spillway.Function) {
-	e.clouds[pool].end(f.Index)
-	e.bursts[f.Policy]--
 }

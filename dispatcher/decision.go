@@ -31,6 +31,10 @@ type Decision struct {
 	Limit   spillway.Limit  // what moved or refused it
 	Waited  time.Duration   // for a place, all attempts together
 
+	// ShadowPool is the cloud pool plus one that the call would have gone to if its
+	// burst policy were not in shadow mode; zero: none.
+	ShadowPool int
+
 	Filtered [spillway.MaxPools]placement.Filter // at the last placement
 	Attempts [MaxAttempts]Attempt
 	Tries    int // how many of Attempts are used
@@ -43,6 +47,7 @@ type Decision struct {
 // Attempt is one placement that was carried out.
 type Attempt struct {
 	Pool     int
+	Function *spillway.Function // as it was then
 	Reason   spillway.Reason
 	Cold     bool // an instance was started for it
 	Placed   spillway.Instant

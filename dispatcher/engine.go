@@ -17,9 +17,11 @@ type Engine struct {
 	cloud    spillway.PoolSet
 	onPrem   [spillway.MaxPools]*onPremState
 	clouds   [spillway.MaxPools]*cloudState
-	bursts   []int64 // cloud calls in flight by burst policy
-	tenants  []tenant
-	waiting  []int // tenants with calls that wait
+	bursts   []*burstState // by burst policy
+	tenants  []*tenant     // by namespace
+	waiting  []*tenant     // those with calls that wait
+	picks    map[spillway.FunctionKey]*picks
+	retries  retryBudget
 
 	calls    []record
 	freeCall []uint32
@@ -34,6 +36,7 @@ type Engine struct {
 
 	out      []Effect
 	query    placement.Query
+	order    []int // scratch
 	decision placement.Decision
 	probe    probe
 }
@@ -54,6 +57,10 @@ type record struct {
 	tried      spillway.PoolSet
 	d          *Decision
 	ask        quota.Ask // what its attempt holds
+	cloud      cloudUse  // of its attempt, in a cloud
+	first      int8      // the pool that weights chose plus one; zero: none
+	tenant     *tenant
+	instances  *functionState // of its attempt, on-prem
 	instance   spillway.InstanceID
 	waitFrom   spillway.Instant
 	timerAt    spillway.Instant
@@ -62,6 +69,7 @@ type record struct {
 
 // tenant is a namespace: what it runs on-prem and which of its calls wait.
 type tenant struct {
+	name        string
 	inUse       int64
 	first, last Handle
 	count       int
@@ -71,20 +79,48 @@ type tenant struct {
 // asked for by the first Tick.
 func New(p *spillway.Platform) *Engine {
 	e := &Engine{
-		platform: p, quota: quota.New(p.Quotas),
-		bursts: make([]int64, len(p.BurstPolicies)), tenants: make([]tenant, len(p.Namespaces)),
+		platform: p, quota: quota.New(quotaNodes(p)),
+		picks: map[spillway.FunctionKey]*picks{}, retries: newRetryBudget(),
 		calls: make([]record, 1), // handle zero means none
 	}
+	for i := range p.BurstPolicies {
+		e.bursts = append(e.bursts, newBurstState(p, i))
+	}
+	for i := range p.Namespaces {
+		e.tenants = append(e.tenants, &tenant{name: p.Namespaces[i].Name})
+	}
 	for _, pool := range p.Pools {
-		if pool.Kind.Cloud() {
-			e.cloud = e.cloud.With(pool.Index)
-			e.clouds[pool.Index] = newCloudState()
-		} else {
-			e.onPrem[pool.Index] = newOnPremState(pool, len(p.Functions))
-		}
+		e.addPool(pool)
 	}
 	e.probe.e = e
 	return e
+}
+
+func (e *Engine) addPool(p *spillway.Pool) {
+	if p.Kind.Cloud() {
+		e.cloud = e.cloud.With(p.Index)
+		e.clouds[p.Index] = newCloudState()
+	} else {
+		e.onPrem[p.Index] = newOnPremState(p, e.platform.Functions)
+	}
+}
+
+// quotaNodes are the nodes of a platform's quota tree and, after them, a purse for
+// each burst policy.
+func quotaNodes(p *spillway.Platform) []spillway.QuotaNode {
+	all := append([]spillway.QuotaNode(nil), p.Quotas...)
+	for i := range p.BurstPolicies {
+		all = append(all, spillway.QuotaNode{Name: p.BurstPolicies[i].Name, Parent: quota.None, Budgets: p.BurstPolicies[i].Spend})
+	}
+	return all
+}
+
+func newBurstState(p *spillway.Platform, i int) *burstState {
+	b := &burstState{policy: &p.BurstPolicies[i], share: newShare(p.BurstPolicies[i].Share)}
+	if len(b.policy.Spend) > 0 {
+		b.purse = len(p.Quotas) + i + 1
+	}
+	return b
 }
 
 // Platform returns the configuration the Engine decides by.
@@ -96,10 +132,40 @@ func (e *Engine) Platform() *spillway.Platform { return e.platform }
 func (e *Engine) Admit(now spillway.Instant, call spillway.Call, verdict *policy.Verdict, d *Decision) (Handle, []Effect) {
 	e.out = e.out[:0]
 	h, r := e.alloc()
+	f := e.current(call.Function)
+	if f == nil {
+		d.begin(now, call, verdict)
+		d.Limit = spillway.Limit{Kind: spillway.LimitRemoved, Name: call.Function.String()}
+		r.d, r.tenant = d, &tenant{}
+		e.refuse(now, h, r, spillway.ReasonDenied)
+		return h, e.out
+	}
+	call.Function = f
 	d.begin(now, call, verdict)
-	r.d = d
+	r.d, r.tenant = d, e.tenants[f.Namespace]
+	r.first = int8(e.firstPool(call.Function, e.allowed(d), true) + 1)
 	e.place(now, h)
 	return h, e.out
+}
+
+// current is f in the Engine's platform, which may have replaced the one that the
+// caller found f in; nil if f is gone.
+func (e *Engine) current(f *spillway.Function) *spillway.Function {
+	if f.Platform == e.platform {
+		return f
+	}
+	if now := e.platform.RevisionOf(f.FunctionKey, f.Revision); now != nil {
+		return now
+	}
+	return e.platform.Function(f.FunctionKey)
+}
+
+// allowed are the pools that configuration and policy leave to a call.
+func (e *Engine) allowed(d *Decision) spillway.PoolSet {
+	if d.Verdict == nil {
+		return 0
+	}
+	return d.Call.Function.Permitted & d.Verdict.Permitted
 }
 
 func (d *Decision) begin(now spillway.Instant, call spillway.Call, verdict *policy.Verdict) {
@@ -112,8 +178,16 @@ func (d *Decision) begin(now spillway.Instant, call spillway.Call, verdict *poli
 
 // Preview fills d with what Admit would decide now, and changes nothing.
 func (e *Engine) Preview(now spillway.Instant, call spillway.Call, verdict *policy.Verdict, d *Decision) {
+	if f := e.current(call.Function); f != nil {
+		call.Function = f
+	} else {
+		d.begin(now, call, verdict)
+		d.Refusal, d.Limit = spillway.ReasonDenied, spillway.Limit{Kind: spillway.LimitRemoved, Name: call.Function.String()}
+		return
+	}
 	d.begin(now, call, verdict)
-	r := record{d: d}
+	r := record{d: d, tenant: e.tenants[call.Function.Namespace]}
+	r.first = int8(e.firstPool(call.Function, e.allowed(d), false) + 1)
 	e.decide(now, &r)
 	d.Pool, d.Reason = e.decision.Pool, e.decision.Reason
 	if d.Pool < 0 {
@@ -171,6 +245,7 @@ func (e *Engine) record(h Handle) *record {
 func (e *Engine) reply(now spillway.Instant, h Handle, r *record) {
 	d := r.d
 	d.Answered = now
+	e.countShadow(r)
 	e.emit(Effect{Kind: Reply, Call: h, Decision: d})
 	r.d, r.state = nil, callFree
 	e.freeCall = append(e.freeCall, uint32(h))

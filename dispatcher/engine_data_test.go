@@ -98,6 +98,17 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 		return ""
 	case "quota":
 		return w.quota(now)
+	case "reload":
+		p, err := testplatform.Parse(d.Input)
+		if err != nil {
+			return err.Error()
+		}
+		p.Generation = w.e.Platform().Generation + 1
+		return w.effects(w.e.Reload(now, p, nil))
+	case "split":
+		return w.split(now, arg("fn", ""), arg("n", "10"))
+	case "burst":
+		return w.burst(now)
 	case "explain":
 		x := dispatcher.Explain(w.e.Platform(), w.states[name()])
 		x.Invocation = name()
@@ -143,6 +154,8 @@ func ending(arg func(string, string) string) dispatcher.Ending {
 	switch arg("outcome", "ok") {
 	case "throttled":
 		end.Outcome = spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseThrottled}
+	case "rejected":
+		end.Outcome = spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseRejected}
 	case "connect":
 		end.Outcome = spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseConnect}
 	case "unknown":
@@ -208,4 +221,41 @@ func (w *world) quota(now spillway.Instant) string {
 	sort.Strings(lines)
 	calls, unknown := w.e.InFlight()
 	return strings.Join(lines, "\n") + fmt.Sprintf("\nin flight %d, unknown %d", calls, unknown)
+}
+
+// split admits n calls of a function, which must not stay, and counts where their
+// revisions and pools were.
+func (w *world) split(now spillway.Instant, fn, n string) string {
+	count, _ := strconv.Atoi(n)
+	ns, f, _ := strings.Cut(fn, "/")
+	lead := w.e.Platform().Function(spillway.FunctionKey{Namespace: ns, Name: f})
+	var order []string
+	for i := range count {
+		picked, d := w.e.Pick(lead), new(dispatcher.Decision)
+		h, effects := w.e.Admit(now, spillway.Call{ID: fmt.Sprint(i), Function: picked}, testplatform.PermitAll(w.e.Platform()), d)
+		for len(effects) > 0 && effects[0].Kind == dispatcher.StartInstance {
+			effects = w.e.Observe(now, dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: effects[0].Pool, Instance: effects[0].Instance})
+		}
+		order = append(order, fmt.Sprintf("%s/%s/%s", picked.Revision, w.e.Platform().Pools[d.Pool].Name, d.Reason))
+		w.e.Complete(now, h, dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.Executed, Usage: spillway.Usage{DurationMicros: 1000, BilledMillis: 1}}})
+	}
+	return strings.Join(order, "\n")
+}
+
+func (w *world) burst(now spillway.Instant) string {
+	var b strings.Builder
+	for _, v := range w.e.View(now).Bursts {
+		fmt.Fprintf(&b, "%s: %s, in flight %d", v.Name, v.State, v.InFlight)
+		if v.SharePercent != nil {
+			fmt.Fprintf(&b, ", share %d%%", *v.SharePercent)
+		}
+		for _, s := range v.Spend {
+			fmt.Fprintf(&b, ", spent %s of %s", s.Spent+s.Reserved, s.Limit)
+		}
+		if s := v.Shadow; s != nil {
+			fmt.Fprintf(&b, ", shadow %d calls, %d refused, %s", s.Calls, s.Refused, s.Cost)
+		}
+		b.WriteString("\n")
+	}
+	return b.String()
 }

@@ -13,27 +13,55 @@ import (
 	"github.com/spillway-dev/spillway/dispatcher/internal/testplatform"
 )
 
-const propertyPlatform = `
+// propertyPlatforms are what an Engine is reloaded with, at random.
+var propertyPlatforms = []string{`
 pool onprem process slots=4 mib=900 keepalive=2s
 pool east lambda concurrency=5 ramp=3 rps=20
-pool west lambda concurrency=2
+pool west scf concurrency=0 memory=600 rampminute=4
 quota company budget=hour:14000:reject onprem=3 cloud=5
-quota retail parent=company onprem=2 cloud=3 budget=day:10000:redirect
-quota media parent=company cloud=4
-policy default Hybrid order=onprem,east,west wait=20ms max=4
+quota retail parent=company onprem=2 cloud=3 budget=day:10000:redirect keep=1
+quota media parent=company cloud=4 onprem=1 borrow=1
+policy default Hybrid order=onprem,east,west wait=20ms max=4 share=70:invocations:10s:5 spend=hour:13000
 policy strict OnPremOnly order=onprem
+policy split Hybrid order=onprem,east,west weights=2,1,1 open=50ms close=100ms below=80
 namespace shop quota=retail
 namespace films quota=media
 namespace free
 function shop/a burst=allow maxwait=200ms
 function shop/stay mib=300 maxwait=200ms minwarm=1
-function films/b burst=allow retry=idempotent mib=256 maxwait=100ms
+function films/b burst=allow retry=idempotent mib=256 maxwait=100ms policy=split weight=80
+function films/b burst=allow retry=idempotent mib=128 maxwait=100ms policy=split weight=20 rev=v2
 function free/c burst=allow maxwait=50ms
-`
+`, `
+pool onprem process slots=3 mib=900 keepalive=1s
+pool east lambda concurrency=2 ramp=3 rps=20
+pool west scf retired
+quota company budget=hour:14000:reject onprem=2 cloud=2
+quota media parent=company cloud=1 onprem=2
+quota retail parent=company onprem=1 cloud=3 budget=day:10000:redirect
+policy split Hybrid order=onprem,east share=30:gibSeconds:10s:3
+policy default Hybrid order=onprem,east wait=20ms max=2 spend=hour:13000
+namespace films quota=media
+namespace shop quota=retail
+function films/b burst=allow retry=idempotent mib=256 maxwait=100ms policy=split digest=d2
+function shop/stay mib=300 maxwait=200ms minwarm=0
+function shop/a burst=allow maxwait=200ms
+`, `
+pool onprem process slots=4 mib=900 keepalive=2s
+pool east lambda concurrency=5
+pool west scf concurrency=0 memory=600
+quota retail onprem=4 budget=hour:14000:reject
+policy default Hybrid order=onprem,east,west kill
+policy shade Hybrid order=onprem,west shadow
+namespace shop quota=retail
+function shop/a burst=allow maxwait=200ms rev=v9
+function shop/new burst=allow maxwait=200ms policy=shade
+`}
 
 // oracle is what an executor would see: it believes effects only.
 type oracle struct {
 	t         *rapid.T
+	e         *dispatcher.Engine
 	p         *spillway.Platform
 	running   map[*dispatcher.Decision]attemptSeen
 	unknown   map[string]attemptSeen // until the estimate
@@ -42,6 +70,32 @@ type oracle struct {
 	instances map[spillway.InstanceID]*instanceSeen
 	posted    map[string]billing.Kind
 	now       spillway.Instant
+	// excess is what was already over a limit when it was lowered, by its name.
+	excess map[string]int64
+}
+
+// within reports whether n keeps a limit, or is above one that was lowered and has
+// not grown since.
+func (o *oracle) within(name string, n, limit int64) bool {
+	if n <= limit {
+		delete(o.excess, name)
+		return true
+	}
+	if before, ok := o.excess[name]; !ok || n > before {
+		return false
+	}
+	o.excess[name] = n
+	return true
+}
+
+// reload puts another platform in place. What is over its limits may stay.
+func (o *oracle) reload(e *dispatcher.Engine, p *spillway.Platform) {
+	effects := e.Reload(o.now, p, nil)
+	o.p = p
+	o.excess = map[string]int64{}
+	o.limits(func(name string, n, limit int64) bool { o.excess[name] = n; return true })
+	o.money(e, func(name string, n, limit int64) bool { o.excess[name] = n; return true })
+	o.take(effects)
 }
 
 type attemptSeen struct {
@@ -89,12 +143,16 @@ func (o *oracle) start(f dispatcher.Effect) {
 	if pool.Kind.Cloud() && f.Function.Burst == spillway.BurstDeny {
 		o.t.Fatalf("%s left the premises", f.Function.FunctionKey)
 	}
+	if f.Decision.Call.Function != f.Function {
+		o.t.Fatalf("%s started as %s", f.Decision.Call.Function, f.Function)
+	}
 	if !f.Function.Permitted.Has(f.Pool) || !f.Decision.Verdict.Permitted.Has(f.Pool) {
 		o.t.Fatalf("%s placed on %s, which is not permitted", f.Function.FunctionKey, pool.Name)
 	}
 	if !pool.Kind.Cloud() {
 		in := o.instances[f.Instance]
-		if in == nil || !in.ready || in.busy || in.stopping || in.fn != f.Function {
+		if in == nil || !in.ready || in.busy || in.stopping || in.fn.FunctionKey != f.Function.FunctionKey || in.fn.Revision != f.Function.Revision ||
+			in.fn.Package.Digest != f.Function.Package.Digest {
 			o.t.Fatalf("attempt started on instance %d in state %+v", f.Instance, in)
 		}
 		in.busy = true
@@ -118,11 +176,32 @@ func (o *oracle) post(f dispatcher.Effect) {
 
 // check compares what runs with every limit.
 func (o *oracle) check() {
+	o.limits(o.within)
+	var held spillway.Resources
+	for _, in := range o.instances {
+		held = held.Add(in.fn.Resources)
+	}
+	if !o.within("instances", held.Slots, o.p.Pools[0].Capacity.Slots) || !o.within("memory", held.MiB, o.p.Pools[0].Capacity.MiB) {
+		o.t.Fatalf("instances hold %v, over the capacity", held)
+	}
+}
+
+// limits compares what runs, as executors see it, with every limit on slots.
+func (o *oracle) limits(within func(name string, n, limit int64) bool) {
+	quotaOf := func(namespace string) int {
+		for _, ns := range o.p.Namespaces {
+			if ns.Name == namespace {
+				return ns.Quota
+			}
+		}
+		return -1
+	}
 	used := make([][spillway.ClassCount]int64, len(o.p.Quotas))
-	perPool := make([]int64, len(o.p.Pools))
+	perPool, memory := make([]int64, len(o.p.Pools)), make([]int64, len(o.p.Pools))
 	count := func(a attemptSeen) {
 		perPool[a.pool]++
-		for q := o.p.Namespaces[a.fn.Namespace].Quota; q >= 0; q = o.p.Quotas[q].Parent {
+		memory[a.pool] += a.fn.Bindings[a.pool].MiB
+		for q := quotaOf(a.fn.FunctionKey.Namespace); q >= 0; q = o.p.Quotas[q].Parent {
 			used[q][o.p.Pools[a.pool].Class()]++
 		}
 	}
@@ -134,44 +213,68 @@ func (o *oracle) check() {
 	}
 	for q := range used {
 		for class, n := range used[q] {
-			if limit := o.p.Quotas[q].Nominal[class].Slots; n > limit {
+			limit := o.p.Quotas[q].Nominal[class].Slots
+			if limit != spillway.Unlimited {
+				limit += o.p.Quotas[q].Borrowing[class].Slots
+			}
+			// The Engine also counts calls that wait for their instance.
+			held := o.e.Quota().Used(q, spillway.Class(class)).Slots
+			if n > held || !within(fmt.Sprint("quota ", o.p.Quotas[q].Name, " ", class), held, limit) {
 				o.t.Fatalf("quota %s %s: %d running, limit %d", o.p.Quotas[q].Name, spillway.Class(class), n, limit)
 			}
 		}
 	}
 	for i, n := range perPool {
-		if pool := o.p.Pools[i]; pool.Kind.Cloud() && n > pool.Limits.Concurrency {
-			o.t.Fatalf("pool %s: %d in flight, limit %d", pool.Name, n, pool.Limits.Concurrency)
+		pool := o.p.Pools[i]
+		if limit := pool.Limits.Concurrency; limit > 0 && !within("pool "+pool.Name, n, limit) {
+			o.t.Fatalf("pool %s: %d in flight, limit %d", pool.Name, n, limit)
+		}
+		if limit := pool.Limits.MemoryMiB; limit > 0 && !within("memory "+pool.Name, memory[i], limit) {
+			o.t.Fatalf("pool %s: %d MiB in flight, limit %d", pool.Name, memory[i], limit)
 		}
 	}
-	var held spillway.Resources
+	held := spillway.Resources{}
 	for _, in := range o.instances {
 		held = held.Add(in.fn.Resources)
 	}
-	if dim := o.p.Pools[0].Capacity.Exceeds(held, spillway.Resources{}); dim != spillway.DimNone {
-		o.t.Fatalf("instances hold %v, over the capacity", held)
-	}
+	within("instances", held.Slots, o.p.Pools[0].Capacity.Slots)
+	within("memory", held.MiB, o.p.Pools[0].Capacity.MiB)
 }
 
 // TestEngineProperties drives an Engine with random events and holds it to its
 // promises: never over quota or capacity, never over budget, never where denied,
 // one answer per call, one line per attempt, nothing held at the end.
 func TestEngineProperties(t *testing.T) {
-	p, err := testplatform.Parse(propertyPlatform)
-	if err != nil {
-		t.Fatal(err)
+	var all []*spillway.Platform
+	for i, text := range propertyPlatforms {
+		p, err := testplatform.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Generation = int64(i + 1)
+		all = append(all, p)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
+		p := all[0]
 		e := dispatcher.New(p)
-		o := &oracle{t: rt, p: p, now: epoch, running: map[*dispatcher.Decision]attemptSeen{}, unknown: map[string]attemptSeen{},
+		o := &oracle{t: rt, e: e, p: p, now: epoch, excess: map[string]int64{}, running: map[*dispatcher.Decision]attemptSeen{}, unknown: map[string]attemptSeen{},
 			handles: map[*dispatcher.Decision]dispatcher.Handle{}, replied: map[*dispatcher.Decision]bool{},
 			instances: map[spillway.InstanceID]*instanceSeen{}, posted: map[string]billing.Kind{}}
 		verdict := testplatform.PermitAll(p)
 		calls := rapid.IntRange(1, 120).Draw(rt, "events")
 		for i := range calls {
 			o.now = o.now.Add(time.Duration(rapid.IntRange(0, 40).Draw(rt, "ms")) * time.Millisecond)
-			if rapid.IntRange(0, 2).Draw(rt, "kind") == 0 {
-				f := p.Functions[rapid.IntRange(0, len(p.Functions)-1).Draw(rt, "function")]
+			kind := rapid.IntRange(0, 30).Draw(rt, "kind")
+			if kind == 0 {
+				p = all[rapid.IntRange(0, len(all)-1).Draw(rt, "platform")]
+				o.reload(e, p)
+			} else if kind <= 10 {
+				// The platform that a driver looked the function up in may be replaced by now.
+				from := p
+				if rapid.IntRange(0, 9).Draw(rt, "late") == 0 {
+					from = all[0]
+				}
+				f := e.Pick(from.Functions[rapid.IntRange(0, len(from.Functions)-1).Draw(rt, "function")])
 				d := new(dispatcher.Decision)
 				h, effects := e.Admit(o.now, spillway.Call{ID: fmt.Sprint(i), Function: f}, verdict, d)
 				o.handles[d] = h
@@ -198,6 +301,8 @@ func (o *oracle) step(e *dispatcher.Engine, rt *rapid.T) {
 			{Outcome: spillway.Outcome{Class: spillway.Executed, Usage: spillway.Usage{BilledMillis: 2, DurationMicros: 2000}}},
 			{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseThrottled, RetryAfter: 30 * time.Millisecond}},
 			{Outcome: spillway.Outcome{Class: spillway.Unknown, Cause: spillway.CauseLost}},
+			{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseConnect}},
+			{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseRejected}},
 		}).Draw(rt, "outcome")
 		o.completeOne(e, outcome)
 	}
@@ -258,14 +363,22 @@ func (o *oracle) completeOne(e *dispatcher.Engine, end dispatcher.Ending) {
 }
 
 // budgets holds spent and reserved money to the limits.
-func (o *oracle) budgets(e *dispatcher.Engine) {
-	for q := range o.p.Quotas {
-		for b, budget := range o.p.Quotas[q].Budgets {
-			spent, reserved := e.Quota().Spending(q, b, o.now)
-			if spent+reserved > budget.Limit || spent < 0 || reserved < 0 {
-				o.t.Fatalf("budget of %s: spent %s, reserved %s, limit %s", o.p.Quotas[q].Name, spent, reserved, budget.Limit)
+func (o *oracle) budgets(e *dispatcher.Engine) { o.money(e, o.within) }
+
+func (o *oracle) money(e *dispatcher.Engine, within func(name string, n, limit int64) bool) {
+	check := func(name string, node int, budgets []spillway.Budget) {
+		for b, budget := range budgets {
+			spent, reserved := e.Quota().Spending(node, b, o.now)
+			if !within(name, int64(spent+reserved), int64(budget.Limit)) || spent < 0 || reserved < 0 {
+				o.t.Fatalf("budget of %s: spent %s, reserved %s, limit %s", name, spent, reserved, budget.Limit)
 			}
 		}
+	}
+	for q := range o.p.Quotas {
+		check("budget "+o.p.Quotas[q].Name, q, o.p.Quotas[q].Budgets)
+	}
+	for i := range o.p.BurstPolicies {
+		check("purse "+o.p.BurstPolicies[i].Name, len(o.p.Quotas)+i, o.p.BurstPolicies[i].Spend)
 	}
 }
 

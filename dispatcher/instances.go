@@ -22,6 +22,7 @@ const (
 type instance struct {
 	id     spillway.InstanceID
 	fn     *spillway.Function
+	of     *functionState
 	state  instanceState
 	exited bool             // it ended by itself while an attempt was on its way to it
 	since  spillway.Instant // idle since
@@ -43,13 +44,17 @@ type onPremState struct {
 	evictable      spillway.Resources // held by idle instances beyond minWarm
 
 	oldest, newest *instance // idle list
-	pending        []*spillway.Function
-	functions      []functionState  // by function index
+	idleSlots      int64     // held by idle instances
+	pending        []*functionState
+	functions      []*functionState // by function index
 	warmAt         spillway.Instant // when keepWarm has work, or Never
 }
 
 // functionState is one function on one on-prem pool.
 type functionState struct {
+	fn         *spillway.Function
+	minWarm    int
+	retired    bool      // its function changed or is gone: nothing new comes here
 	idle       *instance // top of the stack
 	idleCount  int
 	total      int        // instances, and starts that wait for room
@@ -57,14 +62,20 @@ type functionState struct {
 	activating handleFIFO // calls that wait for an instance of this function
 }
 
-func newOnPremState(p *spillway.Pool, functions int) *onPremState {
-	return &onPremState{pool: p, live: map[spillway.InstanceID]*instance{}, functions: make([]functionState, functions), warmAt: 0}
+func newOnPremState(p *spillway.Pool, functions []*spillway.Function) *onPremState {
+	s := &onPremState{pool: p, live: map[spillway.InstanceID]*instance{}, warmAt: 0}
+	states := make([]functionState, len(functions))
+	for i, f := range functions {
+		states[i] = functionState{fn: f, minWarm: f.MinWarm}
+		s.functions = append(s.functions, &states[i])
+	}
+	return s
 }
 
 // probe reports whether one more call of f has a place: an idle instance, one
 // already coming that nobody waits for, or room for a new one.
 func (s *onPremState) probe(f *spillway.Function) placement.Fit {
-	fs := &s.functions[f.Index]
+	fs := s.functions[f.Index]
 	if fs.idle != nil || fs.coming > fs.activating.len() {
 		return placement.Fit{}
 	}
@@ -92,6 +103,7 @@ func (s *onPremState) take(f *spillway.Function) *instance {
 // rest makes an instance idle.
 func (s *onPremState) rest(in *instance, now spillway.Instant) {
 	in.state, in.since = idle, now
+	s.idleSlots += in.fn.Resources.Slots
 	in.older, in.newer = s.newest, nil
 	if s.newest != nil {
 		s.newest.newer = in
@@ -99,14 +111,15 @@ func (s *onPremState) rest(in *instance, now spillway.Instant) {
 		s.oldest = in
 	}
 	s.newest = in
-	fs := &s.functions[in.fn.Index]
+	fs := in.of
 	in.below, fs.idle = fs.idle, in
 	fs.idleCount++
-	s.recount(fs, in.fn, fs.idleCount-1, fs.total)
+	s.recount(fs, fs.idleCount-1, fs.total)
 }
 
 // unidle takes an instance off both idle lists.
 func (s *onPremState) unidle(in *instance) {
+	s.idleSlots -= in.fn.Resources.Slots
 	if in.older != nil {
 		in.older.newer = in.newer
 	} else {
@@ -117,7 +130,7 @@ func (s *onPremState) unidle(in *instance) {
 	} else {
 		s.newest = in.older
 	}
-	fs := &s.functions[in.fn.Index]
+	fs := in.of
 	for at := &fs.idle; *at != nil; at = &(*at).below {
 		if *at == in {
 			*at = in.below
@@ -126,30 +139,39 @@ func (s *onPremState) unidle(in *instance) {
 	}
 	in.older, in.newer, in.below = nil, nil, nil
 	fs.idleCount--
-	s.recount(fs, in.fn, fs.idleCount+1, fs.total)
+	s.recount(fs, fs.idleCount+1, fs.total)
 }
 
 // recount moves evictable after idleCount or total of fs changed.
-func (s *onPremState) recount(fs *functionState, f *spillway.Function, idleBefore, totalBefore int) {
-	n := int64(spare(fs.idleCount, fs.total, f.MinWarm) - spare(idleBefore, totalBefore, f.MinWarm))
-	r := f.Resources
+func (s *onPremState) recount(fs *functionState, idleBefore, totalBefore int) {
+	s.count(fs, spare(fs.idleCount, fs.total, fs.minWarm)-spare(idleBefore, totalBefore, fs.minWarm))
+}
+
+// count adds what more instances of fs hold to evictable.
+func (s *onPremState) count(fs *functionState, more int) {
+	n, r := int64(more), fs.fn.Resources
 	s.evictable = s.evictable.Add(spillway.Resources{Slots: n * r.Slots, MilliCPU: n * r.MilliCPU, MiB: n * r.MiB})
 }
 
 // spare is how many idle instances may be stopped without going below minWarm.
 func spare(idle, total, minWarm int) int { return max(0, min(idle, total-minWarm)) }
 
-func (s *onPremState) setTotal(f *spillway.Function, delta int) {
-	fs := &s.functions[f.Index]
+func (s *onPremState) setTotal(fs *functionState, delta int) {
 	fs.total += delta
-	s.recount(fs, f, fs.idleCount, fs.total-delta)
+	s.recount(fs, fs.idleCount, fs.total-delta)
+}
+
+// setMinWarm changes how many instances of fs are kept.
+func (s *onPremState) setMinWarm(fs *functionState, n int) {
+	before := spare(fs.idleCount, fs.total, fs.minWarm)
+	fs.minWarm = n
+	s.count(fs, spare(fs.idleCount, fs.total, n)-before)
 }
 
 // victim returns the longest idle instance that may be stopped, or nil.
 func (s *onPremState) victim() *instance {
 	for in := s.oldest; in != nil; in = in.newer {
-		fs := &s.functions[in.fn.Index]
-		if spare(fs.idleCount, fs.total, in.fn.MinWarm) > 0 {
+		if spare(in.of.idleCount, in.of.total, in.of.minWarm) > 0 {
 			return in
 		}
 	}
@@ -166,44 +188,49 @@ func (e *Engine) launch(s *onPremState, f *spillway.Function) {
 		}
 		e.evict(s, in)
 	}
+	fs := s.functions[f.Index]
 	s.promised = s.promised.Add(f.Resources)
-	s.setTotal(f, +1)
-	s.functions[f.Index].coming++
-	s.pending = append(s.pending, f)
+	s.setTotal(fs, +1)
+	fs.coming++
+	s.pending = append(s.pending, fs)
 	e.startPending(s)
 }
 
 // evict stops an idle instance. Its room is used until it is gone.
 func (e *Engine) evict(s *onPremState, in *instance) {
 	s.unidle(in)
-	in.state = stopping
-	s.setTotal(in.fn, -1)
+	s.setTotal(in.of, -1)
 	s.promised = s.promised.Sub(in.fn.Resources)
+	e.stop(s, in)
+}
+
+func (e *Engine) stop(s *onPremState, in *instance) {
+	in.state = stopping
 	e.emit(Effect{Kind: StopInstance, Pool: s.pool.Index, Instance: in.id, Function: in.fn})
 }
 
 // startPending starts the instances whose room has become free, in order.
 func (e *Engine) startPending(s *onPremState) {
 	for len(s.pending) > 0 {
-		f := s.pending[0]
-		if s.pool.Capacity.Exceeds(s.used, f.Resources) != spillway.DimNone {
+		fs := s.pending[0]
+		if s.pool.Capacity.Exceeds(s.used, fs.fn.Resources) != spillway.DimNone {
 			return
 		}
 		s.pending = s.pending[:copy(s.pending, s.pending[1:])]
-		s.used = s.used.Add(f.Resources)
-		in := s.newInstance(e.nextInstance(), f)
-		e.emit(Effect{Kind: StartInstance, Pool: s.pool.Index, Instance: in.id, Function: f})
+		s.used = s.used.Add(fs.fn.Resources)
+		in := s.newInstance(e.nextInstance(), fs)
+		e.emit(Effect{Kind: StartInstance, Pool: s.pool.Index, Instance: in.id, Function: fs.fn})
 	}
 }
 
-func (s *onPremState) newInstance(id spillway.InstanceID, f *spillway.Function) *instance {
+func (s *onPremState) newInstance(id spillway.InstanceID, fs *functionState) *instance {
 	in := s.free
 	if in == nil {
 		in = new(instance)
 	} else {
 		s.free = in.below
 	}
-	*in = instance{id: id, fn: f, state: starting}
+	*in = instance{id: id, fn: fs.fn, of: fs, state: starting}
 	s.live[id] = in
 	return in
 }
@@ -238,8 +265,7 @@ func (e *Engine) keepWarm(s *onPremState) {
 func (e *Engine) expire(s *onPremState, now spillway.Instant) {
 	for in := s.oldest; in != nil && in.since.Add(s.pool.KeepAlive) <= now; {
 		next := in.newer
-		fs := &s.functions[in.fn.Index]
-		if spare(fs.idleCount, fs.total, in.fn.MinWarm) > 0 {
+		if spare(in.of.idleCount, in.of.total, in.of.minWarm) > 0 {
 			e.evict(s, in)
 		} else {
 			s.unidle(in) // kept warm: as if just used, so that it does not hold up the list

@@ -41,7 +41,7 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 	}
 	switch o.Kind {
 	case InstanceReady:
-		s.functions[in.fn.Index].coming--
+		in.of.coming--
 		e.hand(now, s, in)
 	case InstanceFailed:
 		e.failed(now, s, in, o.Detail)
@@ -70,10 +70,9 @@ func (e *Engine) exited(now spillway.Instant, s *onPremState, in *instance) {
 // failed gives up the room of an instance that did not start and fails the call
 // that has waited longest for one of its function.
 func (e *Engine) failed(now spillway.Instant, s *onPremState, in *instance, detail string) {
-	fs := &s.functions[in.fn.Index]
-	fs.coming--
-	h, ok := fs.activating.pop()
-	s.setTotal(in.fn, -1)
+	in.of.coming--
+	h, ok := in.of.activating.pop()
+	s.setTotal(in.of, -1)
 	s.promised = s.promised.Sub(in.fn.Resources)
 	s.gone(in)
 	s.warmAt = min(s.warmAt, now.Add(warmRetry))
@@ -95,7 +94,7 @@ func (e *Engine) endActivation(now spillway.Instant, h Handle, r *record, o spil
 	r.d.Waited += now.Sub(a.Placed)
 	r.state = callFree
 	e.quota.Release(&r.ask, 0)
-	e.tenants[r.d.Call.Function.Namespace].inUse--
+	r.tenant.inUse--
 }
 
 // Tick does what is due at now: ends waits, stops idle instances, closes attempts
@@ -133,8 +132,7 @@ func (e *Engine) due(now spillway.Instant, t timer) {
 	case r.state == callWaiting && now >= r.timerAt:
 		e.place(now, t.call)
 	case r.state == callActivating && now >= r.d.Deadline:
-		s := e.onPrem[r.d.Pool]
-		s.functions[r.d.Call.Function.Index].activating.remove(t.call)
+		r.instances.activating.remove(t.call)
 		e.endActivation(now, t.call, r, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled,
 			Detail: "the deadline passed while an instance was starting"})
 		e.refuse(now, t.call, r, spillway.ReasonDeadline)

@@ -15,12 +15,14 @@ const providerMargin = time.Second
 // openAttempt is a cloud attempt whose outcome is unknown. It holds its slots and
 // its money until it cannot be running any more.
 type openAttempt struct {
-	ask     quota.Ask
-	pool    int
-	fn      *spillway.Function // nil if it is not in the platform any more
-	d       *Decision          // nil after a restart
-	attempt int
-	intent  *OpenIntent // after a restart
+	live      bool
+	namespace string
+	ask       quota.Ask
+	pool      int
+	cloud     cloudUse  // its pool is nil if that or the function was not in the platform
+	d         *Decision // nil after a restart
+	attempt   int
+	intent    *OpenIntent // after a restart
 }
 
 // OpenIntent is a cloud attempt that a previous process began and did not close.
@@ -55,18 +57,21 @@ func (e *Engine) Restore(spent []Spent, open []OpenIntent) {
 }
 
 func (e *Engine) restoreIntent(in *OpenIntent) {
-	o := openAttempt{intent: in, attempt: in.Attempt, pool: -1, fn: e.platform.Function(in.Function)}
+	o := openAttempt{live: true, namespace: in.Function.Namespace, intent: in, attempt: in.Attempt, pool: -1}
+	f := e.platform.Function(in.Function)
 	o.ask = quota.Ask{Leaf: e.leafOf(in.Function.Namespace), Class: spillway.ClassCloud,
 		Need: in.Resources, Money: in.Reserved, Admitted: in.Admitted}
-	e.quota.Reserve(&o.ask)
 	for _, p := range e.platform.Pools {
-		if p.Name == in.Pool && p.Kind.Cloud() && o.fn != nil {
+		if p.Name == in.Pool && p.Kind.Cloud() && f != nil {
 			o.pool = p.Index
-			e.clouds[p.Index].inFlight++
-			e.clouds[p.Index].ramp(o.fn.Index).inFlight++
-			e.bursts[o.fn.Policy]++
+			c, burst := e.clouds[p.Index], e.bursts[f.Policy]
+			o.cloud = cloudUse{pool: c, fn: c.function(f.FunctionKey), burst: burst, mib: in.Resources.MiB}
+			o.cloud.hold()
+			burst.inFlight++
+			o.ask.Purse = burst.purse
 		}
 	}
+	e.quota.Reserve(&o.ask)
 	e.push(o, in.Deadline)
 }
 
@@ -80,15 +85,16 @@ func (e *Engine) leafOf(namespace string) int {
 }
 
 // keepOpen moves what the latest attempt holds to an open attempt.
-func (e *Engine) keepOpen(now spillway.Instant, d *Decision, ask quota.Ask) {
-	a, f := d.Last(), d.Call.Function
-	e.push(openAttempt{ask: ask, pool: a.Pool, fn: f, d: d, attempt: d.Tries}, max(now, ProviderDeadline(e.platform, d, a)))
+func (e *Engine) keepOpen(now spillway.Instant, r *record) {
+	a := r.d.Last()
+	e.push(openAttempt{live: true, namespace: r.tenant.name, ask: r.ask, pool: a.Pool, cloud: r.cloud, d: r.d, attempt: r.d.Tries}, max(now, ProviderDeadline(a)))
 }
 
 // ProviderDeadline is when a cloud attempt cannot be running any more, because
 // the provider has ended it.
-func ProviderDeadline(p *spillway.Platform, d *Decision, a *Attempt) spillway.Instant {
-	return a.Placed.Add(d.Call.Function.Bindings[a.Pool].Timeout).Add(p.Pools[a.Pool].InitTimeout).Add(providerMargin)
+func ProviderDeadline(a *Attempt) spillway.Instant {
+	f := a.Function
+	return a.Placed.Add(f.Bindings[a.Pool].Timeout).Add(f.Platform.Pools[a.Pool].InitTimeout).Add(providerMargin)
 }
 
 func (e *Engine) push(o openAttempt, deadline spillway.Instant) {
@@ -111,8 +117,8 @@ func (e *Engine) closeOpen(now spillway.Instant, i int) {
 	e.freeOpen = append(e.freeOpen, i)
 	e.openLive--
 	e.quota.Release(&o.ask, o.ask.Money)
-	if o.pool >= 0 {
-		e.endCloud(o.pool, o.fn)
+	if o.cloud.pool != nil {
+		o.cloud.end(now, o.cloud.worst)
 	}
 	e.emit(Effect{Kind: Post, Decision: o.d, Open: o.intent, Attempt: o.attempt, Pool: o.pool, Line: billing.KindEstimate, Settled: o.ask.Money})
 	e.drain(now, true)

@@ -16,6 +16,7 @@ func (e *Engine) place(now spillway.Instant, h Handle) bool {
 		e.decision = placement.Decision{Pool: -1, Reason: spillway.ReasonDeadline}
 	} else {
 		e.decide(now, r)
+		e.feel(now, r)
 	}
 	switch {
 	case e.decision.Pool >= 0:
@@ -40,15 +41,22 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 	patience := d.Admitted.Add(policy.OnPremWaitBudget)
 	e.query = placement.Query{
 		Order: policy.Order, Permitted: f.Permitted, Tried: r.tried, Cloud: e.cloud,
-		MayWait: now < patience && e.tenants[f.Namespace].count < maxWaiting,
+		MayWait: now < patience && r.tenant.count < maxWaiting,
 		Waited:  r.state == callWaiting && now >= patience,
+		Canary:  f.Revisions == nil && canary(f),
 	}
-	if d.Verdict != nil && d.Verdict.Generation == e.platform.Generation {
+	if r.first > 0 {
+		e.query.Order, e.query.Weighted = e.startingWith(int(r.first)-1, policy.Order), true
+	}
+	if d.Verdict != nil {
 		e.query.Verdict = d.Verdict.Permitted
 	}
-	e.probe.now, e.probe.d = now, d
+	e.probe.begin(now, r)
 	placement.Decide(&e.query, &e.probe, &e.decision)
 	d.Filtered, d.Limit = e.decision.Filtered, e.decision.Limit
+	if e.probe.shadow >= 0 && d.ShadowPool == 0 {
+		d.ShadowPool = e.probe.shadow + 1
+	}
 	if d.Limit.Kind == spillway.LimitNoBudget {
 		d.Limit.Name = f.FunctionKey.Namespace
 	}
@@ -61,39 +69,106 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 	}
 }
 
+// feel tells the call's burst policy whether on-prem had room. A call that has
+// waited and finds room does not mean that there is any.
+func (e *Engine) feel(now spillway.Instant, r *record) {
+	b := e.bursts[r.d.Call.Function.Policy]
+	if b.policy.Hysteresis == (spillway.Hysteresis{}) || !e.probe.asked || !e.probe.full && r.state == callWaiting {
+		return
+	}
+	b.observe(now, e.probe.full, e.calm(b.policy))
+}
+
+// calm reports that the on-prem pools of a policy are used less than it asks for
+// to close bursting.
+func (e *Engine) calm(b *spillway.BurstPolicy) bool {
+	percent := b.Hysteresis.CloseBelowPercent
+	if percent == 0 {
+		return true
+	}
+	var used, all int64
+	for _, i := range b.Order {
+		if s := e.onPrem[i]; s != nil {
+			used += s.promised.Slots - s.idleSlots
+			all += s.pool.Capacity.Slots
+		}
+	}
+	return 100*used < percent*all
+}
+
+// startingWith is order with first at its head.
+func (e *Engine) startingWith(first int, order []int) []int {
+	e.order = append(e.order[:0], first)
+	for _, i := range order {
+		if i != first {
+			e.order = append(e.order, i)
+		}
+	}
+	return e.order
+}
+
 // probe answers placement's questions about one call.
 type probe struct {
 	e   *Engine
 	now spillway.Instant
+	r   *record
 	d   *Decision
 	ask quota.Ask
+
+	asked, full bool // an on-prem pool was asked; all that were had no room
+	shadow      int  // the pool that shadow mode kept it from, or -1
+}
+
+func (p *probe) begin(now spillway.Instant, r *record) {
+	p.now, p.r, p.d, p.asked, p.full, p.shadow = now, r, r.d, false, false, -1
 }
 
 // Probe implements placement.Prober. Provider and pool limits come before quota.
 func (p *probe) Probe(pool int) placement.Fit {
-	e, f := p.e, p.d.Call.Function
-	if s := e.onPrem[pool]; s != nil {
-		if fit := s.probe(f); fit.Filter != placement.FilterNone {
-			// Quota is asked all the same: it is the better reason of the two.
-			if q := p.quota(pool); q.Filter != placement.FilterNone {
-				return q
-			}
-			return fit
-		}
-		return p.quota(pool)
+	if s := p.e.onPrem[pool]; s != nil {
+		fit := p.onPrem(s)
+		p.asked, p.full = true, fit.Filter != placement.FilterNone && (p.full || !p.asked)
+		return fit
 	}
+	return p.inCloud(pool)
+}
+
+func (p *probe) onPrem(s *onPremState) placement.Fit {
+	if fit := s.probe(p.d.Call.Function); fit.Filter != placement.FilterNone {
+		// Quota is asked all the same: it is the better reason of the two.
+		if q := p.quota(s.pool.Index); q.Filter != placement.FilterNone {
+			return q
+		}
+		return fit
+	}
+	return p.quota(s.pool.Index)
+}
+
+func (p *probe) inCloud(pool int) placement.Fit {
+	e, f, to := p.e, p.d.Call.Function, p.e.platform.Pools[pool]
 	if e.ledgerDown {
 		return placement.Fit{Filter: placement.FilterUnavailable, Limit: spillway.Limit{Kind: spillway.LimitLedger}}
 	}
-	policy := &e.platform.BurstPolicies[f.Policy]
-	if n := e.bursts[f.Policy]; n >= policy.MaxBurstConcurrency {
-		return placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{Kind: spillway.LimitBurst,
-			Name: policy.Name, Class: spillway.ClassCloud, Dim: spillway.DimSlots, Used: n, Need: 1, Max: policy.MaxBurstConcurrency}}
+	if e.sentToCloud(p.d) && !e.retries.allows() {
+		return placement.Fit{Filter: placement.FilterUnavailable, Limit: spillway.Limit{Kind: spillway.LimitRetryBudget}}
+	}
+	burst := e.bursts[f.Policy]
+	if fit := burst.probe(p.now, p.asked && p.full, worstMiBMillis(f, to)); fit.Filter != placement.FilterNone {
+		return fit
 	}
 	if fit := p.quota(pool); fit.Filter != placement.FilterNone {
 		return fit
 	}
-	return e.clouds[pool].probe(p.now, e.platform.Pools[pool], f.Index)
+	if fit := e.clouds[pool].probe(p.now, to, f); fit.Filter != placement.FilterNone {
+		return fit
+	}
+	if !burst.policy.Shadow {
+		return placement.Fit{}
+	}
+	if p.shadow < 0 {
+		p.shadow = pool
+	}
+	return placement.Fit{Filter: placement.FilterClosed, Limit: spillway.Limit{Kind: spillway.LimitShadow, Name: burst.policy.Name, Class: spillway.ClassCloud}}
 }
 
 func (p *probe) quota(pool int) placement.Fit {
@@ -113,30 +188,43 @@ func (p *probe) quota(pool int) placement.Fit {
 func (e *Engine) askFor(ask *quota.Ask, d *Decision, pool int) {
 	f, p := d.Call.Function, e.platform.Pools[pool]
 	ask.Leaf, ask.Admitted = e.platform.Namespaces[f.Namespace].Quota, d.Admitted
-	ask.Class, ask.Need, ask.Money = p.Class(), f.Resources, 0
+	ask.Class, ask.Need, ask.Money, ask.Purse = p.Class(), f.Resources, 0, 0
 	if p.Kind.Cloud() {
 		b := &f.Bindings[pool]
-		ask.Need, ask.Money = spillway.Resources{Slots: 1, MiB: b.MiB}, b.WorstCase
+		ask.Need, ask.Money, ask.Purse = spillway.Resources{Slots: 1, MiB: b.MiB}, b.WorstCase, e.bursts[f.Policy].purse
 	}
 }
 
 // assign carries out the placement in e.decision.
 func (e *Engine) assign(now spillway.Instant, h Handle, r *record) {
 	d, f, pool := r.d, r.d.Call.Function, e.decision.Pool
+	repeated := e.sentToCloud(d)
 	r.ask = e.probe.ask // of the pool probed last, which is the one picked; checked in this same event
 	e.quota.Reserve(&r.ask)
 	d.Pool, d.Reason = pool, e.decision.Reason
-	d.Attempts[d.Tries] = Attempt{Pool: pool, Reason: d.Reason, Placed: now, Reserved: r.ask.Money}
+	d.Attempts[d.Tries] = Attempt{Pool: pool, Function: f, Reason: d.Reason, Placed: now, Reserved: r.ask.Money}
 	d.Tries++
+	burst := e.bursts[f.Policy]
 	if s := e.onPrem[pool]; s != nil {
-		e.tenants[f.Namespace].inUse++
+		r.tenant.inUse++
+		burst.onPrem(now, 1, 0)
 		e.activate(now, h, r, s)
 		return
 	}
-	e.clouds[pool].start(now, f.Index)
-	e.bursts[f.Policy]++
+	e.retries.spend(repeated)
+	r.cloud = e.clouds[pool].start(now, e.platform.Pools[pool], f, burst)
 	r.state = callRunning
 	e.start(h, r, 0)
+}
+
+// sentToCloud reports that an attempt of the call went to a cloud before.
+func (e *Engine) sentToCloud(d *Decision) bool {
+	for i := range d.Tries {
+		if e.cloud.Has(d.Attempts[i].Pool) {
+			return true
+		}
+	}
+	return false
 }
 
 // activate gives the call an idle instance, or lets it wait for one to start.
@@ -146,8 +234,8 @@ func (e *Engine) activate(now spillway.Instant, h Handle, r *record, s *onPremSt
 		e.run(h, r, in)
 		return
 	}
-	fs := &s.functions[f.Index]
-	r.state = callActivating
+	fs := s.functions[f.Index]
+	r.state, r.instances = callActivating, fs
 	r.d.Last().Cold = true
 	fs.activating.push(h)
 	if fs.coming < fs.activating.len() {

@@ -9,16 +9,34 @@ type View struct {
 	Waiting  int         `json:"waiting"`  // for a place
 	Pools    []PoolView  `json:"pools"`
 	Quotas   []QuotaView `json:"quotas"`
+	Bursts   []BurstView `json:"bursts"`
+}
+
+// BurstView is what one burst policy does now.
+type BurstView struct {
+	Name string `json:"name"`
+	// State is open, closed (hysteresis), outside_windows, kill_switch or shadow;
+	// on_prem_only for a policy that uses no cloud.
+	State        string       `json:"state"`
+	InFlight     int64        `json:"inFlight"`
+	MaxInFlight  int64        `json:"maxInFlight"` // -1 if not limited
+	SharePercent *int64       `json:"sharePercent,omitempty"`
+	ShareLimit   *int64       `json:"shareLimit,omitempty"`
+	Spend        []BudgetView `json:"spend,omitempty"`
+	Shadow       *ShadowView  `json:"shadow,omitempty"`
 }
 
 // PoolView is the use of one pool.
 type PoolView struct {
-	Name     string `json:"name"`
-	Cloud    bool   `json:"cloud"`
-	Running  int64  `json:"running"`            // attempts; in a cloud also those with an unknown outcome
-	Idle     int64  `json:"idle,omitempty"`     // instances
-	Starting int64  `json:"starting,omitempty"` // instances, also those that wait for room
-	Slots    int64  `json:"slots"`              // capacity, or the concurrency of a cloud; 0 if not limited
+	Name    string `json:"name"`
+	Cloud   bool   `json:"cloud"`
+	Retired bool   `json:"retired,omitempty"`
+	// Breaker says that calls are kept away because too many failed.
+	Breaker  bool  `json:"breakerOpen,omitempty"`
+	Running  int64 `json:"running"`            // attempts; in a cloud also those with an unknown outcome
+	Idle     int64 `json:"idle,omitempty"`     // instances
+	Starting int64 `json:"starting,omitempty"` // instances, also those that wait for room
+	Slots    int64 `json:"slots"`              // capacity, or the concurrency of a cloud; 0 if not limited
 }
 
 // QuotaView is the use of one quota node.
@@ -30,10 +48,14 @@ type QuotaView struct {
 	Budgets []BudgetView `json:"budgets,omitempty"`
 }
 
-// UseView is slots in use and their limit, -1 if not limited.
+// UseView is slots in use, what may be used (-1 if not limited), and what of it is
+// borrowed or kept.
 type UseView struct {
-	Used  int64 `json:"used"`
-	Limit int64 `json:"limit"`
+	Used     int64 `json:"used"`
+	Limit    int64 `json:"limit"`              // its nominal
+	Borrowed int64 `json:"borrowed,omitempty"` // used above the nominal
+	MayTake  int64 `json:"headroom"`           // before the node's own limit, borrowing included
+	Keeps    int64 `json:"keeps,omitempty"`    // that others may not use
 }
 
 // BudgetView is money of the current window.
@@ -56,12 +78,16 @@ func (e *Engine) View(now spillway.Instant) View {
 	for i, q := range e.platform.Quotas {
 		v.Quotas = append(v.Quotas, e.quotaView(now, i, &q))
 	}
+	for _, b := range e.bursts {
+		v.Bursts = append(v.Bursts, e.burstView(now, b))
+	}
 	return v
 }
 
 func (e *Engine) poolView(i int, p *spillway.Pool) PoolView {
-	v := PoolView{Name: p.Name, Cloud: p.Kind.Cloud()}
+	v := PoolView{Name: p.Name, Cloud: p.Kind.Cloud(), Retired: p.Retired}
 	if v.Cloud {
+		v.Breaker = e.clouds[i].breaker.until != 0
 		v.Running, v.Slots = e.clouds[i].inFlight, p.Limits.Concurrency
 		return v
 	}
@@ -86,10 +112,10 @@ func (e *Engine) quotaView(now spillway.Instant, i int, q *spillway.QuotaNode) Q
 		v.Parent = e.platform.Quotas[q.Parent].Name
 	}
 	use := func(class spillway.Class) UseView {
-		u := UseView{e.quota.Used(i, class).Slots, q.Nominal[class].Slots}
-		if u.Limit == spillway.Unlimited {
-			u.Limit = -1
-		}
+		u := UseView{Used: e.quota.Used(i, class).Slots, Limit: q.Nominal[class].Slots,
+			MayTake: orMinus(e.quota.Headroom(i, class).Slots), Keeps: q.Keep[class].Slots}
+		u.Borrowed = max(0, u.Used-u.Limit)
+		u.Limit = orMinus(u.Limit)
 		return u
 	}
 	v.OnPrem, v.Cloud = use(spillway.ClassOnPrem), use(spillway.ClassCloud)
@@ -98,4 +124,45 @@ func (e *Engine) quotaView(now spillway.Instant, i int, q *spillway.QuotaNode) Q
 		v.Budgets = append(v.Budgets, BudgetView{budget.Window.String(), spent, reserved, budget.Limit})
 	}
 	return v
+}
+
+func orMinus(n int64) int64 {
+	if n == spillway.Unlimited {
+		return -1
+	}
+	return n
+}
+
+func (e *Engine) burstView(now spillway.Instant, b *burstState) BurstView {
+	v := BurstView{Name: b.policy.Name, State: b.state(now), InFlight: b.inFlight, MaxInFlight: orMinus(b.policy.MaxBurstConcurrency)}
+	if b.share != nil {
+		percent := b.share.percent(now)
+		v.SharePercent, v.ShareLimit = &percent, &b.share.limit.Percent
+	}
+	for i, budget := range b.policy.Spend {
+		spent, reserved := e.quota.Spending(b.purse-1, i, now)
+		v.Spend = append(v.Spend, BudgetView{budget.Window.String(), spent, reserved, budget.Limit})
+	}
+	if b.policy.Shadow {
+		shadow := b.shadow
+		v.Shadow = &shadow
+	}
+	return v
+}
+
+// state names what a policy does with a call that would overflow now.
+func (b *burstState) state(now spillway.Instant) string {
+	switch {
+	case b.policy.Mode == spillway.ModeOnPremOnly:
+		return "on_prem_only"
+	case b.policy.KillSwitch:
+		return "kill_switch"
+	case !b.inWindow(now):
+		return "outside_windows"
+	case b.policy.Shadow:
+		return "shadow"
+	case b.policy.Hysteresis.OpenAfter > 0 && !b.open:
+		return "closed"
+	}
+	return "open"
 }

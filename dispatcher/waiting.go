@@ -24,7 +24,7 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 	if now >= until {
 		return false
 	}
-	t := &e.tenants[f.Namespace]
+	t := r.tenant
 	if r.state != callWaiting {
 		if t.count >= maxWaiting {
 			d.Limit = spillway.Limit{Kind: spillway.LimitWaiting, Name: f.FunctionKey.Namespace, Used: int64(t.count), Need: 1, Max: maxWaiting}
@@ -32,7 +32,7 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 		}
 		e.joinQueue(now, h, r, t)
 	}
-	if at := e.recheckAt(now); at < until {
+	if at := e.recheckAt(now, f); now < at && at < until {
 		until = at
 	}
 	if r.timerAt <= now || until < r.timerAt {
@@ -43,8 +43,11 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 }
 
 // recheckAt is when a cloud limit that filtered this call eases by itself, or Never.
-func (e *Engine) recheckAt(now spillway.Instant) spillway.Instant {
+func (e *Engine) recheckAt(now spillway.Instant, f *spillway.Function) spillway.Instant {
 	at := spillway.Never
+	if b := e.bursts[f.Policy]; b.fullSince != 0 && !b.open {
+		at = b.opensAt(now)
+	}
 	for i, c := range e.clouds {
 		if c != nil && e.decision.Filtered[i] == placement.FilterCapacity {
 			at = min(at, c.retryAt(now))
@@ -56,7 +59,7 @@ func (e *Engine) recheckAt(now spillway.Instant) spillway.Instant {
 func (e *Engine) joinQueue(now spillway.Instant, h Handle, r *record, t *tenant) {
 	r.state, r.waitFrom, r.prev, r.next = callWaiting, now, t.last, 0
 	if t.count == 0 {
-		e.waiting = append(e.waiting, r.d.Call.Function.Namespace)
+		e.waiting = append(e.waiting, t)
 		t.first = h
 	} else {
 		e.record(t.last).next = h
@@ -70,8 +73,7 @@ func (e *Engine) leaveQueue(now spillway.Instant, h Handle, r *record) {
 	if r.state != callWaiting {
 		return
 	}
-	ns := r.d.Call.Function.Namespace
-	t := &e.tenants[ns]
+	t := r.tenant
 	if r.prev != 0 {
 		e.record(r.prev).next = r.next
 	} else {
@@ -84,15 +86,15 @@ func (e *Engine) leaveQueue(now spillway.Instant, h Handle, r *record) {
 	}
 	t.count--
 	if t.count == 0 {
-		e.dropWaiting(ns)
+		e.dropWaiting(t)
 	}
 	r.state = callFree
 	r.d.Waited += time.Duration(now - r.waitFrom)
 }
 
-func (e *Engine) dropWaiting(ns int) {
+func (e *Engine) dropWaiting(t *tenant) {
 	for i, n := range e.waiting {
-		if n == ns {
+		if n == t {
 			e.waiting[i] = e.waiting[len(e.waiting)-1]
 			e.waiting = e.waiting[:len(e.waiting)-1]
 			return
@@ -105,11 +107,11 @@ func (e *Engine) dropWaiting(ns int) {
 // order of arrival. freedCloud says that a cloud place may have become free too.
 func (e *Engine) drain(now spillway.Instant, freedCloud bool) {
 	for skip := 0; skip < len(e.waiting) && (freedCloud || !e.saturated()); {
-		ns := e.neediest(skip)
-		if !e.serve(now, ns) {
+		t := e.neediest(skip)
+		if !e.serve(now, t) {
 			// Nothing of this tenant fits now: set it aside for this pass.
 			for i := skip; i < len(e.waiting); i++ {
-				if e.waiting[i] == ns {
+				if e.waiting[i] == t {
 					e.waiting[i], e.waiting[skip] = e.waiting[skip], e.waiting[i]
 				}
 			}
@@ -121,20 +123,19 @@ func (e *Engine) drain(now spillway.Instant, freedCloud bool) {
 }
 
 // neediest returns the waiting tenant from position skip on that comes first.
-func (e *Engine) neediest(skip int) int {
+func (e *Engine) neediest(skip int) *tenant {
 	best := e.waiting[skip]
-	for _, ns := range e.waiting[skip+1:] {
-		a, b := &e.tenants[ns], &e.tenants[best]
-		if a.inUse < b.inUse || (a.inUse == b.inUse && e.record(a.first).d.Admitted < e.record(b.first).d.Admitted) {
-			best = ns
+	for _, t := range e.waiting[skip+1:] {
+		if t.inUse < best.inUse || (t.inUse == best.inUse && e.record(t.first).d.Admitted < e.record(best.first).d.Admitted) {
+			best = t
 		}
 	}
 	return best
 }
 
 // serve places the first of a tenant's waiting calls that fits.
-func (e *Engine) serve(now spillway.Instant, ns int) bool {
-	h := e.tenants[ns].first
+func (e *Engine) serve(now spillway.Instant, t *tenant) bool {
+	h := t.first
 	for i := 0; h != 0 && i < scanPerTenant; i++ {
 		next := e.record(h).next
 		if e.place(now, h) {

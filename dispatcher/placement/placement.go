@@ -22,11 +22,12 @@ const (
 	FilterCapacity                  // the pool is full
 	FilterUnavailable               // the pool or the ledger cannot take it now
 	FilterWait                      // it fits, but the wait budget for on-prem is not used up
+	FilterClosed                    // the burst policy sends nothing there now
 	filterCount
 )
 
 func (f Filter) String() string {
-	return [filterCount]string{"", "policy", "excluded", "tried", "quota", "budget", "capacity", "unavailable", "wait_budget"}[f]
+	return [filterCount]string{"", "policy", "excluded", "tried", "quota", "budget", "capacity", "unavailable", "wait_budget", "closed"}[f]
 }
 
 // Fit is a Prober's answer for one pool.
@@ -44,7 +45,7 @@ type Prober interface {
 
 // Query is one placement to be made.
 type Query struct {
-	Order     []int            // the burst policy's pools, most preferred first
+	Order     []int            // pools, most preferred first
 	Permitted spillway.PoolSet // what configuration leaves
 	Verdict   spillway.PoolSet // what policy leaves
 	Tried     spillway.PoolSet // pools that failed to execute this call
@@ -52,6 +53,8 @@ type Query struct {
 	// MayWait is set while the call may still wait for an on-prem place before it
 	// goes to a cloud; Waited once it has used that time up.
 	MayWait, Waited bool
+	Weighted        bool // the first pool was chosen by weights
+	Canary          bool // the revision does not lead and takes a part of the traffic
 }
 
 // Decision is what to do with the call now.
@@ -109,6 +112,12 @@ func (d *Decision) walk(q *Query, p Prober, eligible int) {
 			d.Pool, d.Wait = i, false
 			d.Reason, d.Limit = placed(q, eligible, first)
 			return
+		case fit.Filter == FilterClosed:
+			// What else stood in the way is the better reason.
+			if last.Filter == FilterNone {
+				last = fit
+			}
+			continue
 		case fit.Filter == FilterBudget:
 			broke = broke || !fit.Redirect
 		case fit.Filter != FilterUnavailable:
@@ -132,6 +141,10 @@ func placed(q *Query, eligible int, first Fit) (spillway.Reason, spillway.Limit)
 		return spillway.ReasonReplaced, first.Limit
 	case first.Filter == FilterNone && eligible == 1:
 		return spillway.ReasonPinned, spillway.Limit{}
+	case first.Filter == FilterNone && q.Weighted:
+		return spillway.ReasonWeight, spillway.Limit{}
+	case first.Filter == FilterNone && q.Canary:
+		return spillway.ReasonCanary, spillway.Limit{}
 	case first.Filter == FilterNone:
 		return spillway.ReasonPreferred, spillway.Limit{}
 	case q.Waited:
@@ -154,6 +167,8 @@ func refusal(f Filter) spillway.Reason {
 		return spillway.ReasonBudgetExceeded
 	case FilterCapacity:
 		return spillway.ReasonNoCapacity
+	case FilterClosed:
+		return spillway.ReasonDenied
 	default:
 		return spillway.ReasonUnavailable
 	}

@@ -87,7 +87,8 @@ func (s *Server) write(f dispatcher.Effect, e *billing.Entry) {
 
 // entry is the ledger line of one attempt, but for its kind and amounts.
 func (s *Server) entry(d *dispatcher.Decision, attempt int, key string) billing.Entry {
-	p, f, a := s.platform, d.Call.Function, &d.Attempts[attempt-1]
+	a := &d.Attempts[attempt-1]
+	f, p := a.Function, a.Function.Platform
 	pool, ns := p.Pools[a.Pool], &p.Namespaces[f.Namespace]
 	e := billing.Entry{
 		Invocation: d.Call.ID, Attempt: attempt,
@@ -100,7 +101,7 @@ func (s *Server) entry(d *dispatcher.Decision, attempt int, key string) billing.
 	if e.Cloud {
 		b := &f.Bindings[a.Pool]
 		e.Rate, e.Resources = b.Rate, spillway.Resources{Slots: 1, MiB: b.MiB}
-		e.Deadline = dispatcher.ProviderDeadline(p, d, a).Time()
+		e.Deadline = dispatcher.ProviderDeadline(a).Time()
 	}
 	return e
 }

@@ -5,9 +5,13 @@
 //	pool cloud lambda concurrency=10 ramp=0 rps=0 init=1s
 //	quota company budget=day:5.0:reject cloud=8
 //	quota retail parent=company onprem=2
+//	quota media parent=company onprem=4 keep=1 borrow=2 cloudborrow=1
 //	policy default Hybrid order=onprem,cloud wait=0s max=100
+//	policy split Hybrid order=onprem,cloud weights=3,1 share=20:invocations:60s:10 spend=day:5000
+//	policy calm Hybrid order=onprem,cloud open=2s close=5s below=50 hours=480-1200 kill shadow
 //	namespace shop quota=retail
-//	function shop/a timeout=1s mib=128 burst=allow maxwait=1s
+//	function shop/a timeout=1s mib=128 burst=allow maxwait=1s policy=default
+//	function shop/a rev=v2 weight=10 digest=d2
 //
 // Money is in the platform's currency; a cloud's price is fixed at 16.6667e-6 per
 // GiB-second and 2e-7 a request.
@@ -37,6 +41,7 @@ func Parse(text string) (*spillway.Platform, error) {
 			}
 		}
 	}
+	b.link()
 	b.p.Index()
 	return b.p, nil
 }
@@ -65,6 +70,8 @@ func (o options) number(key string, def int64) int64 {
 	return n
 }
 
+func (o options) flag(key string) bool { return o[key] == "true" }
+
 func (o options) duration(key, def string) time.Duration {
 	d, err := time.ParseDuration(o.text(key, def))
 	if err != nil {
@@ -81,6 +88,7 @@ func (b *builder) line(f []string) error {
 			o[k] = v
 		} else {
 			names = append(names, word)
+			o[word] = "true"
 		}
 	}
 	switch f[0] {
@@ -102,9 +110,11 @@ func (b *builder) line(f []string) error {
 
 func (b *builder) pool(names []string, o options) {
 	p := &spillway.Pool{Index: len(b.p.Pools), Name: names[0], Region: o.text("region", "local"), InitTimeout: o.duration("init", "1s"), PriceVersion: "test-1"}
-	if names[1] == "lambda" {
-		p.Kind = spillway.PoolLambda
-		p.Limits = spillway.CloudLimits{Concurrency: o.number("concurrency", 1000), RampPer10s: o.number("ramp", 0), RequestsPerSecond: o.number("rps", 0)}
+	p.Retired = o.flag("retired")
+	if names[1] != "process" {
+		p.Kind = map[string]spillway.PoolKind{"lambda": spillway.PoolLambda, "scf": spillway.PoolSCF}[names[1]]
+		p.Limits = spillway.CloudLimits{Concurrency: o.number("concurrency", 1000), RampPer10s: o.number("ramp", 0), RequestsPerSecond: o.number("rps", 0),
+			MemoryMiB: o.number("memory", 0), RampPerMinute: o.number("rampminute", 0)}
 	} else {
 		p.Capacity = spillway.Resources{Slots: o.number("slots", 1), MilliCPU: o.number("mcpu", spillway.Unlimited), MiB: o.number("mib", spillway.Unlimited)}
 		p.KeepAlive = o.duration("keepalive", "2m")
@@ -118,17 +128,24 @@ func (b *builder) quota(names []string, o options) {
 	for class, key := range [spillway.ClassCount]string{"onprem", "cloud"} {
 		n.Nominal[class] = spillway.Resources{Slots: o.number(key, spillway.Unlimited), MilliCPU: spillway.Unlimited, MiB: o.number(key+"mib", spillway.Unlimited)}
 	}
+	n.Keep[spillway.ClassOnPrem].Slots = o.number("keep", 0)
+	n.Borrowing[spillway.ClassOnPrem].Slots = o.number("borrow", 0)
+	n.Borrowing[spillway.ClassCloud].Slots = o.number("cloudborrow", 0)
 	if text, ok := o["budget"]; ok {
-		parts := strings.Split(text, ":")
-		window := map[string]spillway.Window{"hour": spillway.WindowHour, "day": spillway.WindowDay, "month": spillway.WindowMonth}[parts[0]]
-		units, _ := strconv.ParseInt(parts[1], 10, 64)
-		budget := spillway.Budget{Window: window, Limit: spillway.Nano(units), Location: time.UTC}
-		if parts[2] == "redirect" {
-			budget.AtLimit = spillway.AtLimitRedirect
-		}
-		n.Budgets = append(n.Budgets, budget)
+		n.Budgets = append(n.Budgets, budget(text))
 	}
 	b.p.Quotas = append(b.p.Quotas, n)
+}
+
+func budget(text string) spillway.Budget {
+	parts := strings.Split(text, ":")
+	window := map[string]spillway.Window{"hour": spillway.WindowHour, "day": spillway.WindowDay, "month": spillway.WindowMonth}[parts[0]]
+	units, _ := strconv.ParseInt(parts[1], 10, 64)
+	all := spillway.Budget{Window: window, Limit: spillway.Nano(units), Location: time.UTC}
+	if len(parts) > 2 && parts[2] == "redirect" {
+		all.AtLimit = spillway.AtLimitRedirect
+	}
+	return all
 }
 
 func (b *builder) find(quota string) int {
@@ -150,13 +167,63 @@ func (b *builder) policy(names []string, o options) {
 			}
 		}
 	}
+	if text, ok := o["weights"]; ok {
+		p.Weights = make([]int64, len(b.p.Pools))
+		for i, w := range strings.Split(text, ",") {
+			p.Weights[p.Order[i]], _ = strconv.ParseInt(w, 10, 64)
+		}
+	}
+	if text, ok := o["share"]; ok {
+		p.Share = parseShare(strings.Split(text, ":"))
+	}
+	if text, ok := o["spend"]; ok {
+		p.Spend = []spillway.Budget{budget(text)}
+	}
+	p.Hysteresis = spillway.Hysteresis{OpenAfter: o.duration("open", "0s"), CloseAfter: o.duration("close", "0s"), CloseBelowPercent: o.number("below", 0)}
+	if text, ok := o["hours"]; ok {
+		w := spillway.BurstWindow{Days: [7]bool{true, true, true, true, true, true, true}, Location: time.UTC}
+		fmt.Sscanf(text, "%d-%d", &w.From, &w.To)
+		p.Windows = []spillway.BurstWindow{w}
+	}
+	p.KillSwitch, p.Shadow = o.flag("kill"), o.flag("shadow")
 	b.p.BurstPolicies = append(b.p.BurstPolicies, p)
+}
+
+func parseShare(parts []string) *spillway.BurstShare {
+	s := &spillway.BurstShare{}
+	s.Percent, _ = strconv.ParseInt(parts[0], 10, 64)
+	if parts[1] == "gibSeconds" {
+		s.Of = spillway.ShareGiBSeconds
+	}
+	s.Window, _ = time.ParseDuration(parts[2])
+	s.Minimum, _ = strconv.ParseInt(parts[3], 10, 64)
+	return s
+}
+
+// link tells the leading revision of each function about the others.
+func (b *builder) link() {
+	b.p.Index()
+	for _, lead := range b.p.Functions {
+		if b.p.Function(lead.FunctionKey) != lead {
+			continue
+		}
+		var all []*spillway.Function
+		for _, f := range b.p.Functions {
+			if f.FunctionKey == lead.FunctionKey {
+				all = append(all, f)
+			}
+		}
+		if len(all) > 1 {
+			lead.Revisions = all
+		}
+	}
 }
 
 func (b *builder) function(names []string, o options) error {
 	ns, name, _ := strings.Cut(names[0], "/")
 	f := &spillway.Function{
-		FunctionKey: spillway.FunctionKey{Namespace: ns, Name: name}, Index: len(b.p.Functions), Namespace: -1, Revision: "v1",
+		FunctionKey: spillway.FunctionKey{Namespace: ns, Name: name}, Index: len(b.p.Functions), Namespace: -1, Revision: o.text("rev", "v1"), Weight: o.number("weight", 100),
+		Package:   spillway.Package{Digest: o.text("digest", "d1")},
 		Resources: spillway.Resources{Slots: 1, MilliCPU: o.number("mcpu", 100), MiB: o.number("mib", 128)},
 		Timeout:   o.duration("timeout", "1s"), Deadline: o.duration("deadline", "30s"), MaxWait: o.duration("maxwait", "1s"),
 		MinWarm: int(o.number("minwarm", 0)),
@@ -169,6 +236,11 @@ func (b *builder) function(names []string, o options) error {
 	if f.Namespace < 0 {
 		return fmt.Errorf("unknown namespace")
 	}
+	for i := range b.p.BurstPolicies {
+		if b.p.BurstPolicies[i].Name == o.text("policy", "default") {
+			f.Policy = i
+		}
+	}
 	if o["burst"] == "allow" {
 		f.Burst = spillway.BurstAllow
 	}
@@ -177,6 +249,8 @@ func (b *builder) function(names []string, o options) error {
 	}
 	for i, pool := range b.p.Pools {
 		switch {
+		case pool.Retired:
+			f.Excluded[i] = spillway.ExcludedRetired
 		case !pool.Kind.Cloud():
 			f.Permitted = f.Permitted.With(i)
 		case f.Burst == spillway.BurstDeny:

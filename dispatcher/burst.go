@@ -1,0 +1,196 @@
+package dispatcher
+
+import (
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher/placement"
+)
+
+// burstState is what one burst policy has let into clouds.
+type burstState struct {
+	policy   *spillway.BurstPolicy
+	purse    int // see quota.Ask
+	inFlight int64
+	share    *share
+
+	// Hysteresis: open while calls may overflow; when on-prem became full, and when
+	// it became calm, zero if it is not.
+	open                 bool
+	fullSince, calmSince spillway.Instant
+
+	minute   int64 // for which windowOpen holds
+	windowOK bool
+
+	shadow ShadowView
+}
+
+// ShadowView is what a burst policy in shadow mode would have sent to clouds.
+type ShadowView struct {
+	Calls   int64         `json:"calls"`
+	Refused int64         `json:"refused"` // of Calls, those that had no place on-prem either
+	Cost    spillway.Nano `json:"costNano"`
+}
+
+// burst is the state of f's burst policy. f may be of an earlier platform, and its
+// policy gone; what is counted then is forgotten.
+func (e *Engine) burst(f *spillway.Function) *burstState {
+	if f.Platform == e.platform {
+		return e.bursts[f.Policy]
+	}
+	policy := &f.Platform.BurstPolicies[f.Policy]
+	for _, b := range e.bursts {
+		if b.policy.Name == policy.Name {
+			return b
+		}
+	}
+	return &burstState{policy: policy}
+}
+
+// closed reports what keeps a policy from sending anything to a cloud, whoever
+// asks.
+func (b *burstState) closed(now spillway.Instant) (placement.Fit, bool) {
+	kind := spillway.LimitNone
+	switch {
+	case b.policy.KillSwitch:
+		kind = spillway.LimitKillSwitch
+	case !b.inWindow(now):
+		kind = spillway.LimitBurstWindow
+	default:
+		return placement.Fit{}, false
+	}
+	return placement.Fit{Filter: placement.FilterClosed, Limit: spillway.Limit{Kind: kind, Name: b.policy.Name, Class: spillway.ClassCloud}}, true
+}
+
+func (b *burstState) inWindow(now spillway.Instant) bool {
+	if len(b.policy.Windows) == 0 {
+		return true
+	}
+	if minute := int64(now) / int64(time.Minute); minute != b.minute {
+		b.minute, b.windowOK = minute, false
+		for i := range b.policy.Windows {
+			b.windowOK = b.windowOK || b.policy.Windows[i].Holds(now)
+		}
+	}
+	return b.windowOK
+}
+
+// opensAt is when calls that find on-prem full since fullSince may overflow.
+func (b *burstState) opensAt(now spillway.Instant) spillway.Instant {
+	since := b.fullSince
+	if since == 0 {
+		since = now
+	}
+	return since.Add(b.policy.Hysteresis.OpenAfter)
+}
+
+// probe reports what the policy says of one more cloud call. overflow is set if
+// on-prem was asked first and had no room.
+func (b *burstState) probe(now spillway.Instant, overflow bool, worst int64) placement.Fit {
+	if fit, closed := b.closed(now); closed {
+		return fit
+	}
+	full := func(l spillway.Limit) placement.Fit {
+		l.Name, l.Class = b.policy.Name, spillway.ClassCloud
+		return placement.Fit{Filter: placement.FilterCapacity, Limit: l}
+	}
+	if overflow && !b.open && now < b.opensAt(now) {
+		after := b.policy.Hysteresis.OpenAfter
+		return full(spillway.Limit{Kind: spillway.LimitHysteresis, Used: (after - b.opensAt(now).Sub(now)).Milliseconds(), Max: after.Milliseconds()})
+	}
+	if b.inFlight >= b.policy.MaxBurstConcurrency {
+		return full(spillway.Limit{Kind: spillway.LimitBurst, Dim: spillway.DimSlots, Used: b.inFlight, Need: 1, Max: b.policy.MaxBurstConcurrency})
+	}
+	if b.share != nil {
+		if percent, ok := b.share.check(now, worst); !ok {
+			return full(spillway.Limit{Kind: spillway.LimitBurstShare, Used: percent, Max: b.share.limit.Percent})
+		}
+	}
+	return placement.Fit{}
+}
+
+// observe takes what a placement found on-prem: full, or room, and then whether
+// the pools are calm.
+func (b *burstState) observe(now spillway.Instant, full bool, calm bool) {
+	if full {
+		b.calmSince = 0
+		if b.fullSince == 0 {
+			b.fullSince = now
+		}
+		b.open = b.open || now >= b.opensAt(now)
+		return
+	}
+	b.fullSince = 0
+	switch {
+	case !b.open:
+	case !calm:
+		b.calmSince = 0
+	case b.calmSince == 0 && b.policy.Hysteresis.CloseAfter > 0:
+		b.calmSince = now
+	case now >= b.calmSince.Add(b.policy.Hysteresis.CloseAfter):
+		b.open, b.calmSince = false, 0
+	}
+}
+
+// start and end count one cloud attempt; used is zero for one that did not run.
+func (b *burstState) start(now spillway.Instant, worst int64) {
+	b.inFlight++
+	if b.share != nil {
+		b.share.pending += worst
+		b.share.add(now, work{calls: 1, cloudCalls: 1})
+	}
+}
+
+func (b *burstState) end(now spillway.Instant, worst, used int64) {
+	b.inFlight--
+	if b.share != nil {
+		b.share.pending -= worst
+		b.share.add(now, work{mibMillis: used, cloudMiBMillis: used})
+	}
+}
+
+// onPrem counts an on-prem attempt.
+func (b *burstState) onPrem(now spillway.Instant, calls, used int64) {
+	if b.share != nil {
+		b.share.add(now, work{calls: calls, mibMillis: used})
+	}
+}
+
+// worstMiBMillis is the most that one attempt of f on a cloud pool can use.
+func worstMiBMillis(f *spillway.Function, p *spillway.Pool) int64 {
+	b := &f.Bindings[p.Index]
+	return b.MiB * (b.Timeout + p.InitTimeout).Milliseconds()
+}
+
+// usedMiBMillis is what an attempt that ended has used.
+func usedMiBMillis(mib int64, u *spillway.Usage) int64 {
+	if u.MemoryMiB > 0 {
+		mib = u.MemoryMiB
+	}
+	if u.BilledMillis > 0 {
+		return mib * u.BilledMillis
+	}
+	return mib * (u.DurationMicros / 1000)
+}
+
+// countShadow adds a call that shadow mode kept from a cloud to its policy: at
+// what it would have cost there for the time it took here, or for the worst case
+// if it had no place at all.
+func (e *Engine) countShadow(r *record) {
+	d := r.d
+	if d.ShadowPool == 0 {
+		return
+	}
+	f := d.Call.Function
+	b, v := &f.Bindings[d.ShadowPool-1], &e.burst(f).shadow
+	v.Calls++
+	cost := b.WorstCase
+	if d.Refusal != spillway.ReasonNone {
+		v.Refused++
+	} else if n, err := b.Rate.CeilNano(b.Rate.BilledMillis((d.Last().Outcome.Usage.DurationMicros+999)/1000), spillway.Resources{MiB: b.MiB}); err == nil {
+		cost = n
+	}
+	if sum, err := spillway.AddNano(v.Cost, cost); err == nil {
+		v.Cost = sum
+	}
+}
