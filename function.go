@@ -45,6 +45,7 @@ type Function struct {
 	// leads: it is what the function's name finds, and its Revisions holds all of
 	// them. Revisions is nil where there is one.
 	Weight    int64
+	canary    bool
 	Revisions []*Function
 	Package   Package
 	Handler   string
@@ -88,3 +89,6 @@ type Binding struct {
 	// up: what is reserved before a send.
 	WorstCase Nano
 }
+
+// Canary reports that f takes a part of its function's traffic and does not lead.
+func (f *Function) Canary() bool { return f.canary }

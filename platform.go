@@ -28,6 +28,9 @@ func (p *Platform) Index() {
 			p.byKey[f.FunctionKey] = f
 		}
 	}
+	for _, f := range p.Functions {
+		f.canary = f.Weight > 0 && p.byKey[f.FunctionKey] != f
+	}
 }
 
 // Function returns the function named key, its leading revision if there are

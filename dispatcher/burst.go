@@ -132,7 +132,8 @@ func (b *burstState) observe(now spillway.Instant, full bool, calm bool) {
 	}
 }
 
-// start and end count one cloud attempt; used is zero for one that did not run.
+// start and end count one cloud attempt, and what it used: its worst case if that
+// is not known.
 func (b *burstState) start(now spillway.Instant, worst int64) {
 	b.inFlight++
 	if b.share != nil {
@@ -141,25 +142,39 @@ func (b *burstState) start(now spillway.Instant, worst int64) {
 	}
 }
 
-func (b *burstState) end(now spillway.Instant, worst, used int64) {
+func (b *burstState) end(now spillway.Instant, worst, mib int64, u *spillway.Usage) {
 	b.inFlight--
 	if b.share != nil {
+		used := worst
+		if u != nil {
+			used = usedMiBMillis(mib, u)
+		}
 		b.share.pending -= worst
 		b.share.add(now, work{mibMillis: used, cloudMiBMillis: used})
 	}
 }
 
-// onPrem counts an on-prem attempt.
-func (b *burstState) onPrem(now spillway.Instant, calls, used int64) {
+// onPremStart and onPremEnd count an on-prem attempt.
+func (b *burstState) onPremStart(now spillway.Instant) {
 	if b.share != nil {
-		b.share.add(now, work{calls: calls, mibMillis: used})
+		b.share.add(now, work{calls: 1})
 	}
 }
 
-// worstMiBMillis is the most that one attempt of f on a cloud pool can use.
-func worstMiBMillis(f *spillway.Function, p *spillway.Pool) int64 {
-	b := &f.Bindings[p.Index]
-	return b.MiB * (b.Timeout + p.InitTimeout).Milliseconds()
+func (b *burstState) onPremEnd(now spillway.Instant, mib int64, u *spillway.Usage) {
+	if b.share != nil {
+		b.share.add(now, work{mibMillis: usedMiBMillis(mib, u)})
+	}
+}
+
+// worst is the most MiB-milliseconds that one attempt of f on a cloud pool can
+// use; zero where nothing counts them.
+func (b *burstState) worst(f *spillway.Function, p *spillway.Pool) int64 {
+	if b.share == nil {
+		return 0
+	}
+	t := &f.Bindings[p.Index]
+	return t.MiB * (t.Timeout + p.InitTimeout).Milliseconds()
 }
 
 // usedMiBMillis is what an attempt that ended has used.

@@ -23,6 +23,7 @@ type cloudState struct {
 	throttledUntil        spillway.Instant
 	breaker               breaker
 	functions             map[spillway.FunctionKey]*cloudFunction
+	byIndex               []*cloudFunction // the same, by function index; nil until asked for
 }
 
 // cloudFunction mirrors one function at a provider: the growth of its
@@ -44,18 +45,33 @@ type cloudUse struct {
 	poolTrial, fnTrial bool
 }
 
-func newCloudState() *cloudState {
-	return &cloudState{requests: sliding{step: 100 * time.Millisecond}, growth: sliding{step: 6 * time.Second},
+func newCloudState(functions int) *cloudState {
+	return &cloudState{byIndex: make([]*cloudFunction, functions), requests: sliding{step: 100 * time.Millisecond}, growth: sliding{step: 6 * time.Second},
 		breaker: newBreaker(enoughFailures), functions: map[spillway.FunctionKey]*cloudFunction{}}
 }
 
-func (c *cloudState) function(key spillway.FunctionKey) *cloudFunction {
-	r := c.functions[key]
+// function is the state of f, which is of the Engine's platform.
+func (c *cloudState) function(f *spillway.Function) *cloudFunction {
+	if r := c.byIndex[f.Index]; r != nil {
+		return r
+	}
+	r := c.functions[f.FunctionKey]
 	if r == nil {
 		r = &cloudFunction{newEnvironmentsFor: sliding{step: time.Second}, breaker: newBreaker(enoughRejects)}
-		c.functions[key] = r
+		c.functions[f.FunctionKey] = r
 	}
+	c.byIndex[f.Index] = r
 	return r
+}
+
+// reload forgets the functions that p does not have and that hold nothing.
+func (c *cloudState) reload(p *spillway.Platform) {
+	c.byIndex = make([]*cloudFunction, len(p.Functions))
+	for key, r := range c.functions {
+		if r.inFlight == 0 && p.Function(key) == nil {
+			delete(c.functions, key)
+		}
+	}
 }
 
 // grows reports whether one more call needs an environment that is not known to
@@ -74,7 +90,7 @@ func (r *cloudFunction) grows(now spillway.Instant) bool {
 
 // probe reports what the provider would say of one more call.
 func (c *cloudState) probe(now spillway.Instant, p *spillway.Pool, f *spillway.Function) placement.Fit {
-	fn := c.function(f.FunctionKey)
+	fn := c.function(f)
 	switch {
 	case c.breaker.blocks(now):
 		return placement.Fit{Filter: placement.FilterUnavailable, Limit: c.breaker.limit("pool " + p.Name)}
@@ -123,8 +139,8 @@ func atLimit(p *spillway.Pool, kind spillway.LimitKind, dim spillway.Dimension, 
 
 // start counts one attempt in, and returns what ends it.
 func (c *cloudState) start(now spillway.Instant, p *spillway.Pool, f *spillway.Function, burst *burstState) cloudUse {
-	fn := c.function(f.FunctionKey)
-	u := cloudUse{pool: c, fn: fn, burst: burst, mib: f.Bindings[p.Index].MiB, worst: worstMiBMillis(f, p)}
+	fn := c.function(f)
+	u := cloudUse{pool: c, fn: fn, burst: burst, mib: f.Bindings[p.Index].MiB, worst: burst.worst(f, p)}
 	if fn.grows(now) {
 		fn.newEnvironmentsFor.add(now)
 		c.growth.add(now)
@@ -149,12 +165,13 @@ func (u *cloudUse) judged(now spillway.Instant, o *spillway.Outcome) {
 	u.fn.breaker.end(now, functionEnd(o), u.fnTrial)
 }
 
-// end gives back what an attempt held; used is its MiB-milliseconds.
-func (u *cloudUse) end(now spillway.Instant, used int64) {
+// end gives back what an attempt held. Without its usage it is taken to have used
+// all that it could.
+func (u *cloudUse) end(now spillway.Instant, usage *spillway.Usage) {
 	u.pool.inFlight--
 	u.pool.inFlightMiB -= u.mib
 	u.fn.inFlight--
-	u.burst.end(now, u.worst, used)
+	u.burst.end(now, u.worst, u.mib, usage)
 }
 
 func (c *cloudState) throttled(now spillway.Instant, retryAfter time.Duration) {

@@ -39,7 +39,7 @@ func (e *Engine) Complete(now spillway.Instant, h Handle, end Ending) []Effect {
 func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *onPremState, end Ending) {
 	e.quota.Release(&r.ask, 0)
 	r.tenant.inUse--
-	e.burst(r.d.Call.Function).onPrem(now, 0, usedMiBMillis(r.ask.Need.MiB, &end.Outcome.Usage))
+	e.burst(r.d.Call.Function).onPremEnd(now, r.ask.Need.MiB, &end.Outcome.Usage)
 	e.free(now, s, r.instance, end.InstanceGone)
 	if end.Outcome.Class == spillway.NotExecuted {
 		e.post(h, r.d, billing.KindVoid, 0)
@@ -58,7 +58,7 @@ func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spil
 		return
 	}
 	if o.Class == spillway.NotExecuted {
-		r.cloud.end(now, 0)
+		r.cloud.end(now, &spillway.Usage{})
 		e.quota.Release(&r.ask, 0)
 		if o.Cause == spillway.CauseThrottled {
 			e.clouds[a.Pool].throttled(now, o.RetryAfter)
@@ -67,7 +67,7 @@ func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spil
 		e.again(now, h, r, true)
 		return
 	}
-	r.cloud.end(now, usedMiBMillis(r.cloud.mib, &o.Usage))
+	r.cloud.end(now, &a.Outcome.Usage)
 	a.Settled = settle(a, e.platform.Pools[a.Pool].Kind)
 	e.quota.Release(&r.ask, a.Settled)
 	e.post(h, d, billing.KindCharge, a.Settled)

@@ -99,7 +99,7 @@ func New(p *spillway.Platform) *Engine {
 func (e *Engine) addPool(p *spillway.Pool) {
 	if p.Kind.Cloud() {
 		e.cloud = e.cloud.With(p.Index)
-		e.clouds[p.Index] = newCloudState()
+		e.clouds[p.Index] = newCloudState(len(e.platform.Functions))
 	} else {
 		e.onPrem[p.Index] = newOnPremState(p, e.platform.Functions)
 	}

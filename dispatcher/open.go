@@ -65,7 +65,7 @@ func (e *Engine) restoreIntent(in *OpenIntent) {
 		if p.Name == in.Pool && p.Kind.Cloud() && f != nil {
 			o.pool = p.Index
 			c, burst := e.clouds[p.Index], e.bursts[f.Policy]
-			o.cloud = cloudUse{pool: c, fn: c.function(f.FunctionKey), burst: burst, mib: in.Resources.MiB}
+			o.cloud = cloudUse{pool: c, fn: c.function(f), burst: burst, mib: in.Resources.MiB}
 			o.cloud.hold()
 			burst.inFlight++
 			o.ask.Purse = burst.purse
@@ -118,7 +118,7 @@ func (e *Engine) closeOpen(now spillway.Instant, i int) {
 	e.openLive--
 	e.quota.Release(&o.ask, o.ask.Money)
 	if o.cloud.pool != nil {
-		o.cloud.end(now, o.cloud.worst)
+		o.cloud.end(now, nil)
 	}
 	e.emit(Effect{Kind: Post, Decision: o.d, Open: o.intent, Attempt: o.attempt, Pool: o.pool, Line: billing.KindEstimate, Settled: o.ask.Money})
 	e.drain(now, true)

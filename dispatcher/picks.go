@@ -74,9 +74,3 @@ func (e *Engine) firstPool(f *spillway.Function, allowed spillway.PoolSet, commi
 		return weights[i]
 	}, commit)
 }
-
-// canary reports that f takes a part of its function's traffic and does not lead.
-func canary(f *spillway.Function) bool {
-	lead := f.Platform.Function(f.FunctionKey)
-	return lead != nil && lead != f && f.Weight > 0
-}

@@ -43,7 +43,7 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 		Order: policy.Order, Permitted: f.Permitted, Tried: r.tried, Cloud: e.cloud,
 		MayWait: now < patience && r.tenant.count < maxWaiting,
 		Waited:  r.state == callWaiting && now >= patience,
-		Canary:  f.Revisions == nil && canary(f),
+		Canary:  f.Canary(),
 	}
 	if r.first > 0 {
 		e.query.Order, e.query.Weighted = e.startingWith(int(r.first)-1, policy.Order), true
@@ -153,7 +153,7 @@ func (p *probe) inCloud(pool int) placement.Fit {
 		return placement.Fit{Filter: placement.FilterUnavailable, Limit: spillway.Limit{Kind: spillway.LimitRetryBudget}}
 	}
 	burst := e.bursts[f.Policy]
-	if fit := burst.probe(p.now, p.asked && p.full, worstMiBMillis(f, to)); fit.Filter != placement.FilterNone {
+	if fit := burst.probe(p.now, p.asked && p.full, burst.worst(f, to)); fit.Filter != placement.FilterNone {
 		return fit
 	}
 	if fit := p.quota(pool); fit.Filter != placement.FilterNone {
@@ -207,7 +207,7 @@ func (e *Engine) assign(now spillway.Instant, h Handle, r *record) {
 	burst := e.bursts[f.Policy]
 	if s := e.onPrem[pool]; s != nil {
 		r.tenant.inUse++
-		burst.onPrem(now, 1, 0)
+		burst.onPremStart(now)
 		e.activate(now, h, r, s)
 		return
 	}

@@ -28,6 +28,8 @@ func (e *Engine) Reload(now spillway.Instant, p *spillway.Platform, spent []Spen
 			e.reloadFunctions(now, s)
 		case e.clouds[pool.Index] == nil:
 			e.addPool(pool)
+		default:
+			e.clouds[pool.Index].reload(p)
 		}
 	}
 	e.reloadPicks()
