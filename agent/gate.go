@@ -2,13 +2,17 @@ package agent
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // maxConnections bounds what a function can make us hold: a runtime uses one or two.
@@ -60,6 +64,14 @@ func (c *admitted) Close() error {
 
 // PeerUID returns the user who owns the other end of a loopback connection, or -2.
 func PeerUID(conn net.Conn) int {
+	if e, ok := farEnd(conn); ok {
+		switch s, err := diagSocket(e); {
+		case err == nil:
+			return s.uid
+		case errors.Is(err, unix.ENOENT):
+			return -2
+		}
+	}
 	local, remote := hexAddress(conn.RemoteAddr()), hexAddress(conn.LocalAddr())
 	if uid := ownerOf("/proc/net/tcp", local, remote); uid != -2 {
 		return uid
@@ -67,6 +79,22 @@ func PeerUID(conn net.Conn) int {
 	// A client may speak IPv4 through an IPv6 socket.
 	const mapped = "0000000000000000FFFF0000"
 	return ownerOf("/proc/net/tcp6", mapped+local, mapped+remote)
+}
+
+// farEnd returns the connection as its other end sees it, if it is IPv4.
+func farEnd(conn net.Conn) (endpoints, bool) {
+	near, ok := conn.LocalAddr().(*net.TCPAddr)
+	far, ok2 := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok || !ok2 {
+		return endpoints{}, false
+	}
+	e := endpoints{local: unmapped(far), remote: unmapped(near)}
+	return e, e.local.Addr().Is4() && e.remote.Addr().Is4()
+}
+
+func unmapped(a *net.TCPAddr) netip.AddrPort {
+	at := a.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port())
 }
 
 // ownerOf finds a socket in a table of the kernel's.

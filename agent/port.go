@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // Ports of web functions lie below those that the kernel gives to outgoing
@@ -65,7 +67,7 @@ var errForeign = errors.New("another process listens on the port of the function
 // its own user if it has one, else to a process of its session. Linux lets only one
 // user listen on a port, so there is no second listener to be mistaken for it.
 func (i *Instance) ownsPort(port int) error {
-	sockets := append(listeners("/proc/net/tcp", port), listeners("/proc/net/tcp6", port)...)
+	sockets := listenersOn(port)
 	if len(sockets) == 0 {
 		return errors.New("nothing listens on the port of the function")
 	}
@@ -81,14 +83,18 @@ func (i *Instance) ownsPort(port int) error {
 	return nil
 }
 
-// listener is a socket that may accept connections to a loopback port.
-type listener struct {
-	uid   int
-	inode string
+// listenersOn returns the sockets that may accept connections to a loopback port.
+func listenersOn(port int) []socketInfo {
+	four, err := diagListeners(unix.AF_INET, port)
+	six, err6 := diagListeners(unix.AF_INET6, port)
+	if err != nil || err6 != nil {
+		return append(listeners("/proc/net/tcp", port), listeners("/proc/net/tcp6", port)...)
+	}
+	return append(four, six...)
 }
 
 // listeners reads a table of the kernel's.
-func listeners(path string, port int) (all []listener) {
+func listeners(path string, port int) (all []socketInfo) {
 	table, err := os.Open(path)
 	if err != nil {
 		return nil
@@ -105,17 +111,17 @@ func listeners(path string, port int) (all []listener) {
 
 // parseListener reads a line: sl local remote state queues timer retransmits uid
 // timeout inode …
-func parseListener(line string, port int) (listener, bool) {
+func parseListener(line string, port int) (socketInfo, bool) {
 	const listening = "0A"
 	fields := strings.Fields(line)
 	if len(fields) < 10 || fields[3] != listening || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
-		return listener{}, false
+		return socketInfo{}, false
 	}
 	uid, err := strconv.Atoi(fields[7])
 	if err != nil {
-		return listener{}, false
+		return socketInfo{}, false
 	}
-	return listener{uid, fields[9]}, true
+	return socketInfo{uid, fields[9], true}, true
 }
 
 // sessionHas reports whether a process of session sid has the socket open.

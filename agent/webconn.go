@@ -57,9 +57,13 @@ func newWebConn(c *net.TCPConn) (*webConn, error) {
 	w.br = bufio.NewReaderSize(w, 4<<10)
 	fds := make([]unix.PollFd, 1)
 	w.poll = func(fd uintptr) {
-		fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
-		n, err := unix.Poll(fds, 0)
-		w.quiet = n == 0 && err == nil
+		for {
+			fds[0] = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+			n, err := unix.Poll(fds, 0)
+			if w.quiet = n == 0 && err == nil; !errors.Is(err, unix.EINTR) {
+				return
+			}
+		}
 	}
 	w.rest(nil)
 	return w, nil

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -34,7 +35,7 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 		defer nginx.stop()
 		peers = append(peers, peer{"nginx", nginx, "http://" + nginx.addr + "/", ""})
 	}
-	config, err := b.platform("plane", 1, 1, 64)
+	config, err := b.platform("plane", 1, 1, 256) // room for all functions at 64 at once
 	if err != nil {
 		return err
 	}
@@ -43,21 +44,42 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer up.stop()
-	peers = append(peers, peer{"spillway, Lambda contract, bearer token", up, invokeURL(up.addr, 0, 1), benchToken},
+	web := peer{"spillway, web function, bearer token", up, webURL(up.addr), benchToken}
+	all := append(slices.Clone(peers), web, peer{"spillway, Lambda contract, bearer token", up, invokeURL(up.addr, 0, 1), benchToken},
 		peer{"spillway, Lambda contract, SigV4", up, invokeURL(up.addr, 0, 1), "sigv4"})
 
-	heading("Data plane, POST of 128 B, closed loop (the proxies forward to an HTTP backend, Spillway to a Lambda function process; CPU is the named process's own)",
+	heading("Data plane, POST of 128 B, closed loop (the proxies forward to an HTTP backend, Spillway to the same backend as a web function or to a Lambda function process; CPU is the named process's own)",
 		"peer", "c", "CPU µs/request", "× tuned ReverseProxy", "p50 µs", "added p50 µs", "p99 µs", "requests/s", "failed")
 	body := []byte(`{"text":"` + strings.Repeat("x", 117) + `"}`)
 	for _, workers := range []int{1, 16, 64} {
-		b.compare(ctx, peers, workers, body)
+		b.compare(ctx, all, workers, body)
 	}
-	finish := b.profile(ctx, admin, "dataplane", 5)
-	if b.profiles != "" {
-		fire(ctx, 16, 6*time.Second, post(invokeURL(up.addr, 0, 1), benchToken, body))
+	b.lostSection(ctx, append(peers, web))
+	for name, url := range map[string]string{"dataplane": invokeURL(up.addr, 0, 1), "web": webURL(up.addr)} {
+		finish := b.profile(ctx, admin, name, 5)
+		if b.profiles != "" {
+			fire(ctx, 16, 6*time.Second, post(url, benchToken, body))
+		}
+		finish()
 	}
-	finish()
 	return ctx.Err()
+}
+
+// lostSection counts connections that a peer ends under a client that would keep
+// them: a body of 16 KiB is what loses some behind many proxies.
+func (b *bench) lostSection(ctx context.Context, peers []peer) {
+	heading("POST of 16 KiB, closed loop on raw connections: lost means closed or reset by the peer, announced or not",
+		"peer", "c", "CPU µs/request", "requests", "lost", "lost %")
+	body := []byte(`"` + strings.Repeat("x", 16<<10-2) + `"`)
+	for _, workers := range []int{1, 4, 16, 64} {
+		for _, p := range peers {
+			before := p.proc.cpu()
+			r := fireRaw(ctx, workers, b.round, p, body)
+			cpu := float64((p.proc.cpu() - before).Microseconds())
+			row(p.name, workers, fmt.Sprintf("%.0f", cpu/float64(max(1, r.requests))), r.requests, r.lost,
+				fmt.Sprintf("%.3f", 100*float64(r.lost)/float64(max(1, r.requests))))
+		}
+	}
 }
 
 type samples struct {

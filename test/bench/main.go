@@ -39,6 +39,7 @@ type bench struct {
 	dir      string // for everything that is written
 	bin      string // the spillway command
 	echo     string // package directory of the echo function
+	web      string // package directory of this program as a web function
 	round    time.Duration
 	rounds   int
 	profiles string
@@ -52,6 +53,9 @@ func main() {
 	rounds := flag.Int("rounds", 3, "rounds of load for each peer, alternating")
 	profiles := flag.String("profiles", "", "`directory` to leave CPU profiles in")
 	flag.Parse()
+	if port := os.Getenv("PORT"); port != "" && filepath.Base(os.Args[0]) == "bootstrap" {
+		*role = "backend@127.0.0.1:" + port
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if *role != "" {
@@ -98,9 +102,10 @@ func (b *bench) run(ctx context.Context, only string) error {
 // build makes the command and the echo function.
 func (b *bench) build(ctx context.Context) error {
 	b.bin = filepath.Join(b.dir, "spillway")
-	b.echo = filepath.Join(b.dir, "echo")
+	b.echo, b.web = filepath.Join(b.dir, "echo"), filepath.Join(b.dir, "web")
 	for _, c := range [][]string{
 		{"build", "-o", b.bin, "./cmd/spillway"},
+		{"build", "-o", filepath.Join(b.web, "bootstrap"), "./test/bench"},
 		{"build", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", filepath.Join(b.echo, "bootstrap"), "./examples/functions/echo"},
 	} {
 		cmd := exec.CommandContext(ctx, "go", c...)

@@ -16,7 +16,7 @@ const (
 )
 
 // platform writes a configuration directory with n echo functions over the given
-// number of namespaces, and returns it.
+// number of namespaces and one web function, and returns it.
 func (b *bench) platform(name string, functions, namespaces, slots int) (string, error) {
 	dir := filepath.Join(b.dir, name)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
@@ -42,7 +42,19 @@ apiVersion: spillway.dev/v1alpha1
 kind: BurstPolicy
 metadata: {name: default}
 spec: {mode: OnPremOnly, order: [onprem]}
-`, filepath.Join(b.dir, name+"-data"), slots)
+---
+apiVersion: spillway.dev/v1alpha1
+kind: Function
+metadata: {name: page, namespace: ns0}
+spec:
+  contract: http
+  revisions: [{name: v1, package: {path: %s}}]
+  resources: {cpu: 10m, memory: 128Mi}
+  timeout: 10s
+  deadline: 30s
+  maxWait: 20s
+  burstPolicy: default
+`, filepath.Join(b.dir, name+"-data"), slots, b.web)
 	for i := range functions {
 		if i%1000 == 999 { // a file has at most 1 MiB
 			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("part%d.yaml", i)), text.Bytes(), 0o644); err != nil {
@@ -101,6 +113,8 @@ func (b *bench) up(ctx context.Context, config string, args ...string) (p *proce
 func invokeURL(addr string, i, namespaces int) string {
 	return fmt.Sprintf("http://%s/namespaces/ns%d/functions/f%d/invoke", addr, i%namespaces, i)
 }
+
+func webURL(addr string) string { return "http://" + addr + "/namespaces/ns0/functions/page/" }
 
 // profile saves a CPU profile of a running server while work runs.
 func (b *bench) profile(ctx context.Context, admin, name string, seconds int) func() {
