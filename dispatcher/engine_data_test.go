@@ -110,7 +110,7 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 	case "burst":
 		return w.burst(now)
 	case "explain":
-		x := dispatcher.Explain(w.e.Platform(), w.states[name()])
+		x := dispatcher.Explain(w.states[name()])
 		x.Invocation = name()
 		return x.Summary()
 	}

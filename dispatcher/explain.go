@@ -79,9 +79,10 @@ type AttemptText struct {
 	PriceVersion string          `json:"priceVersion,omitempty"`
 }
 
-// Explain puts d in words. p must be the platform it was decided by.
-func Explain(p *spillway.Platform, d *Decision) *Explanation {
+// Explain puts d in words.
+func Explain(d *Decision) *Explanation {
 	f := d.Call.Function
+	p := f.Platform
 	ns := &p.Namespaces[f.Namespace]
 	x := &Explanation{
 		Invocation: d.Call.ID, Function: f.FunctionKey.String(), Revision: f.Revision, Caller: d.Call.Caller,

@@ -54,6 +54,9 @@ func explained(id string, lines []billing.Entry, kept json.RawMessage) (json.Raw
 			a := &x.Attempts[n-1]
 			a.Cost, a.BilledMs, a.PriceVersion = e.Amount.Text('f'), e.BilledMillis, e.PriceVersion
 		}
+		if x.Outcome == "open" { // it was kept before the call was answered
+			x.Outcome, x.Note = outcomeOf(e), "decided as shown; the server ended before the call was answered"
+		}
 	}
 	return json.Marshal(&x)
 }
@@ -64,7 +67,7 @@ func explanationOf(id string, lines []billing.Entry) *dispatcher.Explanation {
 	x := &dispatcher.Explanation{
 		Invocation: id, Function: first.Namespace + "/" + first.Function, Revision: first.Revision, Caller: first.Caller,
 		Admitted: first.Admitted, Department: first.Department, Currency: first.Currency,
-		Note: "from the ledger: the lines of its attempts are kept, the whole record of the decision is not kept any more",
+		Note: "from the ledger: of an on-prem call that was not refused, the whole record is kept while the server runs, then the lines of its attempts",
 	}
 	for _, e := range lastLines(lines) {
 		x.Pool, x.Reason, x.Outcome = e.Pool, e.Reason, outcomeOf(e)

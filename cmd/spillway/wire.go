@@ -151,7 +151,7 @@ func (a *app) startServer(ctx context.Context) error {
 	engine := dispatcher.New(a.loaded.Platform)
 	c := server.Config{
 		Engine: engine, Pools: a.pools, Policy: a.policy, Ledger: archive{a.ledger},
-		Logger: a.log, Metrics: server.NewMetrics(a.metrics, a.loaded.Platform),
+		Logger: a.log, Metrics: server.NewMetrics(a.metrics),
 	}
 	if err := a.restore(ctx, engine, &c); err != nil {
 		return err

@@ -55,7 +55,7 @@ func (c *call) attempt(f dispatcher.Effect) {
 		c.result = pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseLedger,
 			Detail: "no durable record could be written before the start"}}
 	} else {
-		c.result = c.s.pools[f.Pool].Invoke(c.s.life, c.request(f, started))
+		c.result = c.s.pool(f.Pool).Invoke(c.s.life, c.request(f, started))
 	}
 	c.s.metrics.attempt(f, &c.result, time.Since(started))
 	ending := dispatcher.Ending{Outcome: c.result.Outcome, InstanceGone: c.result.InstanceGone}
@@ -71,12 +71,13 @@ func (c *call) record(f dispatcher.Effect) error {
 		return c.s.ledger.Begin(&e)
 	}
 	e.Kind = billing.KindIntent
+	c.s.keepOpen(c.decision)
 	return c.s.ledger.Intent(context.WithoutCancel(c.s.life), &e)
 }
 
 func (c *call) request(f dispatcher.Effect, now time.Time) pools.Request {
 	deadline := c.decision.Deadline.Time()
-	if !c.s.platform.Pools[f.Pool].Kind.Cloud() {
+	if !f.Function.Platform.Pools[f.Pool].Kind.Cloud() {
 		if limit := now.Add(f.Function.Timeout); limit.Before(deadline) {
 			deadline = limit
 		}
@@ -98,7 +99,7 @@ func (c *call) answer() *Answer {
 	d.Owner = nil
 	a := &Answer{Decision: d}
 	if web := c.ask.Web != nil; !web || !plain(d) {
-		a.Explanation = dispatcher.Explain(c.s.platform, d)
+		a.Explanation = dispatcher.Explain(d)
 	}
 	if d.Refusal == spillway.ReasonNone {
 		if c.ask.Web != nil {

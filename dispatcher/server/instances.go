@@ -9,10 +9,10 @@ import (
 )
 
 func (s *Server) startInstance(f dispatcher.Effect) {
-	limit := s.platform.Pools[f.Pool].InitTimeout
+	limit := f.Function.Platform.Pools[f.Pool].InitTimeout
 	ctx, cancel := context.WithTimeout(s.life, limit)
 	defer cancel()
-	cold, err := s.pools[f.Pool].(pools.Starter).StartInstance(ctx, f.Instance, f.Function)
+	cold, err := s.pool(f.Pool).(pools.Starter).StartInstance(ctx, f.Instance, f.Function)
 	o := dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: f.Pool, Instance: f.Instance}
 	if err != nil {
 		o.Kind, o.Detail = dispatcher.InstanceFailed, err.Error()
@@ -23,7 +23,7 @@ func (s *Server) startInstance(f dispatcher.Effect) {
 }
 
 func (s *Server) stopInstance(f dispatcher.Effect) {
-	s.pools[f.Pool].(pools.Starter).StopInstance(context.WithoutCancel(s.life), f.Instance)
+	s.pool(f.Pool).(pools.Starter).StopInstance(context.WithoutCancel(s.life), f.Instance)
 	s.observe(dispatcher.Observation{Kind: dispatcher.InstanceStopped, Pool: f.Pool, Instance: f.Instance})
 }
 
@@ -44,18 +44,4 @@ func (s *Server) watchExits(pool int, st pools.Starter) {
 			return
 		}
 	}
-}
-
-// residencies joins each function's residency as policies see it.
-func residencies(p *spillway.Platform) []string {
-	all := make([]string, len(p.Functions))
-	for i, f := range p.Functions {
-		for j, region := range f.Residency {
-			if j > 0 {
-				all[i] += ","
-			}
-			all[i] += region
-		}
-	}
-	return all
 }

@@ -69,7 +69,7 @@ func (s *Server) write(f dispatcher.Effect, e *billing.Entry) {
 	e.Kind, e.Settled = f.Line, f.Settled
 	switch f.Line {
 	case billing.KindCharge:
-		if err := e.Charge(billing.Meter(e.Usage, e.Rate, s.platform.Pools[f.Pool].Kind)); err != nil {
+		if err := e.Charge(billing.Meter(e.Usage, e.Rate, kindOf(f))); err != nil {
 			s.log.Error("charge out of range; posted as its reservation", "invocation", e.Invocation, "error", err)
 			e.Amount = billing.DecimalOf(e.Reserved)
 		}
@@ -83,6 +83,10 @@ func (s *Server) write(f dispatcher.Effect, e *billing.Entry) {
 		s.log.Error("ledger line not written", "invocation", e.Invocation, "attempt", e.Attempt, "kind", e.Kind, "error", err)
 		s.ledgerFailed(err)
 	}
+}
+
+func kindOf(f dispatcher.Effect) spillway.PoolKind {
+	return f.Decision.Attempts[f.Attempt-1].Function.Platform.Pools[f.Pool].Kind
 }
 
 // entry is the ledger line of one attempt, but for its kind and amounts.

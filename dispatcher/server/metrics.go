@@ -22,12 +22,10 @@ type Metrics struct {
 	cold     *prometheus.HistogramVec
 	failed   *prometheus.CounterVec
 	spent    *prometheus.CounterVec
-
-	pools []string // names by index
 }
 
-// NewMetrics registers the metrics of a server for p.
-func NewMetrics(reg prometheus.Registerer, p *spillway.Platform) *Metrics {
+// NewMetrics registers the metrics of a server.
+func NewMetrics(reg prometheus.Registerer) *Metrics {
 	fast := prometheus.ExponentialBuckets(0.0005, 2, 16)
 	m := &Metrics{
 		placed: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "spillway_dispatcher_placements_total",
@@ -49,19 +47,18 @@ func NewMetrics(reg prometheus.Registerer, p *spillway.Platform) *Metrics {
 		spent: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "spillway_billing_settled_units_total",
 			Help: "Cost of pools paid per call, in units of the platform's currency, rounded up to a billionth per attempt."}, []string{"namespace", "pool"}),
 	}
-	for _, pool := range p.Pools {
-		m.pools = append(m.pools, pool.Name)
-	}
 	reg.MustRegister(m.placed, m.refused, m.outcomes, m.attempts, m.total, m.waited, m.cold, m.failed, m.spent)
 	return m
 }
+
+func poolName(f *spillway.Function, pool int) string { return f.Platform.Pools[pool].Name }
 
 // attempt counts the end of an attempt.
 func (m *Metrics) attempt(f dispatcher.Effect, r *pools.Result, took time.Duration) {
 	if m == nil {
 		return
 	}
-	pool := m.pools[f.Pool]
+	pool := poolName(f.Function, f.Pool)
 	m.outcomes.WithLabelValues(pool, r.Outcome.Class.String(), r.Outcome.Cause.String()).Inc()
 	m.attempts.WithLabelValues(pool).Observe(took.Seconds())
 	if r.Outcome.Usage.InitMicros > 0 {
@@ -82,12 +79,12 @@ func (m *Metrics) answer(d *dispatcher.Decision) {
 		m.refused.WithLabelValues(ns, d.Refusal.String(), d.Limit.Kind.String()).Inc()
 		return
 	}
-	pool := m.pools[d.Last().Pool]
+	pool := poolName(d.Last().Function, d.Last().Pool)
 	m.placed.WithLabelValues(ns, pool, d.Reason.String()).Inc()
 	m.total.WithLabelValues(ns).Observe(d.Answered.Sub(d.Admitted).Seconds())
 	for i := range d.Attempts[:d.Tries] {
 		if a := &d.Attempts[i]; a.Settled > 0 {
-			m.spent.WithLabelValues(ns, m.pools[a.Pool]).Add(float64(a.Settled) / 1e9)
+			m.spent.WithLabelValues(ns, poolName(a.Function, a.Pool)).Add(float64(a.Settled) / 1e9)
 		}
 	}
 }
@@ -97,7 +94,7 @@ func (m *Metrics) started(f dispatcher.Effect, cold pools.ColdStart, err error) 
 	if m == nil {
 		return
 	}
-	pool := m.pools[f.Pool]
+	pool := poolName(f.Function, f.Pool)
 	if err != nil {
 		m.failed.WithLabelValues(pool).Inc()
 		return

@@ -22,7 +22,7 @@ func TestMetrics(t *testing.T) {
 		onprem := memory.New(memory.Options{})
 		defer onprem.Close()
 		s := server.New(server.Config{Engine: dispatcher.New(r.p), Pools: map[int]pools.Pool{0: onprem, 1: r.cloud},
-			Policy: permitAll{r.p}, Ledger: r.book, Metrics: server.NewMetrics(reg, r.p)})
+			Policy: permitAll{r.p}, Ledger: r.book, Metrics: server.NewMetrics(reg)})
 		defer s.Close()
 		reg.MustRegister(s.Collector())
 		for _, name := range []string{"a", "stay", "away"} {

@@ -56,12 +56,23 @@ func (s *Server) keep(d *dispatcher.Decision, a *Answer) {
 	}
 }
 
+// keepOpen keeps the decision of a call that overflows before it is sent: a server
+// that is killed meanwhile can still say why it went there.
+func (s *Server) keepOpen(d *dispatcher.Decision) {
+	if !d.Reason.Overflow() {
+		return
+	}
+	if text, err := json.Marshal(dispatcher.Explain(d)); err == nil {
+		s.ledger.Explain(d.Call.ID, d.Admitted.Time(), text)
+	}
+}
+
 // Explain returns the explanation of an invocation as JSON: from memory, else from
 // the archive, else what its ledger lines still tell. ErrUnknownInvocation means
 // that none of them knows it.
 func (s *Server) Explain(ctx context.Context, invocation string) (json.RawMessage, error) {
 	if d := s.recent.find(invocation); d != nil {
-		return json.Marshal(dispatcher.Explain(s.platform, d))
+		return json.Marshal(dispatcher.Explain(d))
 	}
 	return s.ledger.Decision(ctx, invocation)
 }

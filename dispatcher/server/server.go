@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/google/uuid"
@@ -46,17 +47,15 @@ type Config struct {
 
 // Server is safe for concurrent use.
 type Server struct {
-	pools    map[int]pools.Pool
-	policy   Policy
-	ledger   Ledger
-	log      *slog.Logger
-	metrics  *Metrics
-	platform *spillway.Platform
+	policy  Policy
+	ledger  Ledger
+	log     *slog.Logger
+	metrics *Metrics
 
-	residency []string // policy input by function index
-	restored  map[openKey]*billing.Entry
-	joins     *joinTable
-	recent    *recentDecisions
+	scene    atomic.Pointer[scene]
+	restored map[openKey]*billing.Entry
+	joins    *joinTable
+	recent   *recentDecisions
 
 	mu       sync.Mutex
 	engine   *dispatcher.Engine
@@ -78,13 +77,12 @@ func New(c Config) *Server {
 		c.Logger = slog.New(slog.DiscardHandler)
 	}
 	s := &Server{
-		pools: c.Pools, policy: c.Policy, ledger: c.Ledger, log: c.Logger, metrics: c.Metrics,
-		platform: c.Engine.Platform(), engine: c.Engine,
+		policy: c.Policy, ledger: c.Ledger, log: c.Logger, metrics: c.Metrics, engine: c.Engine,
 		joins: newJoinTable(c.Keys), recent: newRecentDecisions(keptDecisions),
 		clock: newClock(),
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.residency = residencies(s.platform)
+	s.scene.Store(newScene(c.Engine.Platform(), c.Pools))
 	s.restored = make(map[openKey]*billing.Entry, len(c.Open))
 	for _, e := range c.Open {
 		s.restored[openKey{e.Invocation, e.Attempt}] = e
@@ -92,9 +90,7 @@ func New(c Config) *Server {
 	s.timer, s.timerAt = time.AfterFunc(time.Hour, s.tick), spillway.Never
 	s.timer.Stop()
 	for i, p := range c.Pools {
-		if st, ok := p.(pools.Starter); ok {
-			s.background.Go(func() { s.watchExits(i, st) })
-		}
+		s.watch(i, p)
 	}
 	s.tick()
 	return s
@@ -142,19 +138,32 @@ func (s *Server) Preview(ctx context.Context, ask Ask) (*Answer, error) {
 	s.mu.Lock()
 	s.engine.Preview(s.clock.now(), call, verdict, d)
 	s.mu.Unlock()
-	return &Answer{Decision: d, Explanation: dispatcher.Explain(s.platform, d), ExecutedVersion: f.Revision}, nil
+	return &Answer{Decision: d, Explanation: dispatcher.Explain(d), ExecutedVersion: f.Revision}, nil
 }
 
 // lookup finds the function that an Ask names.
 func (s *Server) lookup(ask *Ask) (*spillway.Function, error) {
-	f := s.platform.Function(ask.Function)
+	p := s.scene.Load().platform
+	f := p.Function(ask.Function)
 	if f == nil {
 		return nil, &UnknownFunctionError{Function: ask.Function}
 	}
-	if q := ask.Qualifier; q != "" && q != "$LATEST" && q != f.Revision {
-		return nil, &UnknownFunctionError{Function: ask.Function, Qualifier: q}
+	if q := ask.Qualifier; q != "" && q != "$LATEST" {
+		if f = p.RevisionOf(ask.Function, q); f == nil {
+			return nil, &UnknownFunctionError{Function: ask.Function, Qualifier: q}
+		}
 	}
 	return f, nil
+}
+
+// split picks the revision that serves a call that names none.
+func (s *Server) split(f *spillway.Function, ask *Ask) *spillway.Function {
+	if len(f.Revisions) == 0 || ask.Qualifier != "" && ask.Qualifier != "$LATEST" {
+		return f
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.engine.Pick(f)
 }
 
 // prepare evaluates the policy for a call.
@@ -166,12 +175,13 @@ func (s *Server) prepare(ctx context.Context, f *spillway.Function, ask *Ask) (*
 		call.Deadline = spillway.InstantOf(ask.Deadline)
 	}
 	now := spillway.InstantOf(time.Now())
-	in := policy.InputOf(s.platform, f, ask.Caller, call.PayloadBytes, now, s.residency[f.Index])
+	in := policy.InputOf(f.Platform, f, ask.Caller, call.PayloadBytes, now, s.scene.Load().residency(f))
 	return s.policy.Evaluate(context.WithoutCancel(ctx), now, in), call
 }
 
 // run takes a call from admission to its answer.
 func (s *Server) run(ctx context.Context, f *spillway.Function, ask *Ask) (*Answer, error) {
+	f = s.split(f, ask)
 	verdict, call := s.prepare(ctx, f, ask)
 	c := newCall(s, ask)
 	if err := s.ledger.Reserve(); err != nil {

@@ -1,0 +1,65 @@
+package server
+
+import (
+	"strings"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// scene is what calls find when they arrive: one platform and what belongs to it.
+type scene struct {
+	platform    *spillway.Platform
+	pools       map[int]pools.Pool
+	residencies []string // policy input by function index
+}
+
+func newScene(p *spillway.Platform, all map[int]pools.Pool) *scene {
+	c := &scene{platform: p, pools: all, residencies: make([]string, len(p.Functions))}
+	for i, f := range p.Functions {
+		c.residencies[i] = strings.Join(f.Residency, ",")
+	}
+	return c
+}
+
+// residency is the policy input of f, which may be of an earlier platform.
+func (c *scene) residency(f *spillway.Function) string {
+	if f.Platform == c.platform {
+		return c.residencies[f.Index]
+	}
+	return strings.Join(f.Residency, ",")
+}
+
+// pool returns the pool at an index. Retired pools stay for what runs there.
+func (s *Server) pool(i int) pools.Pool { return s.scene.Load().pools[i] }
+
+// Platform returns the configuration that calls are admitted by now.
+func (s *Server) Platform() *spillway.Platform { return s.scene.Load().platform }
+
+// Reload puts p, compiled as the successor of Platform, in its place, with the
+// pools that it adds or whose connection changed. spent is what budgets that are
+// new in p have spent, see dispatcher.NewBudgets. Calls in flight go on.
+func (s *Server) Reload(p *spillway.Platform, changed map[int]pools.Pool, spent []dispatcher.Spent) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := map[int]pools.Pool{}
+	for i, old := range s.scene.Load().pools {
+		all[i] = old
+	}
+	for i, fresh := range changed {
+		if all[i] == nil {
+			s.watch(i, fresh)
+		}
+		all[i] = fresh
+	}
+	s.scene.Store(newScene(p, all))
+	s.route(s.engine.Reload(s.clock.now(), p, spent))
+}
+
+// watch listens for instances of a pool that end by themselves.
+func (s *Server) watch(i int, p pools.Pool) {
+	if st, ok := p.(pools.Starter); ok {
+		s.background.Go(func() { s.watchExits(i, st) })
+	}
+}
