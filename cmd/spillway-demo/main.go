@@ -56,6 +56,14 @@ func run(ctx context.Context, args []string, stdout, stderr *os.File) int {
 	case err != nil:
 		return 2
 	}
+	if o.json != "" && o.json != "-" { // say so now rather than after the run
+		f, err := os.OpenFile(o.json, os.O_CREATE|os.O_WRONLY, 0o644)
+		if err != nil {
+			fmt.Fprintf(stderr, "spillway-demo: --json: %v\n", err)
+			return 2
+		}
+		_ = f.Close()
+	}
 	people := stdout
 	if o.json == "-" {
 		people = stderr

@@ -161,8 +161,11 @@ const besideName = 55
 // folded breaks text so that it stays right of the names, if columns are known and
 // enough.
 func folded(text string, columns int) string {
-	if columns < besideName+30 {
+	if columns < 40 {
 		return text
+	}
+	if columns < besideName+30 {
+		return "\n          " + strings.ReplaceAll(lipgloss.Wrap(text, columns-10, " "), "\n", "\n          ")
 	}
 	return strings.ReplaceAll(lipgloss.Wrap(text, columns-besideName, " "), "\n", "\n"+strings.Repeat(" ", besideName))
 }

@@ -37,7 +37,7 @@ func (a *app) openLedger(context.Context) error {
 		defer cancel()
 		return errors.Join(l.Flush(ctx), l.Close())
 	})
-	if r := l.Recovery(); r.Lines+r.Estimated > 0 {
+	if r := l.Recovery(); r.Estimated > 0 {
 		a.log.Info("recovered the ledger", "lines", r.Lines, "estimated", r.Estimated, "lastSignOfLife", r.LastSign)
 	}
 	gauge := func(name, help string, value func(ledger.Stats) float64) prometheus.Collector {

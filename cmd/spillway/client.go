@@ -57,6 +57,9 @@ func unreachable(at *url.URL, err error) error {
 	if errors.As(err, &wrapped) {
 		err = wrapped.Err
 	}
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
+		return fmt.Errorf("%s closed the connection without an answer (%w): what was sent may have run; 'spillway report' shows it once it is billed", at.Host, err)
+	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
 		return fmt.Errorf("no server answers at %s: %w; start one with 'spillway up' or name another", at.Host, err)
 	}
@@ -120,7 +123,7 @@ func bearer(file string) (string, error) {
 	}
 	text, err := os.ReadFile(file)
 	if err != nil {
-		return "", wrongInput("--token-file: %w", err)
+		return "", wrongInput("--token-file: %w; name a file with one token", err)
 	}
 	token := strings.TrimSpace(string(text))
 	if token == "" || strings.ContainsAny(token, " \r\n\t") {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/simulator/cloud"
 )
 
@@ -41,6 +42,9 @@ it. Ctrl-C ends it and prints its bill.`,
 func runCloud(cmd *cobra.Command, s streams, f cloudFlags) error {
 	if f.config == "" {
 		return wrongInput("--config is missing; name the YAML file with keys and functions")
+	}
+	if auth.CheckListen(f.admin, true) != nil {
+		return wrongInput("--admin: %q is not on this machine only; allowed: loopback, such as 127.0.0.1:9002", f.admin)
 	}
 	config, err := cloud.LoadConfig(f.config)
 	if err != nil {
@@ -81,18 +85,25 @@ func listenBoth(front, admin string) (net.Listener, net.Listener, error) {
 
 // listen opens a TCP listener; name is what set the address.
 func listen(name, address string) (net.Listener, error) {
-	_, port, err := net.SplitHostPort(address)
-	if err == nil {
-		_, err = strconv.ParseUint(port, 10, 16)
-	}
-	if err != nil {
-		return nil, wrongInput("%s: %q is not an address; allowed: IP:port with a port of 0 to 65535, such as 127.0.0.1:8080", name, address)
+	if err := checkAddress(name, address); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w; %s", name, address, err, listenAdvice(err))
 	}
 	return l, nil
+}
+
+func checkAddress(name, address string) error {
+	_, port, err := net.SplitHostPort(address)
+	if err == nil {
+		_, err = strconv.ParseUint(port, 10, 16)
+	}
+	if err != nil {
+		return wrongInput("%s: %q is not an address; allowed: IP:port with a port of 0 to 65535, such as 127.0.0.1:8080", name, address)
+	}
+	return nil
 }
 
 // listenAdvice says what to do about err.

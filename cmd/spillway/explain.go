@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
 	"github.com/spillway-dev/spillway/dispatcher"
@@ -52,6 +53,9 @@ from their ledger lines.`,
 
 // find returns the explanation of id as JSON.
 func (f *explainFlags) find(ctx context.Context, id string) (json.RawMessage, error) {
+	if _, err := uuid.Parse(id); err != nil {
+		return nil, wrongInput("%q is not an invocation; allowed: an id such as 0199f0c2-7c1a-7d3e-9c55-1f2e3d4c5b6a", id)
+	}
 	if f.data != "" {
 		return explainFromLedger(ctx, f.data, id)
 	}
@@ -90,6 +94,9 @@ func adminError(resp *http.Response, body []byte) string {
 	var said struct{ Error struct{ Message string } }
 	if json.Unmarshal(body, &said) == nil && said.Error.Message != "" {
 		return said.Error.Message
+	}
+	if resp.Header.Get("X-Amzn-Errortype") != "" {
+		return "this is the front door; --admin wants the admin port, which 'spillway up' said at start"
 	}
 	return "the admin port answered " + resp.Status
 }

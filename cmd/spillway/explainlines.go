@@ -53,9 +53,9 @@ func explained(id string, lines []billing.Entry, kept json.RawMessage) (json.Raw
 		if n := e.Attempt; n <= len(x.Attempts) && e.Kind != billing.KindIntent {
 			a := &x.Attempts[n-1]
 			a.Cost, a.BilledMs, a.PriceVersion = e.Amount.Text('f'), e.BilledMillis, e.PriceVersion
-		}
-		if x.Outcome == "open" { // it was kept before the call was answered
-			x.Outcome, x.Note = outcomeOf(e), "decided as shown; the server ended before the call was answered"
+			if x.Outcome == "open" { // it was kept before the call was answered
+				x.Outcome, x.Note = outcomeOf(e), "decided as shown; the server ended before the call was answered"
+			}
 		}
 	}
 	return json.Marshal(&x)

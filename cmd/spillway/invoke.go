@@ -173,13 +173,25 @@ func (f *invokeFlags) show(s streams, output *format, a *answer) error {
 	case err != nil:
 		return err
 	case a.Refused != "":
-		return fmt.Errorf("no answer of %s (%d): %s", a.Function, a.Status, plain(a.Refused))
+		return fmt.Errorf("%s was refused (%d): %s%s", a.Function, a.Status, plain(a.Refused), refusalAdvice(a.Status))
 	case a.Reason == "outcome_unknown":
 		return fmt.Errorf("%s may have run: %s", a.Function, plain(errorOf(a.Payload)))
 	case a.FunctionError != "":
 		return fmt.Errorf("%s failed (%s): %s", a.Function, plain(a.FunctionError), plain(errorOf(a.Payload)))
 	}
 	return nil
+}
+
+// refusalAdvice says what to do about a refusal that depends on who asks, or what
+// for.
+func refusalAdvice(status int) string {
+	switch status {
+	case http.StatusNotFound:
+		return "; 'spillway list' shows what there is"
+	case http.StatusForbidden, http.StatusUnauthorized:
+		return "; --token-file sends a bearer token, and only an AWS SDK or CLI can sign"
+	}
+	return ""
 }
 
 // errorOf reads errorType and errorMessage of a function's error.

@@ -108,6 +108,9 @@ func (f *reportFlags) period() (p period, err error) {
 	if !p.from.IsZero() && !p.to.IsZero() && !p.from.Before(p.to) {
 		return p, wrongInput("--from %s is not before --to %s", f.from, f.to)
 	}
+	if !p.from.IsZero() && p.from.After(time.Now()) {
+		return p, wrongInput("--from %s is in the future", f.from)
+	}
 	return p, nil
 }
 
@@ -142,6 +145,10 @@ func (b *bill) print(w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if len(b.Lines)+len(b.Estimated) == 0 {
+		fmt.Fprintf(w, "no calls were billed before %s\n\n", b.To.Format(time.RFC3339))
+		return b.printRest(w)
+	}
 	fmt.Fprintf(w, "calls admitted from %s to %s\n\n", b.From.Format(time.RFC3339), b.To.Format(time.RFC3339))
 	rows := [][]string{{strings.ToUpper(string(b.By)), "CALLS", "BILLED", "GiB·s", "vCPU·s", "COLD STARTS", "COST " + b.Currency}}
 	for i, l := range append(append([]billLine{}, b.Lines...), b.Estimated...) {
@@ -173,11 +180,12 @@ func (b *bill) printRest(w io.Writer) error {
 	}
 	fmt.Fprintln(w)
 	for _, i := range b.Idle {
-		fmt.Fprintf(w, "on-prem idle: pool %s cost %s %s, %s is charged above, %s is idle\n",
-			plain(i.Pool), rounded(i.Cost, tableDecimals), b.Currency, rounded(i.Charged, tableDecimals), rounded(i.Amount, tableDecimals))
+		fmt.Fprintf(w, "on-prem idle: %s %s of pool %s\n  it cost %s, of which %s is charged above\n",
+			rounded(i.Amount, tableDecimals), b.Currency, plain(i.Pool), rounded(i.Cost, tableDecimals), rounded(i.Charged, tableDecimals))
 	}
 	if b.Open.Attempts > 0 {
-		fmt.Fprintf(w, "not billed yet: %s with an unknown outcome, %s %s reserved\n", counted(int(b.Open.Attempts), "cloud attempt"), rounded(b.Open.Reserved, tableDecimals), b.Currency)
+		fmt.Fprintf(w, "not billed yet: %s with an unknown outcome, %s %s reserved;\n  each is billed as an estimate when the cloud must have ended it\n",
+			counted(int(b.Open.Attempts), "cloud attempt"), rounded(b.Open.Reserved, tableDecimals), b.Currency)
 	}
 	return nil
 }

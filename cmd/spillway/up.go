@@ -73,6 +73,11 @@ func (f *upFlags) override(s *config.Server) error {
 			*o.into = o.flag
 		}
 	}
+	for _, at := range [2][2]string{{"--listen", s.Listen}, {"--admin", s.Admin}} {
+		if err := checkAddress(at[0], at[1]); err != nil {
+			return err
+		}
+	}
 	if err := auth.CheckListen(s.Listen, s.Anonymous); err != nil {
 		return wrongInput("--listen: %w", err)
 	}
@@ -104,6 +109,10 @@ func (a *app) banner(w io.Writer, at addresses) {
 	say("policy", "%s", a.policyNote())
 	if until := a.loaded.PricesUntil; !until.IsZero() {
 		say("prices", "hold until %s; restart by then to use the next ones", until.Format(time.RFC3339))
+	}
+	if len(a.loaded.Platform.Functions) == 0 {
+		say("next", "there is nothing to call yet: 'spillway up --config DIR' serves a directory of")
+		say("", "functions; examples/platform is one, docs/reference/configuration.md has every field")
 	}
 	for _, warning := range a.loaded.Warnings {
 		say("WARNING", "%s", plain(warning))

@@ -46,6 +46,7 @@ type Step struct {
 // Options scripts a pool. Every field may be nil. The callbacks may be called
 // concurrently; a pool is as deterministic as they are.
 type Options struct {
+	Web   WebFunc                                                                  // nil: every request of a web function crashes
 	Run   Func                                                                     // nil answers the payload
 	Step  func(r pools.Request) Step                                               // nil is the zero Step
 	Start func(ctx context.Context, f *spillway.Function) (pools.ColdStart, error) // nil starts at once; the pool then waits for the total
@@ -106,6 +107,9 @@ func (c *core) attempt(ctx context.Context, r pools.Request, step Step, limit ti
 	}
 	if step.Service >= limit {
 		return timedOut(limit)
+	}
+	if r.Web != nil {
+		return c.web(ctx, r, limit-min(step.Service, limit))
 	}
 	var log tail
 	payload, err := c.run(running, r, step, &log)

@@ -95,7 +95,7 @@ func (b *bench) compare(ctx context.Context, peers []peer, workers int, body []b
 			before := p.proc.cpu()
 			length := b.round
 			if round == 0 {
-				length = 500 * time.Millisecond // warm up, not counted
+				length = 500*time.Millisecond + time.Duration(workers)*50*time.Millisecond // warm up, cold starts too; not counted
 			}
 			shoot := post(p.url, p.token, body)
 			if p.token == "sigv4" {
