@@ -24,9 +24,10 @@ type rule struct {
 }
 
 var (
-	awsSDK = "github.com/aws/aws-sdk-go-v2"
-	opa    = "github.com/open-policy-agent/opa"
-	sql    = "modernc.org/sqlite"
+	awsSDK     = "github.com/aws/aws-sdk-go-v2"
+	tencentSDK = "github.com/tencentcloud/tencentcloud-sdk-go"
+	opa        = "github.com/open-policy-agent/opa"
+	sql        = "modernc.org/sqlite"
 )
 
 var rules = []rule{
@@ -49,9 +50,10 @@ var rules = []rule{
 
 // sdkHomes are the only packages that may import an SDK directly.
 var sdkHomes = map[string][]string{
-	awsSDK: {"pools/lambda", "auth/sigv4", "cmd/spillway-demo", "test/bench"}, // the demo and the bench are customers
-	opa:    {"policy/rego"},
-	sql:    {"billing/sqlite"},
+	awsSDK:     {"pools/lambda", "auth/sigv4", "cmd/spillway-demo", "test/bench"}, // the demo and the bench are customers
+	tencentSDK: {"pools/scf"},
+	opa:        {"policy/rego"},
+	sql:        {"billing/sqlite"},
 }
 
 type listed struct {

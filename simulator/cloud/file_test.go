@@ -133,6 +133,40 @@ func TestLoadConfigRefuses(t *testing.T) {
 	}
 }
 
+func TestLoadSCFConfig(t *testing.T) {
+	const keys = "provider: scf\nkeys: [{id: A, secret: topsecret}]\n"
+	c, err := LoadConfig(write(t, keys+"functions:\n  - {name: fn, command: [x]}\n  - {name: other, command: [x], memory: 64, reserved: 640, namespace: tools}\n"+
+		"faults: [{kind: throttle, reason: \"432\"}, {kind: error_code, reason: InternalError}]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Provider != SCF || c.Region != "ap-guangzhou" || c.MemoryQuota != 128_000 || c.RampPerMinute != 500 || c.Concurrency != 0 ||
+		c.Prices != (Prices{"0.00011108", "0.00000133"}) || c.Functions[0].Namespace != "default" || c.Functions[1].Namespace != "tools" {
+		t.Errorf("%+v", c)
+	}
+	for text, want := range map[string]string{
+		"provider: azure\n":                                                           ":1:11: provider: \"azure\" is not a cloud; allowed: lambda, scf",
+		keys + "concurrency: 5\n":                                                     ":3:14: concurrency: is for provider lambda; SCF counts memory; allowed: memoryQuota in MiB",
+		keys + "rampPer10s: 5\n":                                                      ":3:13: rampPer10s: is for provider lambda",
+		keys + "account: \"1\"\n":                                                     ":3:10: account: is for provider lambda",
+		keys + "memoryQuota: 0\n":                                                     ":3:14: memoryQuota: must be positive",
+		keys + "rampPerMinute: -1\n":                                                  ":3:16: rampPerMinute: must be positive",
+		keys + "region: Mars\n":                                                       ":3:9: region: \"Mars\" is not a region",
+		keys + "faults: [{kind: flood}]\n":                                            ": unknown kind of fault \"flood\"; allowed: throttle error_before",
+		keys + "faults: [{kind: throttle, reason: Odd}]\n":                            ": reason \"Odd\" is not one of SCF's; allowed: LimitExceeded.Quota",
+		keys + "functions: [{name: x, command: [x]}]\n":                               ": functions[0].name: \"x\" is not a function name",
+		keys + "functions: [{name: fn, command: [x], memory: 200}]\n":                 ":3:46: functions[0].memory: 200 MiB; allowed: 64, or 128 to 3072 in steps of 128",
+		keys + "functions: [{name: fn, command: [x], namespace: 1x}]\n":               ": functions[0].namespace: \"1x\" is not a namespace",
+		keys + "memoryQuota: 1\nfunctions: [{name: fn, command: [x], reserved: 2}]\n": ": functions: reserved concurrency adds up to 2",
+		"keys: [{id: A, secret: topsecret}]\nmemoryQuota: 5\n":                        ":2:14: memoryQuota: is for provider scf",
+		"keys: [{id: A, secret: topsecret}]\nfunctions: [{name: f, command: [x], namespace: ns}]\n": ": functions[0].namespace: is for provider scf",
+	} {
+		if _, err := LoadConfig(write(t, text)); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "topsecret") {
+			t.Errorf("%s\ngave %v\nwant %s", text, err, want)
+		}
+	}
+}
+
 func TestLoadConfigNamesAllFaults(t *testing.T) {
 	_, err := LoadConfig(write(t, "region: Mars\nconcurrency: -1\n"))
 	if n := len(strings.Split(err.Error(), "\n")); n != 3 {
@@ -145,6 +179,7 @@ func FuzzDecodeConfig(f *testing.F) {
 	f.Add("functions: [{name: f, command: [x], qualifiers: {\"$LATEST\": \"1\"}}]")
 	f.Add("faults: [{kind: throttle, probability: .nan}]\nkeys: [null]")
 	f.Add("? [a]\n: b\n")
+	f.Add("provider: scf\nfunctions: [{name: fn, command: [x], namespace: 1}]")
 	f.Fuzz(func(t *testing.T, text string) {
 		if strings.Contains(text, "secretFile") || len(text) > 4096 {
 			return // would read files

@@ -28,6 +28,10 @@ func TestMain(m *testing.M) {
 		runtime.Start(deployed)
 		return
 	}
+	if start := os.Getenv("CLOUD_TEST_BOOTSTRAP"); start != "" {
+		customBootstrap(start)
+		return
+	}
 	goleak.VerifyTestMain(m)
 }
 

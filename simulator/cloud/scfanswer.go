@@ -129,6 +129,7 @@ func (s *scfFront) breakBefore(w http.ResponseWriter, r *http.Request, id string
 
 // breakAfter spoils the answer of a call that was executed.
 func (s *scfFront) breakAfter(w http.ResponseWriter, r *http.Request, id string, f *Fault, q *scfRequest, x *execution) *scfError {
+	size := 0 // MiB of an oversized answer
 	switch f.Kind {
 	case ErrorAfter:
 		return &scfError{"InternalError.System", "injected"}
@@ -145,9 +146,11 @@ func (s *scfFront) breakAfter(w http.ResponseWriter, r *http.Request, id string,
 	case Garbage:
 		reset(w, []byte("\x16\x03\x01 this is not HTTP \x00\xff\r\n\r\n"))
 	case Oversized:
-		result := s.result(q, x)
-		result.RetMsg = "[" + string(bytes.Repeat([]byte(" "), 40<<20)) + "]"
-		writeResult(w, id, result)
+		w.Header().Set("Content-Type", "application/json")
+		w.Write(encodeSCF(map[string]any{"Result": s.result(q, x), "RequestId": id}))
+		for space := bytes.Repeat([]byte(" "), 1<<20); r.Context().Err() == nil && size < 40; size++ {
+			w.Write(space)
+		}
 	case Compress:
 		w.Header().Set("Content-Encoding", "gzip")
 		w.Header().Set("Content-Type", "application/json")
