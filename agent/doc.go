@@ -18,6 +18,22 @@
 // own (Config.Credential), connections of any other user are dropped. When it
 // shares the caller's user, every process of that user can reach the port.
 //
+// A web function (Config.Web) has no Runtime API: it is any HTTP/1.1 server that
+// listens on 127.0.0.1:$PORT. It is ready when it accepts a connection, and
+// Exchange is its Invoke: one request at a time, written to and read from a kept
+// connection on the caller's goroutine. The execution has ended when the answer
+// has; what ends in any other way (broken off, cancelled, too late) ends the process.
+//
+//	kept connection ── rested ≤ 1 s, still open ──► request ── answer ──► kept
+//	        └── closed before a byte of the request reached it ──► once more, on a new one
+//
+// Nothing else is ever sent twice. PORT is below the ports of outgoing connections;
+// before and after each connect the kernel is asked whose socket listens there, so
+// that no other process can pose as the function: one of the instance's own user,
+// or without one, of its session. Every process of the machine can connect to the
+// function itself, past quotas and identity: a function that must not be reached so
+// has to check X-Spillway-Caller and a secret of its own.
+//
 // Functions are forked from one locked thread that lives as long as any of them:
 // the kernel kills them when it dies, and it has given up setuid programs.
 package agent

@@ -31,6 +31,29 @@
 //	unknown function        404 ResourceNotFoundException     404
 //	key reused              422 Spillway.KeyReused            422
 //
+// All below /namespaces/{ns}/functions/{name}/ is a web function's own if {name} is
+// one: any method, path (but . and .. segments), query and body.
+//
+//	request    Host as it came. Hop-by-hop fields, those that Connection lists,
+//	           X-Spillway-*, names with an underscore, and the credentials
+//	           (Authorization, X-Amz-Date, X-Amz-Security-Token, X-Amz-Content-Sha256)
+//	           are removed. X-Forwarded-For, -Proto, -Host, -Prefix and
+//	           X-Spillway-Caller are ours; Forwarded and X-Real-Ip are removed.
+//	           A body of at most 32 KiB with a Content-Length is read before the call
+//	           begins; any other streams, without a limit but the call's deadline.
+//	           A signed one has at most 6 MiB: the signature covers it.
+//	answer     the function's status, header less hop-by-hop and X-Spillway-*,
+//	           trailers, 103 and other interim answers. One of at most 32 KiB that is
+//	           complete at once leaves after its ledger line is in the journal; any
+//	           other streams as it comes: its line is posted when it has ended, and
+//	           a crash of this server leaves the begin, billed as an estimate.
+//	no answer  502 and X-Spillway-Function-Error, 504 at the time limit; an answer that
+//	           has begun is cut off, so that the client sees that it is not whole
+//	refusals   as on the plain URL; 501 for Upgrade (WebSocket), h2c is not taken up
+//
+// A client that goes away ends the execution, and its process. Idempotency-Key is
+// passed on and joins nothing: an answer that streams cannot be given twice.
+//
 // SDKs repeat 429 and 503 by themselves, so those are only said when nothing ran;
 // they repeat none of the others. A plain refusal is {"error":{"reason","message",
 // "limit","explanation"}}.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"net/http"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,15 @@ func runProbe(ctx context.Context, r pools.Request, log io.Writer) ([]byte, erro
 	return answer, err
 }
 
+// webProbe is the probe as a WebFunc.
+func webProbe(ctx context.Context, w *pools.Web, payload []byte) (*pools.WebAnswer, error) {
+	answer, err := probe.Run(ctx, probe.CustomOf(w.Header), payload, io.Discard, func() {})
+	if errors.Is(err, probe.ErrExit) {
+		return nil, memory.ErrExit
+	}
+	return &pools.WebAnswer{Status: http.StatusOK, Header: http.Header{}, Body: append(w.Room[:0], answer...)}, err
+}
+
 func startProbe(ctx context.Context, f *spillway.Function) (pools.ColdStart, error) {
 	for _, variable := range f.Env {
 		switch how, ok := strings.CutPrefix(variable, probe.StartVariable+"="); {
@@ -56,12 +66,14 @@ func function(timeout time.Duration) *spillway.Function {
 }
 
 func TestConformance(t *testing.T) {
-	options := memory.Options{Run: runProbe, Start: startProbe}
+	options := memory.Options{Run: runProbe, Web: webProbe, Start: startProbe}
 	fixture := pooltest.Fixture{Probe: function(time.Minute), Hasty: function(300 * time.Millisecond), MiB: 256}
 	t.Run("Pool", func(t *testing.T) {
 		pool := memory.New(options)
 		defer pool.Close()
 		fixture := fixture
+		fixture.Web = function(time.Minute)
+		fixture.Web.Contract = spillway.ContractHTTP
 		fixture.Pool, fixture.Kill = pool, func(id spillway.InstanceID) { pool.Kill(id) }
 		pooltest.Run(t, fixture)
 		if n := pool.Instances(); n != 0 {

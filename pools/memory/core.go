@@ -75,7 +75,7 @@ func (c *core) execute(ctx context.Context, r pools.Request, l limits) pools.Res
 		limit = min(limit, r.Deadline.Sub(now))
 	}
 	switch {
-	case ctx.Err() != nil || limit <= 0:
+	case ctx.Err() != nil || limit <= 0 || r.Web != nil && r.Web.Caller.Err() != nil:
 		return notExecuted(spillway.CauseCancelled, "cancelled or past its deadline before it started")
 	case step.Ending == Refuses:
 		result := notExecuted(step.Cause, "refused by script")

@@ -27,6 +27,9 @@ type Fixture struct {
 	// with one of a second or two.
 	Probe, Hasty *spillway.Function
 	MiB          int64 // configured memory, which usage must report
+	// Web runs the probe as a web function, with the time limit of Probe. Nil: the pool
+	// has none.
+	Web *spillway.Function
 
 	// Kill makes an idle instance end by itself, on pools whose instances are not
 	// processes. Nil asks the probe to exit.
@@ -52,6 +55,9 @@ func Run(t *testing.T, f Fixture) {
 	s.details(t)
 	if s.starter != nil {
 		s.instances(t)
+	}
+	if s.Web != nil {
+		s.web(t)
 	}
 }
 

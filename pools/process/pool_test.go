@@ -119,7 +119,9 @@ func TestConformance(t *testing.T) {
 			probe := functionOf(t, dir)
 			hasty := *probe
 			hasty.Timeout = time.Second
-			pooltest.Run(t, pooltest.Fixture{Pool: open(t, c), Probe: probe, Hasty: &hasty, MiB: 128})
+			web := *probe
+			web.Contract = spillway.ContractHTTP
+			pooltest.Run(t, pooltest.Fixture{Pool: open(t, c), Probe: probe, Hasty: &hasty, MiB: 128, Web: &web})
 		})
 	}
 }

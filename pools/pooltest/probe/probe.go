@@ -47,6 +47,18 @@ const (
 	CustomAttempt    = "attempt"
 )
 
+// HeaderPrefix is of the fields that bring the custom values to a web function.
+const HeaderPrefix = "Probe-"
+
+// CustomOf returns the custom values of a request to a web function.
+func CustomOf(h http.Header) map[string]string {
+	custom := map[string]string{}
+	for _, name := range []string{CustomOracle, CustomInvocation, CustomAttempt} {
+		custom[name] = h.Get(HeaderPrefix + name)
+	}
+	return custom
+}
+
 // Run executes payload. custom is the client context's custom values, die ends
 // the process.
 func Run(ctx context.Context, custom map[string]string, payload []byte, log io.Writer, die func()) ([]byte, error) {

@@ -1,11 +1,15 @@
-// Command main is the conformance suite's function as a Lambda function.
+// Command main is the conformance suite's function as a Lambda function, or as a web
+// function if there is a PORT.
 package main
 
 import (
 	"context"
 	"errors"
+	"io"
+	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-lambda-go/lambdacontext"
@@ -39,5 +43,25 @@ func main() {
 		_ = probe.Hold(context.Background(), how)
 		die()
 	}
+	if port := os.Getenv("PORT"); port != "" {
+		server := http.Server{Addr: "127.0.0.1:" + port, Handler: http.HandlerFunc(serve), ReadHeaderTimeout: time.Minute}
+		panic(server.ListenAndServe())
+	}
 	lambda.Start(handler{})
+}
+
+func serve(w http.ResponseWriter, r *http.Request) {
+	payload, err := io.ReadAll(r.Body)
+	if err != nil {
+		return // the caller has gone
+	}
+	answer, err := probe.Run(context.WithoutCancel(r.Context()), probe.CustomOf(r.Header), payload, os.Stderr, die)
+	switch {
+	case errors.Is(err, probe.ErrExit):
+		die()
+	case err != nil:
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+	default:
+		_, _ = w.Write(answer)
+	}
 }
