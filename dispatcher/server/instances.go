@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"errors"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/dispatcher"
@@ -15,11 +16,20 @@ func (s *Server) startInstance(f dispatcher.Effect) {
 	cold, err := s.pool(f.Pool).(pools.Starter).StartInstance(ctx, f.Instance, f.Function)
 	o := dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: f.Pool, Instance: f.Instance}
 	if err != nil {
-		o.Kind, o.Detail = dispatcher.InstanceFailed, err.Error()
+		o.Kind, o.Detail = dispatcher.InstanceFailed, startDetail(err)
 		s.log.Warn("instance did not start", "function", f.Function.FunctionKey.String(), "error", err)
 	}
 	s.metrics.started(f, cold, err)
 	s.observe(o)
+}
+
+// startDetail is what the callers of an instance that did not start are told:
+// Lambda's word for it first, which initError makes the error's type.
+func startDetail(err error) string {
+	if start, ok := errors.AsType[*pools.StartError](err); ok {
+		return start.Error()
+	}
+	return (&pools.StartError{Type: "Runtime.ExitError", Err: err}).Error()
 }
 
 func (s *Server) stopInstance(f dispatcher.Effect) {

@@ -16,6 +16,7 @@ keys: [{id: ` + keyID + `, secret: ` + secret + `}]
 functions:
   - {name: probe, dir: DIR/probe, command: [bootstrap], qualifiers: {v1: "1"}, timeout: 20s}
   - {name: hasty, dir: DIR/probe, command: [bootstrap], timeout: 1s}
+  - {name: unstarted, dir: DIR/probe, command: [bootstrap], env: {PROBE_START: exit}}
   - {name: shut, dir: DIR/probe, command: [bootstrap], reserved: 0}
 `
 
@@ -33,6 +34,7 @@ func TestInvoke(t *testing.T) {
 	api, _ := standIn(t, lambdaAccount)
 	front := up(t, functionObject("probe", "peers", "DIR/probe", "20s", "")+
 		functionObject("hasty", "peers", "DIR/probe", "1s", "")+
+		functionObject("unstarted", "peers", "DIR/probe", "1s", "  env: {PROBE_START: exit}\n")+
 		functionObject("shut", "shut", "DIR/probe", "1s", "  maxWait: 0s\n")+`---
 apiVersion: spillway.dev/v1alpha1
 kind: Quota
@@ -97,7 +99,8 @@ func (d door) functionErrors(t *testing.T, invoke client) {
 		says string
 	}{
 		"error":    {call{function: "probe", payload: `{"do":"fail","text":"no such order"}`}, "no such order"},
-		"exit":     {call{function: "probe", payload: `{"do":"exit"}`}, "Runtime.ExitError"},
+		"no start": {call{function: "unstarted", payload: "{}"}, `"errorType":"Runtime.ExitError"`},
+		"exit":     {call{function: "probe", payload: `{"do":"exit"}`}, `"errorType":"Runtime.ExitError"`},
 		"timeout":  {call{function: "hasty", payload: `{"do":"hang"}`, context: held}, "Task timed out after 1.00 seconds"},
 		"too long": {call{function: "probe", payload: fmt.Sprintf(`{"do":"big","bytes":%d}`, maxPayload+1)}, "Function.ResponseSizeTooLarge"},
 	} {
