@@ -27,13 +27,14 @@ const (
 	LimitShadow                // a burst policy in shadow mode
 	LimitBreaker               // a cloud pool, or a function on it, has failed too often
 	LimitRetryBudget           // placements that were repeated
+	LimitShutdown              // the server is ending
 	LimitRemoved               // the function is not in the configuration any more
 	limitKindCount
 )
 
 var limitKindNames = [limitKindCount]string{"none", "quota", "budget", "no_budget", "capacity", "concurrency", "ramp", "ramp_per_minute",
 	"request_rate", "throttled", "max_burst_concurrency", "waiting", "ledger", "max_burst_share", "max_burst_spend", "hysteresis",
-	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "removed"}
+	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "shutdown", "removed"}
 
 func (k LimitKind) String() string { return limitKindNames[k] }
 
@@ -99,6 +100,8 @@ func (l Limit) String() string {
 		return fmt.Sprintf("%s failed %d of its last %d calls and is left alone for a while", l.Name, l.Used, l.Need)
 	case LimitRetryBudget:
 		return "too many calls had to be placed again lately"
+	case LimitShutdown:
+		return "the server is ending"
 	case LimitRemoved:
 		return "function " + l.Name + " was removed while the call waited"
 	default:

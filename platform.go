@@ -98,11 +98,34 @@ func (w Window) Bounds(at Instant, loc *time.Location) (from, to Instant) {
 		return InstantOf(time.Unix(start, 0)), InstantOf(time.Unix(start+3600, 0))
 	case WindowDay:
 		y, m, d := t.Date()
-		return InstantOf(time.Date(y, m, d, 0, 0, 0, 0, loc)), InstantOf(time.Date(y, m, d+1, 0, 0, 0, 0, loc))
+		return around(at, func(n int) Instant { return dayStart(y, m, d+n, loc) })
 	default:
 		y, m, _ := t.Date()
-		return InstantOf(time.Date(y, m, 1, 0, 0, 0, 0, loc)), InstantOf(time.Date(y, m+1, 1, 0, 0, 0, 0, loc))
+		return around(at, func(n int) Instant { return dayStart(y, m+time.Month(n), 1, loc) })
 	}
+}
+
+// around returns the window [start(n), start(n+1)) that holds at, which is close to
+// n = 0: where clocks change at midnight, a wall clock may show a day that has ended.
+func around(at Instant, start func(n int) Instant) (from, to Instant) {
+	n := 0
+	for at < start(n) {
+		n--
+	}
+	for at >= start(n+1) {
+		n++
+	}
+	return start(n), start(n + 1)
+}
+
+// dayStart is the first instant of a day, which is not midnight where clocks are
+// put forward then.
+func dayStart(y int, m time.Month, d int, loc *time.Location) Instant {
+	t := time.Date(y, m, d, 0, 0, 0, 0, loc)
+	if _, end := t.ZoneBounds(); t.Hour() != 0 && !end.IsZero() && end.Sub(t) < 24*time.Hour {
+		t = end
+	}
+	return InstantOf(t)
 }
 
 func mod(a, b int64) int64 { return ((a % b) + b) % b }

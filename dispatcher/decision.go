@@ -19,7 +19,9 @@ const MaxAttempts = 3
 type Decision struct {
 	Call    spillway.Call
 	Verdict *policy.Verdict
-	Owner   any // the driver's own; the Engine never reads it
+	Owner   any // the driver's own, as RequestKey is; the Engine never reads them
+	// RequestKey goes to every ledger line of the call.
+	RequestKey string
 
 	Admitted spillway.Instant
 	Deadline spillway.Instant
@@ -55,6 +57,21 @@ type Attempt struct {
 	Reserved spillway.Nano // worst case, for pools paid per call
 	Settled  spillway.Nano // cost, rounded up
 	Outcome  spillway.Outcome
+}
+
+// Class is what is known of the call as a whole: executed if an attempt was, else
+// unknown if one may have been.
+func (d *Decision) Class() spillway.OutcomeClass {
+	class := spillway.NotExecuted
+	for i := range d.Attempts[:d.Tries] {
+		switch d.Attempts[i].Outcome.Class {
+		case spillway.Executed:
+			return spillway.Executed
+		case spillway.Unknown:
+			class = spillway.Unknown
+		}
+	}
+	return class
 }
 
 // Last returns the latest attempt, or nil.

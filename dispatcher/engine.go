@@ -20,6 +20,7 @@ type Engine struct {
 	bursts   []*burstState // by burst policy
 	tenants  []*tenant     // by namespace
 	waiting  []*tenant     // those with calls that wait
+	easing   bool          // some of them for a limit that eases with time
 	picks    map[spillway.FunctionKey]*picks
 	retries  retryBudget
 
@@ -144,6 +145,9 @@ func (e *Engine) Admit(now spillway.Instant, call spillway.Call, verdict *policy
 	d.begin(now, call, verdict)
 	r.d, r.tenant = d, e.tenants[f.Namespace]
 	r.first = int8(e.firstPool(call.Function, e.allowed(d), true) + 1)
+	if e.easing = e.easing && len(e.waiting) > 0; e.easing {
+		e.drainFirst(now, true, scanPerTenant) // what waits comes before what arrives
+	}
 	e.place(now, h)
 	return h, e.out
 }
@@ -252,9 +256,31 @@ func (e *Engine) reply(now spillway.Instant, h Handle, r *record) {
 	e.inFlight--
 }
 
+// Abandon refuses the calls that have not started, because the driver is about to
+// end.
+func (e *Engine) Abandon(now spillway.Instant) []Effect {
+	e.out = e.out[:0]
+	for i := 1; i < len(e.calls); i++ {
+		r := &e.calls[i]
+		if r.d == nil || r.state != callWaiting && r.state != callActivating {
+			continue
+		}
+		h := Handle(r.generation)<<32 | Handle(i)
+		if r.state == callActivating {
+			r.instances.activating.remove(h)
+			e.endActivation(now, h, r, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled, Detail: "the server ended"})
+		}
+		r.d.Limit = spillway.Limit{Kind: spillway.LimitShutdown}
+		e.refuse(now, h, r, spillway.ReasonUnavailable)
+	}
+	return e.out
+}
+
 func (e *Engine) refuse(now spillway.Instant, h Handle, r *record, reason spillway.Reason) {
 	e.leaveQueue(now, h, r)
-	r.d.Refusal, r.d.Reason, r.d.Pool = reason, spillway.ReasonNone, -1
+	if r.d.Class() == spillway.NotExecuted { // else a refusal would say that nothing ran
+		r.d.Refusal, r.d.Reason, r.d.Pool = reason, spillway.ReasonNone, -1
+	}
 	e.reply(now, h, r)
 }
 

@@ -202,8 +202,8 @@ func (w *world) outcome(d *dispatcher.Decision) string {
 	if d.Refusal != spillway.ReasonNone {
 		return fmt.Sprintf("refused %s (%s)", d.Refusal, d.Limit)
 	}
-	if last := d.Last(); last != nil {
-		return fmt.Sprintf("%s after waiting %v", last.Outcome.Class, d.Waited)
+	if d.Last() != nil {
+		return fmt.Sprintf("%s after waiting %v", d.Class(), d.Waited)
 	}
 	return fmt.Sprintf("would go to %s: %s", w.e.Platform().Pools[d.Pool].Name, d.Reason)
 }

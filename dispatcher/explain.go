@@ -121,7 +121,7 @@ func (d *Decision) outcome() string {
 	case d.Answered == 0 || d.Tries == 0:
 		return "open"
 	default:
-		return d.Last().Outcome.Class.String()
+		return d.Class().String()
 	}
 }
 

@@ -243,6 +243,9 @@ func (s *onPremState) gone(in *instance) {
 	s.free = in
 }
 
+// keptFor is how often an idle instance that is kept warm is looked at, at most.
+const keptFor = time.Second
+
 // warmRetry is how long a pool waits after a failed start before it tries again
 // to reach minWarm.
 const warmRetry = 5 * time.Second
@@ -263,13 +266,13 @@ func (e *Engine) keepWarm(s *onPremState) {
 // expire stops idle instances whose keep-alive has ended. The idle list is in
 // order, so the first that has time left ends the search.
 func (e *Engine) expire(s *onPremState, now spillway.Instant) {
-	for in := s.oldest; in != nil && in.since.Add(s.pool.KeepAlive) <= now; {
+	for in := s.oldest; in != nil && in.since.Add(s.pool.KeepAlive) <= now && in.since < now; {
 		next := in.newer
 		if spare(in.of.idleCount, in.of.total, in.of.minWarm) > 0 {
 			e.evict(s, in)
 		} else {
 			s.unidle(in) // kept warm: as if just used, so that it does not hold up the list
-			s.rest(in, now)
+			s.rest(in, now.Add(max(0, keptFor-s.pool.KeepAlive)))
 		}
 		in = next
 	}

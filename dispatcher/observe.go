@@ -41,6 +41,10 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 	}
 	switch o.Kind {
 	case InstanceReady:
+		if in.exited {
+			e.failed(now, s, in, "Runtime.ExitError: it ended as soon as it had started")
+			break
+		}
 		in.of.coming--
 		e.hand(now, s, in)
 	case InstanceFailed:
@@ -62,7 +66,7 @@ func (e *Engine) exited(now spillway.Instant, s *onPremState, in *instance) {
 	case idle:
 		s.unidle(in)
 		e.free(now, s, in.id, true)
-	case busy:
+	case busy, starting:
 		in.exited = true
 	}
 }

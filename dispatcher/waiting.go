@@ -32,8 +32,9 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 		}
 		e.joinQueue(now, h, r, t)
 	}
-	if at := e.recheckAt(now, f); now < at && at < until {
-		until = at
+	if at := e.recheckAt(now, f); now < at && at != spillway.Never {
+		e.easing = true
+		until = min(until, at)
 	}
 	if r.timerAt <= now || until < r.timerAt {
 		r.timerAt = until
@@ -106,7 +107,12 @@ func (e *Engine) dropWaiting(t *tenant) {
 // least on-prem, ties to the one whose head has waited longest; within a tenant in
 // order of arrival. freedCloud says that a cloud place may have become free too.
 func (e *Engine) drain(now spillway.Instant, freedCloud bool) {
-	for skip := 0; skip < len(e.waiting) && (freedCloud || !e.saturated()); {
+	e.drainFirst(now, freedCloud, len(e.waiting))
+}
+
+// drainFirst is drain that gives up when nothing fits of so many tenants.
+func (e *Engine) drainFirst(now spillway.Instant, freedCloud bool, tenants int) {
+	for skip := 0; skip < min(tenants, len(e.waiting)) && (freedCloud || !e.saturated()); {
 		t := e.neediest(skip)
 		if !e.serve(now, t) {
 			// Nothing of this tenant fits now: set it aside for this pass.

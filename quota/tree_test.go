@@ -265,3 +265,27 @@ func TestPurse(t *testing.T) {
 		t.Fatalf("got %v %v", blocked, ok)
 	}
 }
+
+// TestClocksChangeAtMidnight: every instant is in the window that is said to hold
+// it, also where a day has no midnight or two.
+func TestClocksChangeAtMidnight(t *testing.T) {
+	for _, zone := range []string{"America/Santiago", "America/Havana", "Atlantic/Azores", "Asia/Beirut", "Europe/Berlin", "UTC"} {
+		loc, err := time.LoadLocation(zone)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, window := range []spillway.Window{spillway.WindowHour, spillway.WindowDay, spillway.WindowMonth} {
+			var end spillway.Instant
+			for at := spillway.InstantOf(time.Date(2026, 1, 1, 12, 0, 0, 0, loc)); at.Time().Year() < 2027; at = at.Add(30 * time.Minute) {
+				from, to := window.Bounds(at, loc)
+				if at < from || to <= at {
+					t.Fatalf("%s %s: %s is not in [%s, %s)", zone, window, at.Time().In(loc), from.Time().In(loc), to.Time().In(loc))
+				}
+				if end != 0 && from != end && at >= end {
+					t.Fatalf("%s %s: a window ends at %s and the next begins at %s", zone, window, end.Time().In(loc), from.Time().In(loc))
+				}
+				end = to
+			}
+		}
+	}
+}

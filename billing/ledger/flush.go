@@ -115,6 +115,8 @@ func (l *Ledger) advance(lines, decisions int) (more bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.pending, l.decisions = l.pending[lines:], l.decisions[decisions:]
+	l.written[0] += int64(lines)
+	l.written[1] += int64(decisions)
 	if len(l.pending) == 0 {
 		l.pending = nil
 	}

@@ -76,6 +76,7 @@ type Ledger struct {
 	live      map[attemptKey]*attempt // begun or intended, without a line in the database
 	pending   []pendingLine
 	decisions []sqlite.Decision
+	written   [2]int64 // lines and decisions taken off these queues
 	dropped   int64
 	storeErr  error // of the last write; nil after one that succeeded
 	flushed   chan struct{}
@@ -163,11 +164,14 @@ func (l *Ledger) Health() error {
 // Flush returns once every line and explanation given so far is in the database,
 // or with the error that keeps them out when ctx ends.
 func (l *Ledger) Flush(ctx context.Context) error {
+	l.mu.Lock()
+	lines, decisions := l.written[0]+int64(len(l.pending)), l.written[1]+int64(len(l.decisions))
+	l.mu.Unlock()
 	for {
 		l.mu.Lock()
-		idle, flushed, err := len(l.pending)+len(l.decisions) == 0, l.flushed, l.storeErr
+		done, flushed, err := l.written[0] >= lines && l.written[1] >= decisions, l.flushed, l.storeErr
 		l.mu.Unlock()
-		if idle {
+		if done {
 			return nil
 		}
 		kick(l.urgent)

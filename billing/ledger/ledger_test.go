@@ -152,10 +152,12 @@ func TestRecentRequestKeys(t *testing.T) {
 	o.Now = func() time.Time { return admitted.Add(14 * time.Minute) }
 	l := open(t, t.TempDir(), o)
 	old := charge(t, entry("old", 1), 1)
-	old.Admitted = admitted.Add(-2 * time.Minute)
-	must(t, l.Post(old), l.Post(charge(t, entry("new", 1), 1)))
+	old.Posted = admitted.Add(-2 * time.Minute)
+	long := charge(t, entry("long", 1), 1) // admitted an hour ago, ended now
+	long.Admitted = admitted.Add(-46 * time.Minute)
+	must(t, l.Post(old), l.Post(long), l.Post(charge(t, entry("new", 1), 1)))
 	r, err := l.Restore(t.Context())
-	if err != nil || len(r.Recent) != 1 || r.Recent[0].RequestKey != "key-new" {
+	if err != nil || len(r.Recent) != 2 || r.Recent[0].RequestKey != "key-long" || r.Recent[1].RequestKey != "key-new" {
 		t.Fatal(r.Recent, err)
 	}
 }

@@ -15,12 +15,16 @@ import (
 // joinWindow is how long a repeated request is joined to its first attempt.
 const joinWindow = 15 * time.Minute
 
+// longestCall is the longest time from a call's admission to its last line: the
+// longest deadline, and what a cloud may take to end an attempt.
+const longestCall = 2 * time.Hour
+
 // Restored is what a server needs of the past before it is ready.
 type Restored struct {
 	// Open are the cloud attempts whose outcome is not known, by admission.
 	Open []billing.Entry
-	// Recent are the lines of calls admitted in the last 15 minutes that carry a
-	// RequestKey, by admission.
+	// Recent are the lines posted in the last 15 minutes that carry a RequestKey, by
+	// admission.
 	Recent []billing.Entry
 }
 
@@ -36,11 +40,12 @@ func (l *Ledger) Restore(ctx context.Context) (Restored, error) {
 		}
 		r.Open = append(r.Open, e)
 	}
-	for e, err := range l.store.Lines(ctx, sqlite.Filter{From: l.options.Now().Add(-joinWindow)}) {
+	since := l.options.Now().Add(-joinWindow)
+	for e, err := range l.store.Lines(ctx, sqlite.Filter{From: since.Add(-longestCall)}) {
 		if err != nil {
 			return r, err
 		}
-		if e.RequestKey != "" {
+		if e.RequestKey != "" && !e.Posted.Before(since) {
 			r.Recent = append(r.Recent, e)
 		}
 	}

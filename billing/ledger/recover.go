@@ -95,7 +95,7 @@ func (r *replay) write() error {
 }
 
 // estimate posts a line for every attempt whose end is in neither journal nor
-// database: from its begin until the last sign of life, at least 1 ms.
+// database: from its begin until the last sign of life or its deadline, at least 1 ms.
 func (r *replay) estimate(now time.Time) error {
 	for key, e := range r.begun {
 		closed, err := r.store.Closed(r.ctx, key.invocation, key.attempt)
@@ -105,7 +105,11 @@ func (r *replay) estimate(now time.Time) error {
 		if closed {
 			continue
 		}
-		lasted := max(r.found.LastSign.Sub(e.Posted), time.Millisecond)
+		lasted := r.found.LastSign.Sub(e.Posted)
+		if !e.Deadline.IsZero() { // the server lived on after a line that it could not write
+			lasted = min(lasted, e.Deadline.Sub(e.Posted))
+		}
+		lasted = max(lasted, time.Millisecond)
 		e.Kind, e.Outcome, e.Posted = billing.KindEstimate, spillway.Unknown, now.UTC()
 		e.Usage = spillway.Usage{DurationMicros: lasted.Microseconds(), Estimated: true}
 		if err := e.Charge(billing.Meter(e.Usage, e.Rate, spillway.PoolProcess)); err != nil {

@@ -55,8 +55,7 @@ func (a *Answer) Refused() spillway.Reason { return a.Decision.Refusal }
 
 // Unknown reports that the call may have run and its result is not known.
 func (a *Answer) Unknown() bool {
-	last := a.Decision.Last()
-	return a.Refused() == spillway.ReasonNone && last != nil && last.Outcome.Class == spillway.Unknown
+	return a.Refused() == spillway.ReasonNone && a.Decision.Class() == spillway.Unknown
 }
 
 // UnknownFunctionError names a function, or a revision of it, that is not here.

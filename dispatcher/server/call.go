@@ -27,7 +27,7 @@ type call struct {
 }
 
 func newCall(s *Server, ask *Ask) *call {
-	c := &call{s: s, ask: ask, steps: make(chan dispatcher.Effect, 4), decision: new(dispatcher.Decision)}
+	c := &call{s: s, ask: ask, steps: make(chan dispatcher.Effect, 4), decision: &dispatcher.Decision{RequestKey: ask.RequestKey}}
 	c.decision.Owner = c
 	return c
 }
@@ -66,8 +66,9 @@ func (c *call) attempt(f dispatcher.Effect) {
 
 // record writes what must be on record before an attempt starts.
 func (c *call) record(f dispatcher.Effect) error {
-	e := c.s.entry(c.decision, f.Attempt, c.ask.RequestKey)
+	e := c.s.entry(c.decision, f.Attempt)
 	if !e.Cloud {
+		e.Deadline = e.Posted.Add(f.Function.Timeout)
 		return c.s.ledger.Begin(&e)
 	}
 	e.Kind = billing.KindIntent
@@ -121,7 +122,7 @@ func (c *call) answer() *Answer {
 // Engine never sees it.
 func (c *call) refuseUnrecorded(in spillway.Call, verdict *policy.Verdict) *Answer {
 	now := spillway.InstantOf(time.Now())
-	*c.decision = dispatcher.Decision{Call: in, Verdict: verdict, Pool: -1, Admitted: now, Answered: now,
+	*c.decision = dispatcher.Decision{RequestKey: c.ask.RequestKey, Call: in, Verdict: verdict, Pool: -1, Admitted: now, Answered: now,
 		Refusal: spillway.ReasonUnavailable, Limit: spillway.Limit{Kind: spillway.LimitLedger}}
 	return c.answer()
 }

@@ -50,7 +50,7 @@ const ledgerRetry = 500 * time.Millisecond
 // the server from taking more: what is begun and not posted is found after a
 // restart, and billed as an estimate.
 func (s *Server) post(f dispatcher.Effect) {
-	e := s.entry(f.Decision, f.Attempt, f.Decision.Owner.(*call).ask.RequestKey)
+	e := s.entry(f.Decision, f.Attempt)
 	s.write(f, &e)
 }
 
@@ -60,7 +60,7 @@ func (s *Server) postLate(f dispatcher.Effect) {
 	if f.Open != nil {
 		e = s.openEntry(f.Open)
 	} else {
-		e = s.entry(f.Decision, f.Attempt, "")
+		e = s.entry(f.Decision, f.Attempt)
 	}
 	s.write(f, &e)
 }
@@ -90,7 +90,7 @@ func kindOf(f dispatcher.Effect) spillway.PoolKind {
 }
 
 // entry is the ledger line of one attempt, but for its kind and amounts.
-func (s *Server) entry(d *dispatcher.Decision, attempt int, key string) billing.Entry {
+func (s *Server) entry(d *dispatcher.Decision, attempt int) billing.Entry {
 	a := &d.Attempts[attempt-1]
 	f, p := a.Function, a.Function.Platform
 	pool, ns := p.Pools[a.Pool], &p.Namespaces[f.Namespace]
@@ -100,7 +100,7 @@ func (s *Server) entry(d *dispatcher.Decision, attempt int, key string) billing.
 		Function: f.Name, Revision: f.Revision, Pool: pool.Name, Region: pool.Region, Cloud: pool.Kind.Cloud(),
 		Reason: a.Reason, Admitted: d.Admitted.Time(), Posted: time.Now().UTC(), Resources: f.Resources,
 		Usage: a.Outcome.Usage, Outcome: a.Outcome.Class, Error: a.Outcome.FunctionError,
-		Currency: p.Currency, PriceVersion: pool.PriceVersion, Rate: pool.Rate, Reserved: a.Reserved, RequestKey: key,
+		Currency: p.Currency, PriceVersion: pool.PriceVersion, Rate: pool.Rate, Reserved: a.Reserved, RequestKey: d.RequestKey,
 	}
 	if e.Cloud {
 		b := &f.Bindings[a.Pool]

@@ -271,6 +271,7 @@ func (s *Server) Drain(ctx context.Context) error {
 func (s *Server) Close() {
 	s.mu.Lock()
 	s.draining = true
+	s.route(s.engine.Abandon(s.clock.now()))
 	s.stop()
 	s.timer.Stop()
 	s.mu.Unlock()

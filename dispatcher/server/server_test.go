@@ -183,7 +183,9 @@ func TestUnknownIsEstimated(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig(t, memory.Options{}, memory.Options{Step: func(pools.Request) memory.Step { return memory.Step{Ending: memory.Vanishes} }})
 		defer r.close()
-		a, err := r.Invoke(t.Context(), ask("away", ""))
+		asked := ask("away", "")
+		asked.RequestKey = "k"
+		a, err := r.Invoke(t.Context(), asked)
 		if err != nil || !a.Unknown() {
 			t.Fatalf("got %+v, %v", a, err)
 		}
@@ -198,6 +200,9 @@ func TestUnknownIsEstimated(t *testing.T) {
 		line := r.book.lines[0]
 		if reserved := a.Decision.Last().Reserved; line.Settled != reserved || line.Amount.Text('f') != reserved.String()+"000000000" {
 			t.Errorf("estimated %s, reserved %s", line.Amount.Text('f'), reserved)
+		}
+		if line.RequestKey == "" {
+			t.Error("without its key on the line, a restarted server would run the request again")
 		}
 		if len(r.cloud.Executions()) != 1 || len(r.book.explained) != 1 {
 			t.Errorf("executed %d times, %d explanations kept", len(r.cloud.Executions()), len(r.book.explained))
@@ -251,6 +256,61 @@ func TestDrain(t *testing.T) {
 		}
 		if err := <-drained; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestCloseAnswersWhatWaits: a call without a place is refused when the server ends.
+func TestCloseAnswersWhatWaits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, takes(9*time.Second), memory.Options{})
+		answers := make(chan *server.Answer, 2)
+		for range 2 {
+			go func() {
+				a, _ := r.Invoke(context.Background(), ask("stay", ""))
+				answers <- a
+			}()
+			synctest.Wait()
+		}
+		r.Close()
+		if a := <-answers; a == nil || a.Refused() != spillway.ReasonUnavailable || a.Decision.Limit.Kind != spillway.LimitShutdown {
+			t.Errorf("the waiting call: %+v", a)
+		}
+		r.onprem.Close()
+		<-answers
+	})
+}
+
+// TestReload: a call in flight ends under the old rules, one that waits and one that
+// comes go by the new ones.
+func TestReload(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, takes(5*time.Second), memory.Options{})
+		defer r.close()
+		answers := make(chan *server.Answer, 2)
+		invoke := func() { a, _ := r.Invoke(context.Background(), ask("stay", "")); answers <- a }
+		go invoke()
+		synctest.Wait()
+		go invoke() // waits: there is one slot
+		synctest.Wait()
+		next, err := testplatform.Parse(strings.Replace(smallPlatform, "slots=1", "slots=2", 1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.Functions[2].Policy = 1
+		next.Generation = 2
+		before := time.Now()
+		r.Reload(next, nil, nil)
+		for range 2 {
+			if a := <-answers; a == nil || a.Refused() != spillway.ReasonNone {
+				t.Fatalf("got %+v", a)
+			}
+		}
+		if took := time.Since(before); took != 5*time.Second {
+			t.Errorf("the waiting call began %v after the reload", took-5*time.Second)
+		}
+		if f := r.Platform().Generation; f != 2 {
+			t.Errorf("generation %d", f)
 		}
 	})
 }
