@@ -80,6 +80,16 @@ func TestTC3(t *testing.T) {
 	}
 }
 
+// TestTC3ServiceOfAnAddress: a client that knows its service from the endpoint
+// only can still be used on this machine, and nowhere else.
+func TestTC3ServiceOfAnAddress(t *testing.T) {
+	for host, want := range map[string]bool{"127.0.0.1:9001": true, "127.0.0.1": true, "127.evil.example": false, "127": false} {
+		if got := namedBy(host, "127"); got != want {
+			t.Errorf("%s: %v", host, got)
+		}
+	}
+}
+
 func replaced(from, to string) func(*http.Request) {
 	return func(r *http.Request) {
 		r.Header.Set("Authorization", strings.Replace(r.Header.Get("Authorization"), from, to, 1))
