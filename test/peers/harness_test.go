@@ -54,7 +54,7 @@ func run(m *testing.M) int {
 // built compiles our programs once: without the race detector, as they are shipped.
 var built = sync.OnceValue(func() error {
 	for name, from := range map[string]string{
-		"spillway": "cmd/spillway", "agent/bootstrap": "cmd/spillway-agent", "probe/bootstrap": "pools/pooltest/probe/main",
+		"spillway": "cmd/spillway", "scf/bootstrap": "cmd/spillway-agent", "probe/bootstrap": "pools/pooltest/probe/main",
 	} {
 		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", filepath.Join(scratch, name), "../../"+from)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
@@ -62,7 +62,7 @@ var built = sync.OnceValue(func() error {
 			return fmt.Errorf("build %s: %w\n%s", from, err, out)
 		}
 	}
-	return nil
+	return os.Symlink("../probe", filepath.Join(scratch, "scf/lambda")) // what the shim runs
 })
 
 // ours returns the path of one of our programs.
