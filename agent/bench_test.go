@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -97,4 +99,39 @@ func BenchmarkBareCold(b *testing.B) {
 		<-api.answers
 		stop()
 	}
+}
+
+// BenchmarkExchange is one request of a web function that is ready; cpu-µs/op is
+// what this process spends on it.
+func BenchmarkExchange(b *testing.B) {
+	for _, instances := range []int{1, 16} {
+		b.Run(strconv.Itoa(instances), func(b *testing.B) {
+			all := make(chan *Instance, instances)
+			for range instances {
+				all <- start(b, webConfig(b))
+			}
+			b.SetParallelism((instances + 1) / 2)
+			b.ReportAllocs()
+			b.ResetTimer()
+			before := ownCPU()
+			b.RunParallel(func(pb *testing.PB) {
+				x := postOf("/echo", `{"a":1}`)
+				x.Deadline = time.Now().Add(time.Hour)
+				for pb.Next() {
+					i := <-all
+					if e := i.Exchange(context.Background(), x); e.Web == nil || e.Cause != 0 {
+						b.Error(string(e.Payload))
+					}
+					all <- i
+				}
+			})
+			b.ReportMetric(float64((ownCPU()-before).Microseconds())/float64(b.N), "cpu-µs/op")
+		})
+	}
+}
+
+func ownCPU() time.Duration {
+	var usage syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &usage)
+	return time.Duration(usage.Utime.Nano() + usage.Stime.Nano())
 }

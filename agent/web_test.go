@@ -54,7 +54,9 @@ func (s *sink) Write(p []byte) (int, error) {
 	fail := s.fail
 	s.body.Write(p)
 	s.mu.Unlock()
-	s.tell(string(p))
+	if len(p) > 0 {
+		s.tell(string(p))
+	}
 	if fail {
 		return 0, errors.New("gone")
 	}

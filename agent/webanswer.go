@@ -147,10 +147,8 @@ func (r *reception) stream(resp *http.Response) error {
 	gathered := r.answer.Body
 	r.answer.Body, r.answer.Streamed = nil, true
 	r.web.Stream.Begin(r.answer.Status, r.answer.Header, r.until)
-	if len(gathered) > 0 {
-		if _, err := r.web.Stream.Write(gathered); err != nil {
-			return errCallerGone
-		}
+	if _, err := r.web.Stream.Write(gathered); err != nil {
+		return errCallerGone
 	}
 	buffer := webBuffers.Get().(*[webBuffer]byte)
 	defer webBuffers.Put(buffer)

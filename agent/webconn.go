@@ -22,6 +22,9 @@ const (
 	// keepIdle is how long a connection may rest before a new one is safer: shorter
 	// than the idle timeout of any HTTP server in use.
 	keepIdle = time.Second
+	// readAhead is how much of an answer is taken from the kernel at once: what
+	// pools.Web.Room usually holds, so that such an answer is seen as a whole.
+	readAhead = 32 << 10
 )
 
 var errHeadTooLarge = errors.New("the head of the answer is over the limit")
@@ -54,7 +57,7 @@ func newWebConn(c *net.TCPConn) (*webConn, error) {
 		return nil, err
 	}
 	w := &webConn{Conn: c, raw: raw}
-	w.br = bufio.NewReaderSize(w, 4<<10)
+	w.br = bufio.NewReaderSize(w, readAhead)
 	fds := make([]unix.PollFd, 1)
 	w.poll = func(fd uintptr) {
 		for {

@@ -41,9 +41,11 @@ type Web struct {
 type Stream interface {
 	// Inform passes on an interim answer (102 to 199).
 	Inform(status int, header http.Header)
-	// Begin sends the head of the answer. Writing must not block beyond until.
+	// Begin gives the head of the answer, which leaves with the first Write. Writing
+	// must not block beyond until.
 	Begin(status int, header http.Header, until time.Time)
-	// Write sends a part of the body at once. An error means that the caller has gone.
+	// Write sends a part of the body, which may be empty, at once. An error means that
+	// the caller has gone.
 	Write(p []byte) (int, error)
 }
 

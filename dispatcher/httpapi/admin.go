@@ -37,6 +37,9 @@ type AdminConfig struct {
 	// Report and Quota return anything that encodes as JSON.
 	Report func(context.Context, ReportQuery) (any, error)
 	Quota  func(context.Context) (any, error)
+	// Reload loads the configuration again; an error says why nothing changed. What
+	// it returns besides says what serves now.
+	Reload func(context.Context) (any, error)
 	Logger *slog.Logger // nil: nothing is logged
 }
 
@@ -50,6 +53,7 @@ type admin struct{ AdminConfig }
 //	GET /v1/report?by=&from=&to=     by department (the default), namespace, function or
 //	                                 pool; from and to are RFC 3339 times or dates in UTC
 //	GET /v1/quota
+//	POST /v1/reload                  load the configuration again; 422 if it is refused
 func AdminServer(c AdminConfig) *http.Server {
 	if c.Logger == nil {
 		c.Logger = slog.New(slog.DiscardHandler)
@@ -73,6 +77,7 @@ func (a *admin) routes() http.Handler {
 	mux.HandleFunc("GET /v1/explain/{id}", a.explain)
 	mux.HandleFunc("GET /v1/report", a.report)
 	mux.HandleFunc("GET /v1/quota", a.quota)
+	mux.HandleFunc("POST /v1/reload", a.reload)
 	return onlyLocal(mux)
 }
 
@@ -220,4 +225,13 @@ func writeText(w http.ResponseWriter, status int, text string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.WriteHeader(status)
 	_, _ = w.Write([]byte(text))
+}
+
+func (a *admin) reload(w http.ResponseWriter, r *http.Request) {
+	said, err := a.Reload(context.WithoutCancel(r.Context()))
+	if err != nil {
+		writeJSON(w, http.StatusUnprocessableEntity, said)
+		return
+	}
+	writeJSON(w, http.StatusOK, said)
 }

@@ -89,6 +89,7 @@ type exchange struct {
 	admitted bool // authenticated and authorised
 	entered  bool // handed to the server: it may have run
 	status   int  // of the answer, once it has begun
+	odd      bool // framed oddly, see oddFraming
 	cut      bool // the answer that has begun cannot be completed
 }
 

@@ -24,7 +24,10 @@ import (
 	"github.com/spillway-dev/spillway/dispatcher/server"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// net/http lingers for half a second on a connection that it ends.
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("net/http.(*conn).closeWriteAndWait"))
+}
 
 var (
 	_ Invoker       = (*server.Server)(nil)

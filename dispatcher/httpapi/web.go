@@ -44,6 +44,7 @@ func (x *exchange) web() *problem {
 			return p
 		}
 	}
+	x.odd = oddFraming(x.r) // the fields that say so go now
 	filterRequest(x.r.Header)
 	x.forward(x.r.Header)
 	x.front.metrics.received.Add(float64(len(ask.Payload)))

@@ -106,6 +106,7 @@ func page(ctx context.Context, w *pools.Web, payload []byte) (*pools.WebAnswer, 
 		return &pools.WebAnswer{Streamed: true, Trailer: http.Header{"X-Sum": {"2"}, "X-Spillway-Sum": {"2"}}}, nil
 	case "/open":
 		w.Stream.Begin(http.StatusOK, h, time.Now().Add(10*time.Second))
+		_, _ = w.Stream.Write(nil)
 		<-ctx.Done()
 		return &pools.WebAnswer{Streamed: true}, ctx.Err()
 	case "/none":
@@ -334,6 +335,10 @@ func TestWebBodies(t *testing.T) {
 				t.Errorf("%d %v: %.300s", resp.StatusCode, err, body)
 			}
 		})
+	}
+	_, br := s.raw(t, "GET {P}/x HTTP/1.1|{H}Connection: Upgrade|Upgrade: h2c||")
+	if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != 201 || !resp.Close {
+		t.Fatalf("an offer of h2c: %v %+v", err, resp)
 	}
 	c, br := s.raw(t, "POST {P}/x HTTP/1.1|{H}Expect: 100-continue|Content-Length: 3||")
 	if resp, err := http.ReadResponse(br, nil); err != nil || resp.StatusCode != 100 {

@@ -11,7 +11,7 @@ import (
 type webStream struct {
 	x         *exchange
 	placement server.Placement
-	flusher   http.Flusher
+	flusher   interface{ FlushError() error }
 }
 
 // Placed implements server.WebStream.
@@ -37,24 +37,21 @@ func (s *webStream) Begin(status int, header http.Header, until time.Time) {
 	setDeadline(s.x.w, deadliner.SetWriteDeadline, until)
 	s.x.status = status
 	s.x.w.WriteHeader(status)
-	s.flusher, _ = s.x.w.(http.Flusher)
-	s.flush()
+	s.flusher, _ = s.x.w.(interface{ FlushError() error })
 }
 
 // Write implements pools.Stream: what it gets leaves at once.
 func (s *webStream) Write(p []byte) (int, error) {
-	n, err := s.x.w.Write(p)
+	var n int
+	var err error
+	if len(p) > 0 {
+		n, err = s.x.w.Write(p)
+	}
 	s.x.front.metrics.sent.Add(float64(n))
-	if err == nil {
-		s.flush()
+	if err == nil && s.flusher != nil {
+		err = s.flusher.FlushError()
 	}
 	return n, err
-}
-
-func (s *webStream) flush() {
-	if s.flusher != nil {
-		s.flusher.Flush()
-	}
 }
 
 // end sends the trailers.

@@ -152,7 +152,7 @@ func (x *exchange) begin(status, size int) {
 // closeIf ends the connection after this answer if asked to, or if the request was
 // framed so that the next one might be read wrongly.
 func (x *exchange) closeIf(f *fields, ask bool) {
-	if ask || oddFraming(x.r) {
+	if ask || x.odd || oddFraming(x.r) {
 		f.set("Connection", "close")
 	}
 }

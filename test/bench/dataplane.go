@@ -29,6 +29,12 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 	}
 	defer proxy.stop()
 	peers := []peer{{"backend, direct", backend, "http://" + backend.addr + "/", ""}, {"httputil.ReverseProxy, tuned", proxy, "http://" + proxy.addr + "/", ""}}
+	apart, stop, err := b.proxyApart(ctx, 64)
+	if err != nil {
+		return err
+	}
+	defer stop()
+	peers = append(peers, apart)
 	if nginx, err := b.nginx(ctx, backend.addr); err != nil {
 		return err
 	} else if nginx != nil {
@@ -80,6 +86,33 @@ func (b *bench) lostSection(ctx context.Context, peers []peer) {
 				fmt.Sprintf("%.3f", 100*float64(r.lost)/float64(max(1, r.requests))))
 		}
 	}
+}
+
+// proxyApart is the tuned ReverseProxy before n backend processes that serve one
+// request at a time: what isolating calls in processes costs any proxy.
+func (b *bench) proxyApart(ctx context.Context, n int) (p peer, stop func(), err error) {
+	var all []*process
+	stop = func() {
+		for _, backend := range all {
+			backend.stop()
+		}
+	}
+	var targets []string
+	for range n {
+		backend, err := b.role(ctx, "backend", "")
+		if err != nil {
+			stop()
+			return peer{}, nil, err
+		}
+		all, targets = append(all, backend), append(targets, backend.addr)
+	}
+	proxy, err := b.role(ctx, "proxy", strings.Join(targets, ","))
+	if err != nil {
+		stop()
+		return peer{}, nil, err
+	}
+	all = append(all, proxy)
+	return peer{"httputil.ReverseProxy, tuned, a process per request", proxy, "http://" + proxy.addr + "/", ""}, stop, nil
 }
 
 type samples struct {

@@ -165,14 +165,28 @@ func serveRole(ctx context.Context, role, target string) error {
 }
 
 // tunedProxy is httputil.ReverseProxy as one would tune it: connections kept,
-// buffers pooled, nothing rewritten twice.
-func tunedProxy(target string) http.Handler {
-	to := &url.URL{Scheme: "http", Host: target}
-	return &httputil.ReverseProxy{
-		Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		Transport:  &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, DisableCompression: true},
-		BufferPool: &buffers{},
+// buffers pooled, nothing rewritten twice. With several targets, separated by
+// commas, each serves one request at a time, as an instance of a function does.
+func tunedProxy(targets string) http.Handler {
+	transport := &http.Transport{MaxIdleConns: 1024, MaxIdleConnsPerHost: 1024, DisableCompression: true}
+	all := strings.Split(targets, ",")
+	free := make(chan http.Handler, len(all))
+	for _, target := range all {
+		to := &url.URL{Scheme: "http", Host: target}
+		free <- &httputil.ReverseProxy{
+			Rewrite:    func(r *httputil.ProxyRequest) { r.SetURL(to) },
+			Transport:  transport,
+			BufferPool: &buffers{},
+		}
 	}
+	if len(all) == 1 {
+		return <-free
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		proxy := <-free
+		defer func() { free <- proxy }()
+		proxy.ServeHTTP(w, r)
+	})
 }
 
 type buffers struct{ pool sync.Pool }
