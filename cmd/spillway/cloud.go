@@ -13,19 +13,23 @@ import (
 	"github.com/spillway-dev/spillway/simulator/cloud"
 )
 
+// providers are the names of the clouds there are stand-ins of.
+var providers = map[string]string{cloud.Lambda: "Lambda", cloud.SCF: "SCF"}
+
 type cloudFlags struct{ config, listen, admin string }
 
 func newCloud(s streams) *cobra.Command {
 	var f cloudFlags
 	cmd := &cobra.Command{
 		Use:   "cloud",
-		Short: "Run a strict stand-in of AWS Lambda on this machine",
-		Long: `Serve the Lambda Invoke API on this machine: signatures are verified, the
-account's limits are enforced, functions run as real processes, and a bill of its
-own is kept.
+		Short: "Run a strict stand-in of AWS Lambda or Tencent SCF on this machine",
+		Long: `Serve the Invoke API of AWS Lambda or Tencent SCF on this machine: signatures are
+verified, the account's limits are enforced, functions run as real processes, and
+a bill of its own is kept. 'provider: lambda' or 'provider: scf' in the file says
+which; without it, it is Lambda.
 
-Use it to try overflow without a cloud account: point a lambda pool's endpoint at
-it. Ctrl-C ends it and prints its bill.`,
+Use it to try overflow without a cloud account: point a pool's endpoint at it.
+Ctrl-C ends it and prints its bill.`,
 		Example: `  spillway cloud --config cloud.yaml
   curl http://127.0.0.1:9002/bill            # what it would cost so far
   curl -H 'Content-Type: application/json' -d '{"kind":"throttle","count":5}' http://127.0.0.1:9002/faults`,
@@ -34,7 +38,7 @@ it. Ctrl-C ends it and prints its bill.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.config, "config", "", "YAML `file` with keys, functions and limits (required)")
-	flags.StringVar(&f.listen, "listen", "127.0.0.1:9001", "`address` of the Lambda API, IP:port; port 0 picks a free one")
+	flags.StringVar(&f.listen, "listen", "127.0.0.1:9001", "`address` of the cloud's API, IP:port; port 0 picks a free one")
 	flags.StringVar(&f.admin, "admin", "127.0.0.1:9002", "`address` of bill, state and faults; loopback only")
 	return cmd
 }
@@ -59,7 +63,7 @@ func runCloud(cmd *cobra.Command, s streams, f cloudFlags) error {
 		_ = server.Close()
 		return err
 	}
-	fmt.Fprintf(s.err, "stand-in cloud: Lambda API on http://%s (region %s), %s\n", data.Addr(), server.State().Region, counted(len(config.Functions), "function"))
+	fmt.Fprintf(s.err, "stand-in cloud: %s API on http://%s (region %s), %s\n", providers[config.Provider], data.Addr(), server.State().Region, counted(len(config.Functions), "function"))
 	fmt.Fprintln(s.err, "functions run with your rights and without limits: use it for trying things out only")
 	fmt.Fprintf(s.err, "bill, state and faults on http://%s/bill, /state, /faults; Ctrl-C ends it\n", admin.Addr())
 	err = server.Run(cmd.Context(), data, admin)
