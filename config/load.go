@@ -43,6 +43,9 @@ type Checks struct {
 	Policy func(dir string, p *spillway.Platform) []Fault
 	// Machine is what a process pool may hold by default. Zero asks the machine.
 	Machine spillway.Resources
+	// Previous is the platform that the new one will replace while serving: its
+	// pools keep their indices, those that are gone are retired. Nil at the start.
+	Previous *spillway.Platform
 }
 
 // Loaded is a whole configuration: compiled, and as written with defaults.

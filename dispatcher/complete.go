@@ -57,6 +57,11 @@ func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spil
 		e.unknown(now, h, r)
 		return
 	}
+	if a.Outcome.Usage.Estimated { // our own clock may run past the provider's limits
+		most := providerLimit(a)
+		a.Outcome.Usage.BilledMillis = min(a.Outcome.Usage.BilledMillis, most.Milliseconds())
+		a.Outcome.Usage.DurationMicros = min(a.Outcome.Usage.DurationMicros, most.Microseconds())
+	}
 	if o.Class == spillway.NotExecuted {
 		r.cloud.end(now, &spillway.Usage{})
 		e.quota.Release(&r.ask, 0)

@@ -34,6 +34,7 @@ type Engine struct {
 	timers     timers
 	instances  spillway.InstanceID
 	ledgerDown bool
+	ending     bool // Abandon was called: nothing starts any more
 
 	out      []Effect
 	query    placement.Query
@@ -256,10 +257,11 @@ func (e *Engine) reply(now spillway.Instant, h Handle, r *record) {
 	e.inFlight--
 }
 
-// Abandon refuses the calls that have not started, because the driver is about to
-// end.
+// Abandon refuses the calls that have not started, and from now on those that would
+// be placed, because the driver is about to end.
 func (e *Engine) Abandon(now spillway.Instant) []Effect {
 	e.out = e.out[:0]
+	e.ending = true
 	for i := 1; i < len(e.calls); i++ {
 		r := &e.calls[i]
 		if r.d == nil || r.state != callWaiting && r.state != callActivating {

@@ -12,6 +12,15 @@ import (
 // held to be over: clocks differ, and a kill takes time.
 const providerMargin = time.Second
 
+// SendWithin is how long after its placement a cloud attempt may be sent; a driver
+// that is later must not send it.
+const SendWithin = time.Second
+
+// providerLimit is the longest that a cloud lets an attempt run, INIT included.
+func providerLimit(a *Attempt) time.Duration {
+	return a.Function.Bindings[a.Pool].Timeout + a.Function.Platform.Pools[a.Pool].InitTimeout
+}
+
 // openAttempt is a cloud attempt whose outcome is unknown. It holds its slots and
 // its money until it cannot be running any more.
 type openAttempt struct {
@@ -93,8 +102,7 @@ func (e *Engine) keepOpen(now spillway.Instant, r *record) {
 // ProviderDeadline is when a cloud attempt cannot be running any more, because
 // the provider has ended it.
 func ProviderDeadline(a *Attempt) spillway.Instant {
-	f := a.Function
-	return a.Placed.Add(f.Bindings[a.Pool].Timeout).Add(f.Platform.Pools[a.Pool].InitTimeout).Add(providerMargin)
+	return a.Placed.Add(providerLimit(a)).Add(SendWithin + providerMargin)
 }
 
 func (e *Engine) push(o openAttempt, deadline spillway.Instant) {

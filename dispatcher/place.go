@@ -12,7 +12,10 @@ import (
 func (e *Engine) place(now spillway.Instant, h Handle) bool {
 	r := e.record(h)
 	d := r.d
-	if now >= d.Deadline {
+	if e.ending {
+		e.decision = placement.Decision{Pool: -1, Reason: spillway.ReasonUnavailable}
+		d.Limit = spillway.Limit{Kind: spillway.LimitShutdown}
+	} else if now >= d.Deadline {
 		e.decision = placement.Decision{Pool: -1, Reason: spillway.ReasonDeadline}
 	} else {
 		e.decide(now, r)

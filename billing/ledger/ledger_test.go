@@ -121,7 +121,7 @@ func TestLifeOfACall(t *testing.T) {
 		t.Fatal(string(decision), err)
 	}
 	window := func(from, to time.Time) spillway.Nano {
-		n, err := l.Spent(t.Context(), []string{"shop", "elsewhere"}, spillway.InstantOf(from), spillway.InstantOf(to))
+		n, err := l.Spent(t.Context(), []spillway.FunctionKey{{Namespace: "shop"}, {Namespace: "elsewhere"}}, spillway.InstantOf(from), spillway.InstantOf(to))
 		must(t, err)
 		return n
 	}
@@ -333,7 +333,7 @@ func TestLedgerSumsWhatWasPosted(t *testing.T) {
 				dir = image
 			}
 		}
-		spent, err := l.Spent(context.Background(), []string{"shop"}, spillway.InstantOf(admitted), spillway.Never)
+		spent, err := l.Spent(context.Background(), []spillway.FunctionKey{{Namespace: "shop"}}, spillway.InstantOf(admitted), spillway.Never)
 		must(t, err, l.Close())
 		if spent != want.Settled || l.Stats().Conflicts != 0 {
 			rt.Fatalf("spent %d, posted %d, %d conflicts", spent, want.Settled, l.Stats().Conflicts)

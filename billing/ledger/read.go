@@ -52,13 +52,14 @@ func (l *Ledger) Restore(ctx context.Context) (Restored, error) {
 	return r, nil
 }
 
-// Spent returns what the namespaces settled, estimates included and reversals
-// taken off, for calls admitted in [from, to). Open intents are not in it.
-func (l *Ledger) Spent(ctx context.Context, namespaces []string, from, to spillway.Instant) (spillway.Nano, error) {
+// Spent returns what the functions settled, estimates included and reversals taken
+// off, for calls admitted in [from, to). A key without a name means the whole
+// namespace. Open intents are not in it.
+func (l *Ledger) Spent(ctx context.Context, who []spillway.FunctionKey, from, to spillway.Instant) (spillway.Nano, error) {
 	if err := l.Flush(ctx); err != nil {
 		return 0, err
 	}
-	return l.store.Spent(ctx, namespaces, from.Time(), to.Time())
+	return l.store.Spent(ctx, who, from.Time(), to.Time())
 }
 
 // Lines yields the lines of f in the order of admission, all that were posted

@@ -110,18 +110,20 @@ func (s *Store) Decision(ctx context.Context, invocation string) (json.RawMessag
 	return text, nil
 }
 
-// Spent returns what the namespaces settled for calls admitted in [from, to).
-func (s *Store) Spent(ctx context.Context, namespaces []string, from, to time.Time) (spillway.Nano, error) {
+// Spent returns what the functions settled for calls admitted in [from, to). A key
+// without a name means the whole namespace.
+func (s *Store) Spent(ctx context.Context, who []spillway.FunctionKey, from, to time.Time) (spillway.Nano, error) {
 	var total spillway.Nano
-	for _, namespace := range namespaces {
+	for _, key := range who {
 		var n sql.NullInt64
 		err := s.reading.QueryRowContext(ctx, `SELECT sum(settled_nano) FROM line
-			WHERE settled_nano <> 0 AND namespace = ? AND admitted >= ? AND admitted < ?`, namespace, nanos(from), nanos(to)).Scan(&n)
+			WHERE settled_nano <> 0 AND namespace = ?1 AND (?2 = '' OR function = ?2) AND admitted >= ?3 AND admitted < ?4`,
+			key.Namespace, key.Name, nanos(from), nanos(to)).Scan(&n)
 		if err == nil {
 			total, err = spillway.AddNano(total, spillway.Nano(n.Int64))
 		}
 		if err != nil {
-			return 0, fmt.Errorf("summing what %s spent from %s to %s: %w", namespace, from.Format(time.RFC3339), to.Format(time.RFC3339), err)
+			return 0, fmt.Errorf("summing what %s spent from %s to %s: %w", key, from.Format(time.RFC3339), to.Format(time.RFC3339), err)
 		}
 	}
 	return total, nil

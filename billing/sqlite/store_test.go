@@ -278,7 +278,7 @@ func TestFilterAndSpent(t *testing.T) {
 	if got := lines(t, s, Filter{Namespaces: []string{}}); len(got) != 0 {
 		t.Error(got)
 	}
-	n, err := s.Spent(t.Context(), []string{"ns0", "ns1"}, hour(1), hour(3))
+	n, err := s.Spent(t.Context(), []spillway.FunctionKey{{Namespace: "ns0"}, {Namespace: "ns1"}}, hour(1), hour(3))
 	if err != nil || n != 2+4 {
 		t.Error(n, err)
 	}

@@ -58,7 +58,8 @@ func (a *app) restore(ctx context.Context, engine *dispatcher.Engine, c *server.
 	if err != nil {
 		return fmt.Errorf("restore from the ledger: %w", err)
 	}
-	spent, err := a.spent(ctx, spillway.InstantOf(time.Now()))
+	p := a.loaded.Platform
+	spent, err := a.spent(ctx, p, dispatcher.NewBudgets(&spillway.Platform{}, p))
 	if err != nil {
 		return fmt.Errorf("restore spend from the ledger: %w", err)
 	}
@@ -70,33 +71,43 @@ func (a *app) restore(ctx context.Context, engine *dispatcher.Engine, c *server.
 	return nil
 }
 
-// spent sums what each budget has spent in its current window.
-func (a *app) spent(ctx context.Context, now spillway.Instant) ([]dispatcher.Spent, error) {
-	p := a.loaded.Platform
-	var all []dispatcher.Spent
-	for i, q := range p.Quotas {
-		for j, b := range q.Budgets {
-			from, to := b.Window.Bounds(now, b.Location)
-			amount, err := a.ledger.Spent(ctx, namespacesBelow(p, i), from, to)
-			if err != nil {
-				return nil, err
-			}
-			all = append(all, dispatcher.Spent{Node: i, Budget: j, At: now, Amount: amount})
+// spent asks the ledger what each of some budgets of p has spent in its current
+// window.
+func (a *app) spent(ctx context.Context, p *spillway.Platform, budgets []dispatcher.Spent) ([]dispatcher.Spent, error) {
+	now := spillway.InstantOf(time.Now())
+	for i := range budgets {
+		s := &budgets[i]
+		who, b := payers(p, s.Node, s.Budget)
+		from, to := b.Window.Bounds(now, b.Location)
+		amount, err := a.ledger.Spent(ctx, who, from, to)
+		if err != nil {
+			return nil, err
 		}
+		s.At, s.Amount = now, amount
 	}
-	return all, nil
+	return budgets, nil
 }
 
-func namespacesBelow(p *spillway.Platform, node int) []string {
-	var names []string
+// payers are those whose calls a budget counts: the namespaces of a quota node and
+// below, or the functions of a burst policy, whose nodes follow the quota's.
+func payers(p *spillway.Platform, node, budget int) ([]spillway.FunctionKey, *spillway.Budget) {
+	var who []spillway.FunctionKey
+	if policy := node - len(p.Quotas); policy >= 0 {
+		for _, f := range p.Functions {
+			if f.Policy == policy && p.Function(f.FunctionKey) == f {
+				who = append(who, f.FunctionKey)
+			}
+		}
+		return who, &p.BurstPolicies[policy].Spend[budget]
+	}
 	for _, ns := range p.Namespaces {
 		for q := ns.Quota; q >= 0; q = p.Quotas[q].Parent {
 			if q == node {
-				names = append(names, ns.Name)
+				who = append(who, spillway.FunctionKey{Namespace: ns.Name})
 			}
 		}
 	}
-	return names
+	return who, &p.Quotas[node].Budgets[budget]
 }
 
 func openIntents(lines []billing.Entry) []dispatcher.OpenIntent {

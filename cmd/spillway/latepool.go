@@ -24,7 +24,8 @@ type cloudPool interface {
 }
 
 // latePool is a cloud pool that may not be open yet: what runs on-prem must not
-// depend on a cloud's credentials. It says "not executed" until it is open.
+// depend on a cloud's credentials. It says "not executed" until it is open; calls
+// do not wait for that.
 type latePool struct {
 	open func(context.Context) (cloudPool, error)
 	log  *slog.Logger
@@ -32,19 +33,13 @@ type latePool struct {
 	mu      sync.Mutex
 	pool    cloudPool // nil until open
 	opening bool
+	closed  bool
 	retryAt time.Time
+	tries   sync.WaitGroup
 }
 
-// tryOpen opens the pool unless it is open, was tried a moment ago, or is being
-// opened by another call.
-func (p *latePool) tryOpen(ctx context.Context) (cloudPool, error) {
-	p.mu.Lock()
-	if p.pool != nil || p.opening || time.Now().Before(p.retryAt) {
-		defer p.mu.Unlock()
-		return p.pool, nil
-	}
-	p.opening = true
-	p.mu.Unlock()
+// tryOpen opens the pool, or says why it cannot be opened.
+func (p *latePool) tryOpen(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, openWithin)
 	defer cancel()
 	pool, err := p.open(ctx)
@@ -53,18 +48,30 @@ func (p *latePool) tryOpen(ctx context.Context) (cloudPool, error) {
 	p.opening = false
 	if err != nil {
 		p.retryAt = time.Now().Add(reopenAfter)
-		return nil, err
+		return err
 	}
 	p.pool = pool
-	return pool, nil
+	return nil
+}
+
+// opened returns the pool, or nil after it has seen to it that it is tried again.
+func (p *latePool) opened() cloudPool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pool == nil && !p.opening && !p.closed && !time.Now().Before(p.retryAt) {
+		p.opening = true
+		p.tries.Go(func() {
+			if err := p.tryOpen(context.Background()); err != nil {
+				p.log.Error("a cloud pool cannot be used", "error", err)
+			}
+		})
+	}
+	return p.pool
 }
 
 // Invoke implements pools.Pool.
 func (p *latePool) Invoke(ctx context.Context, r pools.Request) pools.Result {
-	pool, err := p.tryOpen(ctx)
-	if err != nil {
-		p.log.Error("a cloud pool cannot be used", "error", err)
-	}
+	pool := p.opened()
 	if pool == nil {
 		return pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseConnect,
 			Detail: "the cloud pool is not usable yet; the server's log says why"}}
@@ -72,9 +79,16 @@ func (p *latePool) Invoke(ctx context.Context, r pools.Request) pools.Result {
 	return pool.Invoke(ctx, r)
 }
 
-// Close closes the pool if it was opened. No call may be running.
+// Close closes the pool if it was opened.
 func (p *latePool) Close() {
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
+	p.tries.Wait()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.pool != nil {
 		p.pool.Close()
+		p.pool = nil
 	}
 }

@@ -32,8 +32,11 @@ func TestLatePool(t *testing.T) {
 			}
 			return inner, nil
 		}}
-		invoke := func() spillway.OutcomeClass { return p.Invoke(t.Context(), pools.Request{}).Outcome.Class }
-		if got := invoke(); got != spillway.NotExecuted {
+		invoke := func() spillway.OutcomeClass {
+			defer synctest.Wait()
+			return p.Invoke(t.Context(), pools.Request{}).Outcome.Class
+		}
+		if got := invoke(); got != spillway.NotExecuted || tries != 1 {
 			t.Errorf("without credentials: %s", got)
 		}
 		usable = true
@@ -41,34 +44,17 @@ func TestLatePool(t *testing.T) {
 			t.Errorf("at once after a failure: %s after %d tries", got, tries)
 		}
 		time.Sleep(reopenAfter) // in the bubble's own time
-		for range 2 {
-			if got := invoke(); got != spillway.Executed || tries != 2 {
-				t.Errorf("later: %s after %d tries", got, tries)
-			}
+		if got := invoke(); got != spillway.NotExecuted || tries != 2 {
+			t.Errorf("a call waited for the pool: %s after %d tries", got, tries)
+		}
+		if got := invoke(); got != spillway.Executed || tries != 2 {
+			t.Errorf("later: %s after %d tries", got, tries)
 		}
 		if p.Close(); !inner.closed {
 			t.Error("not closed")
 		}
-	})
-}
-
-// TestLatePoolWhileOpening wants calls not to wait for another that opens the pool.
-func TestLatePoolWhileOpening(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		opened := make(chan struct{})
-		p := &latePool{log: slog.New(slog.DiscardHandler), open: func(context.Context) (cloudPool, error) {
-			<-opened
-			return new(openPool), nil
-		}}
-		first := make(chan spillway.OutcomeClass, 1)
-		go func() { first <- p.Invoke(t.Context(), pools.Request{}).Outcome.Class }()
-		synctest.Wait()
-		if got := p.Invoke(t.Context(), pools.Request{}).Outcome.Class; got != spillway.NotExecuted {
-			t.Errorf("while another opens it: %s", got)
-		}
-		close(opened)
-		if got := <-first; got != spillway.Executed {
-			t.Errorf("the one that opened it: %s", got)
+		if got := invoke(); got != spillway.NotExecuted || tries != 2 {
+			t.Errorf("after Close: %s after %d tries", got, tries)
 		}
 	})
 }

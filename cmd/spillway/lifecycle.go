@@ -45,7 +45,7 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	app, err := wire(ctx, loaded, log)
+	app, err := wire(ctx, f.config, loaded, log)
 	if err != nil {
 		return errors.Join(err, front.Close(), admin.Close())
 	}
@@ -84,6 +84,7 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 			log.Warn("changes of the policy are not seen until a restart", "error", err)
 		}
 	})
+	serving.Go(func() { a.follow(background) })
 	var err error
 	select {
 	case <-ctx.Done():

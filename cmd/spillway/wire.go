@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"github.com/spillway-dev/spillway"
-	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/config"
@@ -27,14 +26,17 @@ import (
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/lambda"
 	"github.com/spillway-dev/spillway/pools/process"
+	"github.com/spillway-dev/spillway/pools/scf"
 )
 
 // app is one server, wired and not yet listening.
 type app struct {
-	loaded  *config.Loaded
+	dir     string         // of the configuration; empty for defaults only
+	loaded  *config.Loaded // at the start
+	live    liveConfig
 	log     *slog.Logger
 	metrics *prometheus.Registry
-	callers *auth.Authenticator
+	callers liveCallers
 	policy  *rego.Source
 	pools   map[int]pools.Pool
 	notes   [][2]string // of the banner, about pools
@@ -49,13 +51,15 @@ type app struct {
 
 // wire builds everything that a configuration asks for, in the order in which the
 // parts need each other. After an error nothing is left open.
-func wire(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (*app, error) {
-	a := &app{loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}}
+func wire(ctx context.Context, dir string, loaded *config.Loaded, log *slog.Logger) (*app, error) {
+	a := &app{dir: dir, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	var err error
-	if a.callers, err = authenticator(&loaded.Server); err != nil { // before anything is made or started
+	callers, err := authenticator(&loaded.Server) // before anything is made or started
+	if err != nil {
 		return nil, err
 	}
+	a.callers.Store(callers)
+	a.live.begin(loaded)
 	for _, step := range []func(context.Context) error{a.openLedger, a.openPools, a.openPolicy, a.startServer, a.buildPorts} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.close())
@@ -67,52 +71,72 @@ func wire(ctx context.Context, loaded *config.Loaded, log *slog.Logger) (*app, e
 // openPools makes every pool; on-prem ones keep their files in a directory each.
 func (a *app) openPools(ctx context.Context) error {
 	for i, p := range a.loaded.Platform.Pools {
-		var err error
-		switch p.Kind {
-		case spillway.PoolProcess:
-			err = a.openProcess(i, p)
-		case spillway.PoolLambda:
-			a.openLambda(ctx, i, p)
-		default:
-			err = fmt.Errorf("pool %s: nothing runs kind %s", p.Name, p.Kind)
-		}
+		pool, err := a.openPool(ctx, p)
 		if err != nil {
 			return err
 		}
+		a.pools[i] = pool
 	}
 	return nil
 }
 
-func (a *app) openProcess(i int, p *spillway.Pool) error {
+// openPool makes one pool, which is closed with the app.
+func (a *app) openPool(ctx context.Context, p *spillway.Pool) (pools.Pool, error) {
+	switch p.Kind {
+	case spillway.PoolProcess:
+		return a.openProcess(p)
+	case spillway.PoolLambda:
+		at := "AWS Lambda, region " + p.Region
+		if p.Lambda.Endpoint != "" {
+			at = "AWS Lambda at " + p.Lambda.Endpoint
+		}
+		return a.openCloud(ctx, p, at, func(ctx context.Context) (cloudPool, error) { return lambda.New(ctx, p) }), nil
+	case spillway.PoolSCF:
+		at := "Tencent SCF, region " + p.Region
+		if p.SCF.Endpoint != "" {
+			at = "Tencent SCF at " + p.SCF.Endpoint
+		}
+		return a.openCloud(ctx, p, at, func(ctx context.Context) (cloudPool, error) { return scf.New(ctx, p) }), nil
+	}
+	return nil, fmt.Errorf("pool %s: nothing runs kind %s", p.Name, p.Kind)
+}
+
+func (a *app) openProcess(p *spillway.Pool) (pools.Pool, error) {
 	pool, err := process.Open(process.Config{
 		Dir: filepath.Join(a.loaded.Server.DataDir, "pools", p.Name), Region: p.Region, InitTimeout: p.InitTimeout,
 	})
 	if err != nil {
-		return fmt.Errorf("pool %s: %w", p.Name, err)
+		return nil, fmt.Errorf("pool %s: %w", p.Name, err)
 	}
-	a.pools[i] = pool
 	a.note("pool "+p.Name, "%s; memory limit: %s; %s", p.Capacity, pool.MemoryLimit(), pool.Isolation())
 	a.onClose(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 		defer cancel()
 		return pool.Close(ctx)
 	})
-	return nil
+	return pool, nil
 }
 
-// openLambda tries to reach the cloud and goes on without it if it must.
-func (a *app) openLambda(ctx context.Context, i int, p *spillway.Pool) {
-	pool := &latePool{log: a.log, open: func(ctx context.Context) (cloudPool, error) { return lambda.New(ctx, p) }}
-	a.pools[i] = pool
+// openCloud tries to reach the cloud and goes on without it if it must.
+func (a *app) openCloud(ctx context.Context, p *spillway.Pool, at string, open func(context.Context) (cloudPool, error)) pools.Pool {
+	pool := &latePool{log: a.log, open: open}
 	a.onClose(func() error { pool.Close(); return nil })
-	at := "region " + p.Region
-	if p.Lambda.Endpoint != "" {
-		at = p.Lambda.Endpoint
-	}
-	a.note("pool "+p.Name, "AWS Lambda, %s; at most %d at once", at, p.Limits.Concurrency)
-	if _, err := pool.tryOpen(ctx); err != nil {
+	a.note("pool "+p.Name, "%s; at most %s", at, atMost(p.Limits))
+	if err := pool.tryOpen(ctx); err != nil {
 		a.note("WARNING", "%v; no call goes there until that works, which is tried again every %s", err, reopenAfter)
 	}
+	return pool
+}
+
+// atMost says how much may run at once.
+func atMost(l spillway.CloudLimits) string {
+	switch {
+	case l.Concurrency > 0:
+		return fmt.Sprintf("%d at once", l.Concurrency)
+	case l.MemoryMiB > 0:
+		return fmt.Sprintf("%d MiB at once", l.MemoryMiB)
+	}
+	return "what the account allows"
 }
 
 func (a *app) note(name, format string, args ...any) {
@@ -170,7 +194,7 @@ func (a *app) startServer(ctx context.Context) error {
 // buildPorts makes the front door and the admin port.
 func (a *app) buildPorts(context.Context) error {
 	var err error
-	a.door, err = httpapi.New(httpapi.Config{Server: a.server, Auth: a.callers, Registerer: a.metrics, Logger: a.log})
+	a.door, err = httpapi.New(httpapi.Config{Server: a.server, Auth: &a.callers, Registerer: a.metrics, Logger: a.log})
 	if err != nil {
 		return err
 	}
@@ -178,9 +202,10 @@ func (a *app) buildPorts(context.Context) error {
 	a.admin = httpapi.AdminServer(httpapi.AdminConfig{
 		Ready: a.server.Ready, Metrics: a.metrics, Explain: a, Logger: a.log,
 		Report: func(ctx context.Context, q httpapi.ReportQuery) (any, error) {
-			return billOf(ctx, a.ledger, period{billing.By(q.By), q.From, q.To}, ownedOf(a.loaded.Platform), time.Now())
+			return billOf(ctx, a.ledger, period{billing.By(q.By), q.From, q.To}, ownedOf(a.server.Platform()), time.Now())
 		},
-		Quota: func(context.Context) (any, error) { return a.server.View(), nil },
+		Reload: a.reloadNow,
+		Quota:  func(context.Context) (any, error) { return a.server.View(), nil },
 	})
 	return nil
 }

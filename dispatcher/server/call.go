@@ -54,6 +54,9 @@ func (c *call) attempt(f dispatcher.Effect) {
 		c.s.ledgerFailed(err)
 		c.result = pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseLedger,
 			Detail: "no durable record could be written before the start"}}
+	} else if c.tooLate(f) {
+		c.result = pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseLedger,
+			Detail: "recording the intent took so long that the provider's time limits would not hold"}}
 	} else {
 		c.result = c.s.pool(f.Pool).Invoke(c.s.life, c.request(f, started))
 	}
@@ -62,6 +65,13 @@ func (c *call) attempt(f dispatcher.Effect) {
 	c.s.apply(func(e *dispatcher.Engine, now spillway.Instant) []dispatcher.Effect {
 		return e.Complete(now, c.handle, ending)
 	})
+}
+
+// tooLate reports that a cloud attempt was placed too long ago to be sent: what it
+// holds would be given back while it runs.
+func (c *call) tooLate(f dispatcher.Effect) bool {
+	a := &c.decision.Attempts[f.Attempt-1]
+	return f.Function.Platform.Pools[f.Pool].Kind.Cloud() && c.s.clock.now().Sub(a.Placed) > dispatcher.SendWithin
 }
 
 // record writes what must be on record before an attempt starts.
@@ -109,7 +119,7 @@ func (c *call) answer() *Answer {
 		a.Payload, a.LogTail, a.ExecutedVersion = c.result.Payload, c.result.LogTail, c.result.ExecutedVersion
 		last := d.Last().Outcome
 		a.FunctionError = last.FunctionError
-		if last.Cause == spillway.CauseInitFailed {
+		if last.Cause == spillway.CauseInitFailed && d.Class() == spillway.NotExecuted {
 			a.Payload, a.ExecutedVersion = initError(last.Detail), d.Call.Function.Revision
 		}
 	}

@@ -73,9 +73,6 @@ func (s *Server) write(f dispatcher.Effect, e *billing.Entry) {
 			s.log.Error("charge out of range; posted as its reservation", "invocation", e.Invocation, "error", err)
 			e.Amount = billing.DecimalOf(e.Reserved)
 		}
-		if !e.Cloud {
-			e.Settled = 0 // budgets count what is paid per call
-		}
 	case billing.KindEstimate:
 		e.Amount, e.Usage.Estimated = billing.DecimalOf(f.Settled), true
 	}

@@ -214,6 +214,8 @@ func (s *Server) apply(event func(e *dispatcher.Engine, now spillway.Instant) []
 func (s *Server) route(effects []dispatcher.Effect) {
 	for _, f := range effects {
 		switch {
+		case s.life.Err() != nil && (f.Kind == dispatcher.StartInstance || f.Kind == dispatcher.StopInstance || f.Line == billing.KindEstimate):
+			// Closed: pools end their instances, and an open intent is found again.
 		case f.Kind == dispatcher.StartInstance:
 			s.background.Go(func() { s.startInstance(f) })
 		case f.Kind == dispatcher.StopInstance:

@@ -52,6 +52,7 @@ func Explain(ctx context.Context, dir string, p *spillway.Platform, in policy.In
 	if err != nil {
 		return nil, err
 	}
+	e.limit = 20 * Limit // a process that has just started is slower than a server
 	return e.explain(ctx, p, in)
 }
 

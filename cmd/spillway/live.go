@@ -1,0 +1,198 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/auth"
+	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// liveCallers are the credentials that hold now.
+type liveCallers struct {
+	atomic.Pointer[auth.Authenticator]
+}
+
+// Authenticate implements httpapi.Authenticator.
+func (c *liveCallers) Authenticate(r *http.Request, body []byte, now time.Time) (auth.Identity, error) {
+	return c.Load().Authenticate(r, body, now)
+}
+
+// Precheck implements httpapi.Authenticator.
+func (c *liveCallers) Precheck(r *http.Request) error { return c.Load().Precheck(r) }
+
+// liveConfig is what was last loaded, and what came of the latest try.
+type liveConfig struct {
+	mu     sync.Mutex // one reload at a time
+	loaded *config.Loaded
+
+	reloads, rejected atomic.Int64
+	status            atomic.Pointer[reloaded]
+}
+
+// reloaded is what came of loading the configuration, as the admin port says it.
+type reloaded struct {
+	At         time.Time `json:"at"`
+	Generation int64     `json:"generation"` // that serves now
+	Revision   string    `json:"revision"`   // of the configuration that serves now
+	Changed    bool      `json:"changed"`    // by this load
+	Error      string    `json:"error,omitempty"`
+	Warnings   []string  `json:"warnings,omitempty"`
+}
+
+func (l *liveConfig) begin(loaded *config.Loaded) {
+	l.loaded = loaded
+	l.status.Store(&reloaded{At: time.Now().UTC(), Generation: loaded.Platform.Generation, Revision: loaded.Platform.Revision, Warnings: loaded.Warnings})
+}
+
+// reloadNow loads the configuration again and puts it in the place of the one that
+// serves. A configuration with faults changes nothing.
+func (a *app) reloadNow(ctx context.Context) (any, error) {
+	l := &a.live
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	before := l.loaded.Platform
+	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
+	next, err := loadNext(a.dir, before)
+	if err == nil && next.Platform.Revision == before.Revision && !due(l.loaded.PricesUntil) {
+		return said, nil
+	}
+	if err == nil {
+		err = a.replace(ctx, next, said)
+	}
+	if err != nil {
+		l.rejected.Add(1)
+		said.Error = err.Error()
+		a.log.Error("configuration refused, the last good one stays", "generation", before.Generation, "error", err)
+	} else {
+		l.reloads.Add(1)
+		l.loaded, said.Changed = next, true
+		said.Generation, said.Revision, said.Warnings = next.Platform.Generation, next.Platform.Revision, append(said.Warnings, next.Warnings...)
+		a.log.Info("configuration replaced", "generation", said.Generation, "functions", len(next.Platform.Functions), "warnings", said.Warnings)
+	}
+	l.status.Store(said)
+	return said, err
+}
+
+func due(at time.Time) bool { return !at.IsZero() && !time.Now().Before(at) }
+
+// replace puts a configuration in place, or returns an error and leaves everything
+// as it was.
+func (a *app) replace(ctx context.Context, next *config.Loaded, said *reloaded) error {
+	before := a.live.loaded
+	callers, err := authenticator(&next.Server)
+	if err != nil {
+		return err
+	}
+	opened := len(a.closers)
+	changed, err := a.changedPools(ctx, before.Platform, next.Platform)
+	if err != nil {
+		return errors.Join(err, a.closeFrom(opened))
+	}
+	spent, err := a.spent(ctx, next.Platform, dispatcher.NewBudgets(before.Platform, next.Platform))
+	if err != nil {
+		return errors.Join(fmt.Errorf("sum what new budgets have spent: %w", err), a.closeFrom(opened))
+	}
+	if err := a.policy.Swap(next.Platform); err != nil {
+		return errors.Join(err, a.closeFrom(opened))
+	}
+	said.Warnings = fixedChanges(before, next)
+	a.callers.Store(callers)
+	a.server.Reload(next.Platform, changed, spent)
+	return writeOwned(a.loaded.Server.DataDir, ownedOf(next.Platform))
+}
+
+// changedPools opens the pools that are new, and those of clouds that are reached
+// in another way now. The old connection is used up by the calls that have it.
+func (a *app) changedPools(ctx context.Context, before, next *spillway.Platform) (map[int]pools.Pool, error) {
+	changed := map[int]pools.Pool{}
+	for i, p := range next.Pools {
+		if p.Retired {
+			continue
+		}
+		if i < len(before.Pools) {
+			old := before.Pools[i]
+			if !old.Kind.Cloud() || old.Lambda == p.Lambda && old.SCF == p.SCF && old.Region == p.Region {
+				continue
+			}
+		}
+		pool, err := a.openPool(ctx, p)
+		if err != nil {
+			return nil, err
+		}
+		changed[i] = pool
+	}
+	return changed, nil
+}
+
+// fixedChanges names what differs and holds only from the next start on.
+func fixedChanges(before, next *config.Loaded) []string {
+	differs := map[string]bool{
+		"listen, admin and dataDir": before.Server.Listen != next.Server.Listen || before.Server.Admin != next.Server.Admin || before.Server.DataDir != next.Server.DataDir,
+		"anonymous":                 before.Server.Anonymous != next.Server.Anonymous,
+		"the policy directory":      (before.PolicyDir == "") != (next.PolicyDir == ""),
+		"region and initTimeout of an existing process pool": false,
+	}
+	for i, p := range before.Platform.Pools {
+		if n := next.Platform.Pools[i]; !p.Kind.Cloud() && !n.Retired && (p.Region != n.Region || p.InitTimeout != n.InitTimeout) {
+			differs["region and initTimeout of an existing process pool"] = true
+		}
+	}
+	var all []string
+	for _, what := range slices.Sorted(maps.Keys(differs)) {
+		if differs[what] {
+			all = append(all, "a change of "+what+" holds from the next start on")
+		}
+	}
+	return all
+}
+
+// closeFrom closes what was opened since there were n closers.
+func (a *app) closeFrom(n int) error {
+	var all []error
+	for len(a.closers) > n {
+		last := len(a.closers) - 1
+		all = append(all, a.closers[last]())
+		a.closers = a.closers[:last]
+	}
+	return errors.Join(all...)
+}
+
+// follow reloads the configuration when its directory changes, on SIGHUP, and when
+// its prices end, until ctx does.
+func (a *app) follow(ctx context.Context) {
+	changes := make(chan struct{}, 1)
+	hangUp := notifyHangUp()
+	defer hangUp.stop()
+	if err := watchDir(ctx, a.dir, changes); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		a.log.Warn("changes of the configuration are not seen by themselves; use 'spillway reload'", "error", err)
+	}
+	for {
+		a.live.mu.Lock()
+		until := a.live.loaded.PricesUntil
+		a.live.mu.Unlock()
+		var expired <-chan time.Time
+		if !until.IsZero() {
+			expired = time.After(max(time.Until(until), time.Second))
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-changes:
+		case <-hangUp.c:
+		case <-expired:
+		}
+		_, _ = a.reloadNow(ctx) // it logs and keeps what came of it
+	}
+}
