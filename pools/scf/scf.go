@@ -6,6 +6,9 @@
 // carries it inside the event, as package agent/scf/envelope says; the shim that
 // runs Lambda binaries on SCF takes it out again. A function written for SCF gets
 // an event that is an object with one more field, "$spillway".
+//
+// The API answers within 300 s, whatever the time limit of the function: an
+// execution that takes longer ends Unknown here.
 package scf
 
 import (

@@ -1,6 +1,7 @@
 package cloud
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -145,9 +146,9 @@ func (s *scfFront) settle(c *call, x *execution) {
 	x.billedMs = billedMs(x.duration)
 }
 
-// invocationOf reads the caller's own names for a call from the client context that
-// begins its event, if there is one.
-func (c *call) invocationOf(event []byte) {
+// named reads the caller's own names for a call from the client context that begins
+// its event, if there is one.
+func (c *call) named(event []byte) {
 	const head = `{"$spillway":`
 	if len(event) < len(head) || string(event[:len(head)]) != head {
 		return
@@ -158,7 +159,7 @@ func (c *call) invocationOf(event []byte) {
 			Attempt    string `json:"spillway-attempt"`
 		} `json:"custom"`
 	}
-	decoder := json.NewDecoder(newReader(event[len(head):]))
+	decoder := json.NewDecoder(bytes.NewReader(event[len(head):]))
 	if decoder.Decode(&context) == nil {
 		c.invocation = context.Custom.Invocation
 		_, _ = fmt.Sscan(context.Custom.Attempt, &c.attempt) // not a number: none

@@ -7,9 +7,8 @@ import (
 )
 
 var (
-	scfRegionForm    = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+(-\d)?$`)
-	scfNameForm      = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,58}[a-zA-Z0-9]$`)
-	scfNamespaceForm = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,58}[a-zA-Z0-9]$`)
+	scfRegionForm = regexp.MustCompile(`^[a-z]{2}(-[a-z]+)+(-\d)?$`)
+	scfNameForm   = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9_-]{0,58}[a-zA-Z0-9]$`) // of functions and namespaces
 )
 
 // scfDefault is the qualifier whose version takes calls that name none.
@@ -47,7 +46,7 @@ func (f Function) scfFaults(path string) []*fault {
 		}
 	}
 	check(scfNameForm.MatchString(f.Name), "name", fmt.Sprintf("%q is not a function name", f.Name), "2 to 60 letters, digits, - and _, a letter first, no - or _ last")
-	check(scfNamespaceForm.MatchString(f.Namespace), "namespace", fmt.Sprintf("%q is not a namespace", f.Namespace), "2 to 60 letters, digits, - and _, a letter first, no - or _ last")
+	check(scfNameForm.MatchString(f.Namespace), "namespace", fmt.Sprintf("%q is not a namespace", f.Namespace), "2 to 60 letters, digits, - and _, a letter first, no - or _ last")
 	check(f.MiB == 64 || f.MiB >= 128 && f.MiB <= 3072 && f.MiB%128 == 0, "memory", fmt.Sprintf("%d MiB", f.MiB), "64, or 128 to 3072 in steps of 128")
 	return found
 }

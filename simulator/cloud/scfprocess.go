@@ -104,7 +104,8 @@ func (p *custom) supervise(cmd *exec.Cmd, started chan<- error) {
 	}
 	p.pid = cmd.Process.Pid
 	started <- nil
-	for unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	for errors.Is(unix.Waitid(unix.P_PID, p.pid, nil, unix.WEXITED|unix.WNOWAIT, nil), unix.EINTR) {
+		continue
 	}
 	_ = syscall.Kill(-p.pid, syscall.SIGKILL) // before the reaping frees the number
 	_ = cmd.Wait()                            // how it ended does not matter

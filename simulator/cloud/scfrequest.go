@@ -4,13 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
-	"io"
 	"strings"
 
 	"github.com/google/uuid"
 )
-
-func newReader(b []byte) io.Reader { return bytes.NewReader(b) }
 
 // scfBody is what either action may have in its body.
 type scfBody struct {
@@ -60,7 +57,7 @@ func (s *scfFront) parse(action string, body []byte) (*scfRequest, *scfError) {
 	if refused := checkEvent(action, q.call.payload); refused != nil {
 		return nil, refused
 	}
-	q.call.invocationOf(q.call.payload)
+	q.call.named(q.call.payload)
 	return q, s.find(q, *in.FunctionName, value(in.Namespace, "default"), value(in.Qualifier, missing))
 }
 
