@@ -5,7 +5,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUNCTIONS := $(notdir $(patsubst %/main.go,%,$(wildcard examples/functions/*/main.go)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build functions demo test race fuzz lint bench verify clean
+.PHONY: help build functions demo test peers race fuzz lint bench verify clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ demo: build functions ## a burst to a cloud on this machine, with a bill that ch
 
 test: ## all tests, with the race detector
 	$(GO) test -race ./...
+
+peers: ## clients and runtimes that others wrote against ours; installs them first
+	test/peers/install
+	SPILLWAY_PEERS=required $(GO) test -race -count=1 ./test/peers
 
 fuzz: ## every fuzz target for FUZZTIME (default 20s) each
 	@for p in $$($(GO) list ./...); do \
