@@ -31,6 +31,8 @@ const (
 	ContractHTTP                   // an HTTP server on $PORT: a web function
 )
 
+func (c Contract) String() string { return [...]string{"lambda", "http"}[c] }
+
 // Function is a function as the Engine sees it: one revision, resolved against
 // the platform's pools. It is immutable; the Engine keeps state by Index.
 type Function struct {

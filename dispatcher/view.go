@@ -56,6 +56,10 @@ type UseView struct {
 	Borrowed int64 `json:"borrowed,omitempty"` // used above the nominal
 	MayTake  int64 `json:"headroom"`           // before the node's own limit, borrowing included
 	Keeps    int64 `json:"keeps,omitempty"`    // that others may not use
+
+	// CPU and memory, where they are limited; the fields above are slots.
+	MilliCPU *UseView `json:"milliCPU,omitempty"`
+	MiB      *UseView `json:"MiB,omitempty"`
 }
 
 // BudgetView is money of the current window.
@@ -111,17 +115,28 @@ func (e *Engine) quotaView(now spillway.Instant, i int, q *spillway.QuotaNode) Q
 	if q.Parent >= 0 {
 		v.Parent = e.platform.Quotas[q.Parent].Name
 	}
-	use := func(class spillway.Class) UseView {
-		u := UseView{Used: e.quota.Used(i, class).Slots, Limit: q.Nominal[class].Slots,
-			MayTake: orMinus(e.quota.Headroom(i, class).Slots), Keeps: q.Keep[class].Slots}
-		u.Borrowed = max(0, u.Used-u.Limit)
-		u.Limit = orMinus(u.Limit)
-		return u
-	}
-	v.OnPrem, v.Cloud = use(spillway.ClassOnPrem), use(spillway.ClassCloud)
+	v.OnPrem, v.Cloud = e.useView(i, q, spillway.ClassOnPrem), e.useView(i, q, spillway.ClassCloud)
 	for b, budget := range q.Budgets {
 		spent, reserved := e.quota.Spending(i, b, now)
 		v.Budgets = append(v.Budgets, BudgetView{budget.Window.String(), spent, reserved, budget.Limit})
+	}
+	return v
+}
+
+func (e *Engine) useView(node int, q *spillway.QuotaNode, class spillway.Class) UseView {
+	used, nominal, room := e.quota.Used(node, class), q.Nominal[class], e.quota.Headroom(node, class)
+	of := func(d spillway.Dimension) UseView {
+		return UseView{Used: used.Of(d), Limit: orMinus(nominal.Of(d)), MayTake: orMinus(room.Of(d)),
+			Borrowed: max(0, used.Of(d)-nominal.Of(d)), Keeps: q.Keep[class].Of(d)}
+	}
+	v := of(spillway.DimSlots)
+	if nominal.MilliCPU != spillway.Unlimited {
+		cpu := of(spillway.DimMilliCPU)
+		v.MilliCPU = &cpu
+	}
+	if nominal.MiB != spillway.Unlimited {
+		memory := of(spillway.DimMiB)
+		v.MiB = &memory
 	}
 	return v
 }

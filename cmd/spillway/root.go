@@ -33,7 +33,7 @@ func newRoot(s streams) *cobra.Command {
 			return printMap(s.out, cmd)
 		},
 	}
-	root.AddCommand(newUp(s), newInvoke(s), newExplain(s), newReport(s), newValidate(s),
+	root.AddCommand(newUp(s), newInvoke(s), newExplain(s), newReport(s), newQuota(s), newBurst(s), newList(s), newReload(s), newValidate(s),
 		newPolicy(s), newCloud(s), newVersion(s))
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root

@@ -204,8 +204,9 @@ func (a *app) buildPorts(context.Context) error {
 		Report: func(ctx context.Context, q httpapi.ReportQuery) (any, error) {
 			return billOf(ctx, a.ledger, period{billing.By(q.By), q.From, q.To}, ownedOf(a.server.Platform()), time.Now())
 		},
-		Reload: a.reloadNow,
-		Quota:  func(context.Context) (any, error) { return a.server.View(), nil },
+		Functions: func(context.Context) (any, error) { return functionList(a.server.Platform()), nil },
+		Reload:    a.reloadNow,
+		Quota:     func(context.Context) (any, error) { return a.server.View(), nil },
 	})
 	return nil
 }

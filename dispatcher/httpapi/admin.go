@@ -37,6 +37,8 @@ type AdminConfig struct {
 	// Report and Quota return anything that encodes as JSON.
 	Report func(context.Context, ReportQuery) (any, error)
 	Quota  func(context.Context) (any, error)
+	// Functions lists what can be called.
+	Functions func(context.Context) (any, error)
 	// Reload loads the configuration again; an error says why nothing changed. What
 	// it returns besides says what serves now.
 	Reload func(context.Context) (any, error)
@@ -53,6 +55,7 @@ type admin struct{ AdminConfig }
 //	GET /v1/report?by=&from=&to=     by department (the default), namespace, function or
 //	                                 pool; from and to are RFC 3339 times or dates in UTC
 //	GET /v1/quota
+//	GET /v1/functions
 //	POST /v1/reload                  load the configuration again; 422 if it is refused
 func AdminServer(c AdminConfig) *http.Server {
 	if c.Logger == nil {
@@ -76,7 +79,8 @@ func (a *admin) routes() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("GET /v1/explain/{id}", a.explain)
 	mux.HandleFunc("GET /v1/report", a.report)
-	mux.HandleFunc("GET /v1/quota", a.quota)
+	mux.HandleFunc("GET /v1/quota", a.shown("quota", a.Quota))
+	mux.HandleFunc("GET /v1/functions", a.shown("functions", a.Functions))
 	mux.HandleFunc("POST /v1/reload", a.reload)
 	return onlyLocal(mux)
 }
@@ -193,13 +197,16 @@ func parseTime(s string) (time.Time, error) {
 	return time.Parse(time.RFC3339, s)
 }
 
-func (a *admin) quota(w http.ResponseWriter, r *http.Request) {
-	v, err := a.Quota(r.Context())
-	if err != nil {
-		a.broken(w, "quota", err)
-		return
+// shown answers with what ask returns.
+func (a *admin) shown(what string, ask func(context.Context) (any, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		v, err := ask(r.Context())
+		if err != nil {
+			a.broken(w, what, err)
+			return
+		}
+		writeJSON(w, http.StatusOK, v)
 	}
-	writeJSON(w, http.StatusOK, v)
 }
 
 func (a *admin) broken(w http.ResponseWriter, what string, err error) {
