@@ -146,14 +146,42 @@ func oracle(t *testing.T) string {
 	return `{"custom":{"oracle":"` + s.URL + `"}}`
 }
 
-// TestUnknownIsNotRepeated has the cloud lose its answers: clients that repeat what
-// failed must be told so that they do not repeat what may have run.
-func TestUnknownIsNotRepeated(t *testing.T) {
+// TestNotRepeated has clients that repeat what failed call functions that are in the
+// cloud only. What may have run, and what no money is left for, must not be repeated.
+func TestNotRepeated(t *testing.T) {
 	api, admin := standIn(t, lambdaAccount)
-	front := up(t, functionObject("probe", "peers", "DIR/probe", "20s", `  burst: allow
+	away := `  burst: allow
   burstPolicy: away
   cloud: [{pool: lambda, function: probe, timeout: 20s}]
-`)+fmt.Sprintf(`---
+`
+	front := up(t, functionObject("probe", "peers", "DIR/probe", "20s", away)+functionObject("probe", "shut", "DIR/probe", "20s", away)+
+		fmt.Sprintf(cloudObjects, api))
+	for name, invoke := range map[string]client{"sdk": sdk, "awscli": awscli} {
+		t.Run(name, func(t *testing.T) {
+			before := executions(t, admin)
+			spoil(t, admin, map[string]any{"kind": "reset_after", "count": 1})
+			got := invoke(t, front+"/namespaces/peers", call{function: "probe", payload: `{"n":1}`, repeat: true})
+			if got.status != 200 || got.functionError != "Unhandled" || !strings.Contains(got.payload, "Spillway.OutcomeUnknown") {
+				t.Errorf("a lost answer: got %+v", got)
+			}
+			got = invoke(t, front+"/namespaces/shut", call{function: "probe", payload: `{"n":1}`, repeat: true})
+			if got.refused != "Spillway.BudgetExceeded" || got.status != 0 && got.status != 402 {
+				t.Errorf("no money: got %+v", got)
+			}
+			if n := executions(t, admin) - before; n != 1 {
+				t.Errorf("the cloud ran %d calls, want 1", n)
+			}
+			got = invoke(t, front+"/namespaces/peers", call{function: "probe", payload: `{"n":2}`, repeat: true})
+			if got.status != 200 || got.payload != `{"n":2}` {
+				t.Errorf("afterwards: got %+v", got)
+			}
+		})
+	}
+}
+
+// cloudObjects are a Lambda pool with an endpoint, a policy that uses nothing else,
+// and money for one of two namespaces.
+const cloudObjects = `---
 apiVersion: spillway.dev/v1alpha1
 kind: Pool
 metadata: {name: lambda}
@@ -168,22 +196,9 @@ apiVersion: spillway.dev/v1alpha1
 kind: Quota
 metadata: {name: peers}
 spec: {namespaces: [peers], budgets: [{window: day, amount: "10", currency: USD, atLimit: reject}]}
-`, api))
-	for name, invoke := range map[string]client{"sdk": sdk, "awscli": awscli} {
-		t.Run(name, func(t *testing.T) {
-			before := executions(t, admin)
-			spoil(t, admin, map[string]any{"kind": "reset_after", "count": 1})
-			got := invoke(t, front+"/namespaces/peers", call{function: "probe", payload: `{"n":1}`, repeat: true})
-			if got.status != 200 || got.functionError != "Unhandled" || !strings.Contains(got.payload, "Spillway.OutcomeUnknown") {
-				t.Errorf("got %+v", got)
-			}
-			if n := executions(t, admin) - before; n != 1 {
-				t.Errorf("the cloud ran it %d times", n)
-			}
-			got = invoke(t, front+"/namespaces/peers", call{function: "probe", payload: `{"n":2}`, repeat: true})
-			if got.status != 200 || got.payload != `{"n":2}` {
-				t.Errorf("afterwards: got %+v", got)
-			}
-		})
-	}
-}
+---
+apiVersion: spillway.dev/v1alpha1
+kind: Quota
+metadata: {name: shut}
+spec: {namespaces: [shut], budgets: [{window: day, amount: "0", currency: USD, atLimit: reject}]}
+`

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/spillway-dev/spillway"
 )
 
 // TestNodeRuntime runs a Node handler under AWS's own runtime interface client, in the
@@ -144,5 +146,53 @@ func nodeTogether(t *testing.T, front string) {
 	}
 	if len(seen) != calls {
 		t.Errorf("%d calls at once in %d processes", calls, len(seen))
+	}
+}
+
+// TestNodeRuntimeInClouds runs the same package on the stand-ins: as it is on
+// Lambda, under the shim on SCF.
+func TestNodeRuntimeInClouds(t *testing.T) {
+	node := nodePackage(t)
+	t.Run("lambda", func(t *testing.T) {
+		api, _ := standIn(t, "keys: [{id: "+keyID+", secret: "+secret+"}]\nfunctions:\n  - {name: node, dir: "+node+", command: [bootstrap], timeout: 20s}\n")
+		nodeInCloud(t, func(payload, context string) (answer, log string, failed bool) {
+			got := sdk(t, api, call{function: "node", payload: payload, context: context, tail: true})
+			return got.payload, got.log, got.functionError != ""
+		})
+	})
+	t.Run("scf", func(t *testing.T) {
+		dir := openDir(t)
+		shim, err := os.ReadFile(ours(t, "scf/bootstrap"))
+		must(t, err)
+		write(t, filepath.Join(dir, "bootstrap"), string(shim), 0o755)
+		must(t, os.Symlink(node, filepath.Join(dir, "lambda")))
+		api, _ := standIn(t, "provider: scf\nkeys: [{id: "+scfID+", secret: "+secret+"}]\nfunctions:\n  - {name: node, dir: "+dir+", command: [bootstrap], timeout: 20s}\n")
+		p := scfPool(t, api)
+		nodeInCloud(t, func(payload, context string) (answer, log string, failed bool) {
+			got := sendSCF(t, p, "node", payload, context)
+			if got.Outcome.Class != spillway.Executed {
+				t.Errorf("%s: %+v", payload, got.Outcome)
+			}
+			return string(got.Payload), string(got.LogTail), got.Outcome.FunctionError != spillway.FunctionOK
+		})
+	})
+}
+
+func nodeInCloud(t *testing.T, invoke func(payload, context string) (answer, log string, failed bool)) {
+	for _, test := range []struct {
+		name, payload, context, want, log string
+		failed                            bool
+	}{
+		{"success", `{"n":1,"text":"日本"}`, "", `{"event":{"n":1,"text":"日本"},"pid":`, "", false},
+		{"log", `{"do":"log","text":"written by node"}`, "", `"calls":2`, "written by node", false},
+		{"context", `{"do":"context"}`, `{"custom":{"order":"7"}}`, `"order":"7"`, "", false},
+		{"throw", `{"do":"fail","text":"no such order"}`, "", `"errorType":"RangeError"`, "", true},
+		{"exit", `{"do":"exit"}`, "", `"errorType":"Runtime.ExitError"`, "", true},
+		{"after it", `{}`, "", `"calls":1`, "", false},
+	} {
+		answer, log, failed := invoke(test.payload, test.context)
+		if failed != test.failed || !strings.Contains(answer, test.want) || !strings.Contains(log, test.log) {
+			t.Errorf("%s: got %s, failed: %v, log %q", test.name, answer, failed, log)
+		}
 	}
 }

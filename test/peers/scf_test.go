@@ -63,7 +63,7 @@ type scfAnswer struct {
 }
 
 type scfResult struct {
-	Log, RetMsg, ErrMsg, FunctionRequestId string
+	Log, RetMsg, ErrMsg, FunctionRequestID string
 	MemUsage, Duration                     float64
 	BillDuration, InvokeResult             int
 }
@@ -164,7 +164,7 @@ func scfResults(t *testing.T, api string) {
 			!strings.Contains(r.Log, test.log) || (test.log == "") != (r.Log == "") {
 			t.Errorf("%s: got %+v", test.name, *r)
 		}
-		if test.name != "over its quota" && (r.Duration <= 0 || float64(r.BillDuration) < r.Duration || r.FunctionRequestId == "") {
+		if test.name != "over its quota" && (r.Duration <= 0 || float64(r.BillDuration) < r.Duration || r.FunctionRequestID == "") {
 			t.Errorf("%s: measured %+v", test.name, *r)
 		}
 	}
@@ -197,13 +197,7 @@ func scfErrors(t *testing.T, api string) {
 // TestShellRuntime runs a custom runtime in the shell on the stand-in, called by our
 // own pool.
 func TestShellRuntime(t *testing.T) {
-	api := scfStandIn(t)
-	file := filepath.Join(t.TempDir(), "credentials")
-	write(t, file, "[default]\nsecret_id = "+scfID+"\nsecret_key = "+secret+"\n", 0o600)
-	p, err := scf.New(t.Context(), &spillway.Pool{Name: "scf", Kind: spillway.PoolSCF, Region: scfRegion, InitTimeout: 10 * time.Second,
-		SCF: spillway.SCFEndpoint{Endpoint: api, CredentialsFrom: "file:" + file}})
-	must(t, err)
-	t.Cleanup(p.Close)
+	p := scfPool(t, scfStandIn(t))
 	for name, test := range map[string]struct {
 		function, payload, want string
 		cause                   spillway.Cause
@@ -216,7 +210,7 @@ func TestShellRuntime(t *testing.T) {
 		"timeout": {"hasty", `{"do":"hang"}`, "timed out", spillway.CauseTimeout, spillway.FunctionUnhandled},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := sendSCF(t, p, test.function, test.payload)
+			r := sendSCF(t, p, test.function, test.payload, "")
 			if o := r.Outcome; o.Class != spillway.Executed || o.Cause != test.cause || o.FunctionError != test.failed || !strings.Contains(string(r.Payload), test.want) {
 				t.Errorf("got %s and %+v", r.Payload, o)
 			}
@@ -230,10 +224,22 @@ func TestShellRuntime(t *testing.T) {
 	}
 }
 
-func sendSCF(t *testing.T, p *scf.Pool, name, payload string) pools.Result {
+func scfPool(t *testing.T, api string) *scf.Pool {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "credentials")
+	write(t, file, "[default]\nsecret_id = "+scfID+"\nsecret_key = "+secret+"\n", 0o600)
+	p, err := scf.New(t.Context(), &spillway.Pool{Name: "scf", Kind: spillway.PoolSCF, Region: scfRegion, InitTimeout: 10 * time.Second,
+		SCF: spillway.SCFEndpoint{Endpoint: api, CredentialsFrom: "file:" + file}})
+	must(t, err)
+	t.Cleanup(p.Close)
+	return p
+}
+
+// sendSCF runs one attempt, with a client context if there is one.
+func sendSCF(t *testing.T, p *scf.Pool, name, payload, context string) pools.Result {
 	t.Helper()
 	f := &spillway.Function{FunctionKey: spillway.FunctionKey{Namespace: "peers", Name: name}, Timeout: 20 * time.Second}
 	f.Bindings[0] = spillway.Binding{Name: name, MiB: 256, Timeout: 20 * time.Second}
 	return p.Invoke(t.Context(), pools.Request{Invocation: uuid.NewString(), Attempt: 1, Function: f, Payload: []byte(payload),
-		LogTail: true, Deadline: time.Now().Add(time.Minute)})
+		ClientContext: context, LogTail: true, Deadline: time.Now().Add(time.Minute)})
 }
