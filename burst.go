@@ -17,6 +17,7 @@ type BurstPolicy struct {
 	Share      *BurstShare
 	Spend      []Budget // what calls under this policy may spend; beside the budgets of their quota
 	Hysteresis Hysteresis
+	Regions    []string      // of clouds that may be used; empty: all
 	Windows    []BurstWindow // when bursting is open; empty: always
 	KillSwitch bool          // nothing new is sent to a cloud
 	Shadow     bool          // decide and count, but send nothing to a cloud

@@ -61,12 +61,12 @@ func compilePlan(spec PlanSpec, path string, f *faults) plan {
 		f.add(path+".incrementMillis", "increment and minimum are out of range", fmt.Sprintf("0 to %d ms", longest))
 	}
 	switch spec.Kind {
-	case PlanLambda:
+	case PlanLambda, PlanSCF:
 		p.lambda(path, f)
 	case PlanOwned:
 		p.owned(path, f)
 	default:
-		f.add(path+".kind", fmt.Sprintf("%q is not a kind of plan", spec.Kind), string(PlanLambda)+", "+string(PlanOwned))
+		f.add(path+".kind", fmt.Sprintf("%q is not a kind of plan", spec.Kind), string(PlanLambda)+", "+string(PlanSCF)+", "+string(PlanOwned))
 	}
 	return p
 }

@@ -7,6 +7,7 @@ type PlanKind string
 
 const (
 	PlanLambda PlanKind = "lambda" // paid per request and GiB-second
+	PlanSCF    PlanKind = "scf"    // the same, at Tencent
 	PlanOwned  PlanKind = "owned"  // machines that are paid for whether used or not
 )
 
@@ -23,7 +24,7 @@ type PlanSpec struct {
 	// one plan must not overlap.
 	ValidFrom, ValidTo time.Time
 
-	// Of PlanLambda. Each price must be a whole number of femto (1e-15).
+	// Of PlanLambda and PlanSCF. Each price must be a whole number of femto (1e-15).
 	PerRequest      string
 	PerGiBSecond    string
 	IncrementMillis int64 // billed time is rounded up to this; zero means 1

@@ -27,8 +27,16 @@ var lambdaPrices = []struct {
 	{"cn-northwest-1", "x86", "CNY", "0.000113477", "0.00000136", "price list of the China regions; not confirmed, compare with your bill"},
 }
 
+// scfRegions are those of the pay-as-you-go list below, which is one list for all.
+var scfRegions = []string{"ap-beijing", "ap-chengdu", "ap-chongqing", "ap-guangzhou", "ap-hongkong", "ap-nanjing", "ap-shanghai", "ap-singapore"}
+
+// scfSince is from when the list is known to hold.
+var scfSince = time.Date(2025, time.October, 1, 0, 0, 0, 0, time.UTC)
+
+const scfPricing = "https://cloud.tencent.com/document/product/583/12284, event functions, pay as you go, first tier: memory of what is configured, and 0.0133 CNY per 10,000 calls"
+
 // DefaultPlans returns the price book that is built in: a fresh copy of AWS Lambda
-// on demand as "lambda-<arch>-<region>", and "example-node", one owned two-socket
+// on demand as "lambda-<arch>-<region>", Tencent SCF as "scf-<region>", and "example-node", one owned two-socket
 // server that shows how amortisation works and is nobody's real bill.
 func DefaultPlans() []PlanSpec {
 	var plans []PlanSpec
@@ -37,6 +45,12 @@ func DefaultPlans() []PlanSpec {
 			Plan: "lambda-" + p.arch + "-" + p.region, Version: "2025-08-01", Kind: PlanLambda,
 			Currency: p.currency, Source: p.source, ValidFrom: lambdaSince,
 			PerRequest: p.request, PerGiBSecond: p.gibSecond, IncrementMillis: 1,
+		})
+	}
+	for _, region := range scfRegions {
+		plans = append(plans, PlanSpec{
+			Plan: "scf-" + region, Version: "2025-10-01", Kind: PlanSCF, Currency: "CNY", Source: scfPricing,
+			ValidFrom: scfSince, PerRequest: "0.00000133", PerGiBSecond: "0.00011108", IncrementMillis: 1,
 		})
 	}
 	return append(plans, exampleNode())

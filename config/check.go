@@ -16,6 +16,8 @@ const (
 	maxDeadline = v1alpha1.Duration(time.Hour)
 	// maxExecution is the longest execution, on-prem as on Lambda.
 	maxExecution = v1alpha1.Duration(15 * time.Minute)
+	// maxSCFExecution is the longest that the API of SCF waits for a function.
+	maxSCFExecution = v1alpha1.Duration(5 * time.Minute)
 )
 
 var (

@@ -22,6 +22,7 @@ var (
 	digestForm    = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 	envForm       = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]{0,127}$`)
 	lambdaName    = regexp.MustCompile(`^((arn:aws[a-z-]*:lambda:[a-z0-9-]+:)?[0-9]{12}:function:)?[A-Za-z0-9_-]{1,64}$`)
+	scfName       = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,58}[A-Za-z0-9]$`)
 	qualifierForm = regexp.MustCompile(`^(\$LATEST|[A-Za-z0-9_-]{1,128})$`)
 )
 
@@ -32,7 +33,10 @@ func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
 	spec := &e.object.Spec
 	l.checkRevisions(e.source, spec)
 	checkTraffic(e.source, spec)
-	e.oneOf("spec.contract", spec.Contract, []string{"lambda"}, "http")
+	e.oneOf("spec.contract", spec.Contract, []string{"lambda", "http"})
+	if spec.Contract == "http" && len(spec.Cloud) > 0 {
+		e.fault("spec.cloud", "web functions run on-prem only, "+notYet+" otherwise", "no cloud binding with contract: http")
+	}
 	e.oneOf("spec.class", spec.Class, []string{"online"}, "nearline", "offline")
 	e.oneOf("spec.burst", spec.Burst, []string{"allow", "deny"})
 	e.oneOf("spec.retry", spec.Retry, []string{"never", "idempotent"})
@@ -57,7 +61,7 @@ func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
 		return
 	}
 	for i := range spec.Cloud {
-		checkBinding(e.source, spec, i)
+		l.checkBinding(e.source, spec, i)
 	}
 }
 
@@ -104,6 +108,9 @@ func (l *loading) checkRevisions(s *source, spec *v1alpha1.FunctionSpec) {
 		if s.label(path+".name", r.Name) && slices.Contains(names[:i], r.Name) {
 			s.fault(path+".name", quoteShort(r.Name)+" is the name of an earlier revision", "a name of its own for each revision")
 		}
+		if r.Qualifier != "" && !qualifierForm.MatchString(r.Qualifier) {
+			s.fault(path+".qualifier", quoteShort(r.Qualifier)+" is not a version or alias", "$LATEST, a version number or an alias name")
+		}
 		if !filepath.IsLocal(r.Handler) {
 			s.fault(path+".handler", quoteShort(r.Handler)+" is not a path inside the package", "such as bootstrap or bin/serve")
 		}
@@ -111,12 +118,11 @@ func (l *loading) checkRevisions(s *source, spec *v1alpha1.FunctionSpec) {
 	}
 }
 
-// checkTraffic allows one revision to serve.
 func checkTraffic(s *source, spec *v1alpha1.FunctionSpec) {
 	names := revisionNames(spec)
 	if len(spec.Traffic) == 0 {
 		if len(spec.Revisions) > 1 {
-			s.fault("spec.traffic", "is required when there are several revisions", "one entry with weight 100")
+			s.fault("spec.traffic", "is required when there are several revisions", "entries whose weights add up to 100")
 		}
 		return
 	}
@@ -124,7 +130,7 @@ func checkTraffic(s *source, spec *v1alpha1.FunctionSpec) {
 		s.fault("spec.traffic", fmt.Sprintf("has %d entries", n), fmt.Sprintf("at most %d", maxRevisions))
 		return
 	}
-	var total, serving int64
+	var total int64
 	for i, t := range spec.Traffic {
 		path := index("spec.traffic", i)
 		s.reference(path+".revision", "revision", t.Revision, names)
@@ -136,14 +142,14 @@ func checkTraffic(s *source, spec *v1alpha1.FunctionSpec) {
 		if s.faulty(path + ".weight") {
 			return
 		}
-		if total += *t.Weight; *t.Weight > 0 {
-			serving++
+		for j := range i {
+			if spec.Traffic[j].Revision == t.Revision {
+				s.fault(path+".revision", quoteShort(t.Revision)+fmt.Sprintf(" is already in spec.traffic[%d]", j), "one entry for each revision")
+			}
 		}
+		total += *t.Weight
 	}
-	switch {
-	case serving > 1:
-		s.fault("spec.traffic", "more than one revision with a weight is "+notYet, "one revision with weight 100")
-	case total != 100:
+	if total != 100 {
 		s.fault("spec.traffic", fmt.Sprintf("the weights add up to %d", total), "100")
 	}
 }
@@ -178,13 +184,18 @@ func checkEnv(s *source, env map[string]string) {
 }
 
 // checkBinding refuses what could not run at the provider as written.
-func checkBinding(s *source, spec *v1alpha1.FunctionSpec, i int) {
+func (l *loading) checkBinding(s *source, spec *v1alpha1.FunctionSpec, i int) {
 	b, path := &spec.Cloud[i], index("spec.cloud", i)
 	s.label(path+".pool", b.Pool)
 	for j := range i {
 		if spec.Cloud[j].Pool == b.Pool {
 			s.fault(path+".pool", fmt.Sprintf("pool %s already has spec.cloud[%d]", quoteShort(b.Pool), j), "one entry for each pool")
 		}
+	}
+	if pool := l.pool(b.Pool); pool != nil && pool.Kind == "scf" {
+		checkSCFBinding(s, b, path)
+		checkBindingTime(s, spec, b, path)
+		return
 	}
 	if !lambdaName.MatchString(b.Function) {
 		s.fault(path+".function", quoteShort(b.Function)+" is not a Lambda function name", "a name of at most 64 letters, digits, - and _, or a function ARN; the alias goes to qualifier")
@@ -197,9 +208,28 @@ func checkBinding(s *source, spec *v1alpha1.FunctionSpec, i int) {
 		s.fault(path+".memory", b.Memory.String()+" is not whole MiB", "128Mi to 10240Mi in steps of 1Mi")
 	}
 	s.duration(path+".timeout", b.Timeout, second, maxExecution)
+	checkBindingTime(s, spec, b, path)
+}
+
+// checkSCFBinding refuses what SCF could not run as written.
+func checkSCFBinding(s *source, b *v1alpha1.Binding, path string) {
+	if !scfName.MatchString(b.Function) {
+		s.fault(path+".function", quoteShort(b.Function)+" is not an SCF function name", "2 to 60 letters, digits, - and _, beginning with a letter, ending with a letter or digit")
+	}
+	if !qualifierForm.MatchString(b.Qualifier) && b.Qualifier != "$DEFAULT" {
+		s.fault(path+".qualifier", quoteShort(b.Qualifier)+" is not a version or alias", "$LATEST, $DEFAULT, a version number or an alias name")
+	}
+	s.memory(path+".memory", b.Memory, 64*mib, 3072*mib)
+	if *b.Memory != 64*mib && *b.Memory%scfStep != 0 {
+		s.fault(path+".memory", b.Memory.String()+" is not a size that SCF has", "64Mi, or 128Mi to 3072Mi in steps of 128Mi")
+	}
+	s.duration(path+".timeout", b.Timeout, second, maxSCFExecution)
+}
+
+func checkBindingTime(s *source, spec *v1alpha1.FunctionSpec, b *v1alpha1.Binding, path string) {
 	switch {
 	case *b.Timeout%second != 0:
-		s.fault(path+".timeout", b.Timeout.String()+" is not whole seconds, which is how Lambda counts", "1s to 15m in steps of 1s")
+		s.fault(path+".timeout", b.Timeout.String()+" is not whole seconds, which is how clouds count", "1s to 15m in steps of 1s")
 	case *b.Timeout > *spec.Deadline && !s.faulty("spec.deadline"):
 		s.fault(path+".timeout", fmt.Sprintf("the provider would run it for %s, longer than the deadline, %s", b.Timeout, spec.Deadline),
 			"at most spec.deadline")

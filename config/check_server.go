@@ -48,11 +48,26 @@ func (l *loading) checkServer(e entry[v1alpha1.Server]) {
 		e.fault("spec.auth", fmt.Sprintf("has %d keys and tokens", callers), fmt.Sprintf("at most %d", maxCallers))
 		return
 	}
+	checkAlerts(e.source, &spec.Alerts)
 	l.checkKeys(e.source, auth.Keys)
 	for i, t := range auth.Tokens {
 		path := index("spec.auth.tokens", i)
 		l.checkSecret(e.source, path+".tokenFrom", t.TokenFrom)
 		checkCaller(e.source, path, t.Identity, t.Invoke)
+	}
+}
+
+func checkAlerts(s *source, a *v1alpha1.Alerts) {
+	s.endpoint("spec.alerts.webhook", a.Webhook)
+	if n := len(a.Budgets); n > 10 {
+		s.fault("spec.alerts.budgets", fmt.Sprintf("has %d entries", n), "at most 10")
+		return
+	}
+	for i, percent := range a.Budgets {
+		s.count(index("spec.alerts.budgets", i), &percent, 1, 100)
+		if i > 0 && percent <= a.Budgets[i-1] {
+			s.fault(index("spec.alerts.budgets", i), fmt.Sprintf("%d is not more than the one before it", percent), "ascending percentages")
+		}
 	}
 }
 

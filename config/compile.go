@@ -18,21 +18,56 @@ import (
 func (l *loading) compile() {
 	p := &spillway.Platform{Generation: 1, Currency: l.currency()}
 	l.result.Platform = p
-	for i, e := range l.all.pools {
-		p.Pools = append(p.Pools, l.compilePool(i, e))
+	if l.compilePools(p); len(l.faults) > 0 {
+		return
 	}
 	for _, e := range l.all.policies {
-		p.BurstPolicies = append(p.BurstPolicies, compilePolicy(p, e.object))
+		p.BurstPolicies = append(p.BurstPolicies, l.compilePolicy(p, e.object))
 	}
 	l.compileQuotas(p)
 	l.compileNamespaces(p)
-	for i, e := range l.all.functions {
-		p.Functions = append(p.Functions, l.compileFunction(p, i, e))
+	for _, e := range l.all.functions {
+		l.compileFunction(p, e)
 	}
 	p.Index()
 	l.compileServer()
 	l.keepEffective()
 	p.Revision = l.revision()
+}
+
+// compilePools gives every pool its index: the one that it had in the previous
+// platform, or the lowest that no pool has had.
+func (l *loading) compilePools(p *spillway.Platform) {
+	old := l.checks.Previous
+	if old == nil {
+		for i, e := range l.all.pools {
+			p.Pools = append(p.Pools, l.compilePool(i, e))
+		}
+		return
+	}
+	p.Generation = old.Generation + 1
+	p.Pools = make([]*spillway.Pool, len(old.Pools))
+	for _, e := range l.all.pools {
+		at := poolIndex(old, e.Metadata.Name)
+		if at < 0 {
+			at = len(p.Pools)
+			p.Pools = append(p.Pools, nil)
+		}
+		p.Pools[at] = l.compilePool(at, e)
+		if at < len(old.Pools) && old.Pools[at].Kind != p.Pools[at].Kind {
+			e.fault("spec.kind", fmt.Sprintf("pool %s was of kind %s when the server started", e.Metadata.Name, old.Pools[at].Kind), "another name, or a restart")
+		}
+		if at >= spillway.MaxPools {
+			e.fault("metadata.name", fmt.Sprintf("pool %d, with those that were removed while the server runs", at+1), fmt.Sprintf("at most %d until a restart", spillway.MaxPools))
+		}
+	}
+	for i, pool := range p.Pools {
+		if pool == nil {
+			retired := *old.Pools[i]
+			retired.Retired = true
+			p.Pools[i] = &retired
+		}
+	}
 }
 
 func (l *loading) compilePool(i int, e entry[v1alpha1.Pool]) *spillway.Pool {
@@ -48,13 +83,23 @@ func (l *loading) compilePool(i int, e entry[v1alpha1.Pool]) *spillway.Pool {
 		pool.Rate, pool.HourlyNano = quote.Rate, quote.Hourly
 		return pool
 	}
-	pool.Kind = spillway.PoolLambda
-	pool.Limits = spillway.CloudLimits{Concurrency: *spec.Limits.Concurrency, RampPer10s: *spec.Limits.RampPer10s, RequestsPerSecond: *spec.Limits.RequestsPerSecond}
-	pool.Lambda = spillway.LambdaEndpoint{Endpoint: spec.Lambda.Endpoint, CredentialsFrom: "environment"}
-	if file := spec.Lambda.Credentials.File; file != "" {
-		pool.Lambda.CredentialsFrom = "file:" + e.relative(file)
+	pool.Limits = spillway.CloudLimits{Concurrency: orZero(spec.Limits.Concurrency), MemoryMiB: int64(orZero(spec.Limits.Memory)) / mib,
+		RampPer10s: orZero(spec.Limits.RampPer10s), RampPerMinute: orZero(spec.Limits.RampPerMinute), RequestsPerSecond: orZero(spec.Limits.RequestsPerSecond)}
+	if spec.Kind == "scf" {
+		pool.Kind = spillway.PoolSCF
+		pool.SCF = spillway.SCFEndpoint{Endpoint: spec.SCF.Endpoint, Namespace: spec.SCF.Namespace, CredentialsFrom: e.credentials(spec.SCF.Credentials)}
+		return pool
 	}
+	pool.Kind = spillway.PoolLambda
+	pool.Lambda = spillway.LambdaEndpoint{Endpoint: spec.Lambda.Endpoint, CredentialsFrom: e.credentials(spec.Lambda.Credentials)}
 	return pool
+}
+
+func (s *source) credentials(c *v1alpha1.Credentials) string {
+	if c.File != "" {
+		return "file:" + s.relative(c.File)
+	}
+	return "environment"
 }
 
 // limits returns c with what is not written as Unlimited.
@@ -83,7 +128,7 @@ func ceilMiB(b v1alpha1.Bytes) int64 {
 	return n
 }
 
-func compilePolicy(p *spillway.Platform, o *v1alpha1.BurstPolicy) spillway.BurstPolicy {
+func (l *loading) compilePolicy(p *spillway.Platform, o *v1alpha1.BurstPolicy) spillway.BurstPolicy {
 	policy := spillway.BurstPolicy{
 		Name:                o.Metadata.Name,
 		Mode:                map[string]spillway.Mode{"OnPremOnly": spillway.ModeOnPremOnly, "Hybrid": spillway.ModeHybrid, "CloudOnly": spillway.ModeCloudOnly}[o.Spec.Mode],
@@ -96,8 +141,43 @@ func compilePolicy(p *spillway.Platform, o *v1alpha1.BurstPolicy) spillway.Burst
 	for _, name := range o.Spec.Order {
 		policy.Order = append(policy.Order, poolIndex(p, name))
 	}
+	if len(o.Spec.Weights) > 0 {
+		policy.Weights = make([]int64, len(p.Pools))
+		for name, weight := range o.Spec.Weights {
+			policy.Weights[poolIndex(p, name)] = weight
+		}
+	}
+	if s := o.Spec.MaxBurstShare; s != nil {
+		policy.Share = &spillway.BurstShare{Percent: *s.Percent, Window: time.Duration(*s.Window), Minimum: *s.Minimum}
+		if s.Of == "gibSeconds" {
+			policy.Share.Of = spillway.ShareGiBSeconds
+		}
+	}
+	if h := o.Spec.Hysteresis; h != nil {
+		policy.Hysteresis = spillway.Hysteresis{OpenAfter: time.Duration(*h.OpenAfter), CloseAfter: time.Duration(*h.CloseAfter), CloseBelowPercent: *h.CloseBelow}
+	}
+	for _, b := range o.Spec.MaxBurstSpend {
+		policy.Spend = append(policy.Spend, l.compileBudget(b.Window, *b.Amount, b.Currency, b.TimeZone, "redirect"))
+	}
+	slices.SortFunc(policy.Spend, byWindow)
+	for _, w := range o.Spec.Windows {
+		policy.Windows = append(policy.Windows, compileWindow(w))
+	}
+	policy.KillSwitch, policy.Shadow = o.Spec.KillSwitch, o.Spec.Shadow
+	policy.Regions = slices.Sorted(slices.Values(o.Spec.Regions))
 	return policy
 }
+
+func compileWindow(w v1alpha1.BurstWindow) spillway.BurstWindow {
+	location, _ := zone(w.TimeZone) // checked
+	c := spillway.BurstWindow{From: minutesOf(w.From), To: minutesOf(w.To), Location: location}
+	for _, day := range w.Days {
+		c.Days[(slices.Index(dayNames, day)+1)%7] = true // time.Weekday begins with Sunday
+	}
+	return c
+}
+
+func byWindow(a, b spillway.Budget) int { return cmp.Compare(a.Window, b.Window) }
 
 func poolIndex(p *spillway.Platform, name string) int {
 	return slices.IndexFunc(p.Pools, func(pool *spillway.Pool) bool { return pool.Name == name })
@@ -131,19 +211,49 @@ func (l *loading) compileQuota(o *v1alpha1.Quota, parent int) spillway.QuotaNode
 	node := spillway.QuotaNode{Name: o.Metadata.Name, Parent: parent}
 	node.Nominal[spillway.ClassOnPrem] = limits(o.Spec.Nominal.OnPrem)
 	node.Nominal[spillway.ClassCloud] = limits(o.Spec.Nominal.Cloud)
-	for _, b := range o.Spec.Budgets {
-		// The zone and the currency were checked.
-		location, _ := zone(b.TimeZone)
-		limit, _ := l.convert(*b.Amount, b.Currency)
-		budget := spillway.Budget{Limit: limit, Location: location,
-			Window: map[string]spillway.Window{"hour": spillway.WindowHour, "day": spillway.WindowDay, "month": spillway.WindowMonth}[b.Window]}
-		if b.AtLimit == "redirect" {
-			budget.AtLimit = spillway.AtLimitRedirect
-		}
-		node.Budgets = append(node.Budgets, budget)
+	for class, side := range map[spillway.Class][3]*v1alpha1.Capacity{
+		spillway.ClassOnPrem: {o.Spec.Nominal.OnPrem, o.Spec.BorrowingLimit.OnPrem, o.Spec.LendingLimit.OnPrem},
+		spillway.ClassCloud:  {o.Spec.Nominal.Cloud, o.Spec.BorrowingLimit.Cloud, o.Spec.LendingLimit.Cloud},
+	} {
+		node.Borrowing[class] = amounts(side[1])
+		node.Keep[class] = keeps(limits(side[0]), limits(side[2]))
 	}
-	slices.SortFunc(node.Budgets, func(a, b spillway.Budget) int { return cmp.Compare(a.Window, b.Window) })
+	for _, b := range o.Spec.Budgets {
+		node.Budgets = append(node.Budgets, l.compileBudget(b.Window, *b.Amount, b.Currency, b.TimeZone, b.AtLimit))
+	}
+	slices.SortFunc(node.Budgets, byWindow)
 	return node
+}
+
+// compileBudget takes what was checked.
+func (l *loading) compileBudget(window string, amount v1alpha1.Amount, currency, timeZone, atLimit string) spillway.Budget {
+	location, _ := zone(timeZone)
+	limit, _ := l.convert(amount, currency)
+	budget := spillway.Budget{Limit: limit, Location: location,
+		Window: map[string]spillway.Window{"hour": spillway.WindowHour, "day": spillway.WindowDay, "month": spillway.WindowMonth}[window]}
+	if atLimit == "redirect" {
+		budget.AtLimit = spillway.AtLimitRedirect
+	}
+	return budget
+}
+
+// amounts returns c with what is not written as zero.
+func amounts(c *v1alpha1.Capacity) spillway.Resources {
+	if c == nil {
+		return spillway.Resources{}
+	}
+	return spillway.Resources{Slots: orZero(c.Slots), MilliCPU: int64(orZero(c.CPU)), MiB: int64(orZero(c.Memory)) / mib}
+}
+
+// keeps is what of a nominal is not lent.
+func keeps(nominal, lends spillway.Resources) spillway.Resources {
+	keep := func(n, l int64) int64 {
+		if n == spillway.Unlimited || l == spillway.Unlimited {
+			return 0
+		}
+		return max(0, n-l)
+	}
+	return spillway.Resources{Slots: keep(nominal.Slots, lends.Slots), MilliCPU: keep(nominal.MilliCPU, lends.MilliCPU), MiB: keep(nominal.MiB, lends.MiB)}
 }
 
 // namespaceUIDs is where names of namespaces written in files become UIDs.
@@ -178,7 +288,7 @@ func (l *loading) compileServer() {
 	spec := &e.object.Spec
 	s := Server{Listen: spec.Listen, Admin: spec.Admin, DataDir: e.relative(spec.DataDir),
 		DrainTimeout: time.Duration(*spec.DrainTimeout), Anonymous: *spec.Auth.Anonymous,
-		Keys: slices.Clone(spec.Auth.Keys), Tokens: slices.Clone(spec.Auth.Tokens)}
+		Keys: slices.Clone(spec.Auth.Keys), Tokens: slices.Clone(spec.Auth.Tokens), Alerts: spec.Alerts}
 	for i := range s.Keys {
 		e.absolute(&s.Keys[i].SecretFrom)
 	}

@@ -10,16 +10,58 @@ import (
 	"github.com/spillway-dev/spillway/api/v1alpha1"
 )
 
-func (l *loading) compileFunction(p *spillway.Platform, i int, e entry[v1alpha1.Function]) *spillway.Function {
+// compileFunction adds every revision of a function, in the order in which they
+// were written. What is said of a function is said of its leading revision.
+func (l *loading) compileFunction(p *spillway.Platform, e entry[v1alpha1.Function]) {
 	spec := &e.object.Spec
-	serving := servingRevision(spec)
+	weights := map[string]int64{}
+	for _, t := range spec.Traffic {
+		weights[t.Revision] = *t.Weight
+	}
+	var all []*spillway.Function
+	lead := 0
+	for i := range spec.Revisions {
+		r := &spec.Revisions[i]
+		all = append(all, l.compileRevision(p, e, r, weights[r.Name]))
+		if all[i].Weight > all[lead].Weight {
+			lead = i
+		}
+	}
+	p.Functions = append(p.Functions, all...)
+	if len(all) > 1 {
+		all[lead].Revisions = all
+		l.judgeSplit(p, all)
+	}
+	l.judge(p, all[lead], e)
+}
+
+// judgeSplit warns of revisions that a cloud cannot tell apart.
+func (l *loading) judgeSplit(p *spillway.Platform, all []*spillway.Function) {
+	for i, pool := range p.Pools {
+		seen := map[string]string{}
+		for _, f := range all {
+			if f.Weight == 0 || !f.Permitted.Has(i) || !pool.Kind.Cloud() {
+				continue
+			}
+			if first, ok := seen[f.Bindings[i].Qualifier]; ok {
+				l.warn("function %s: revisions %s and %s are both %s in pool %s, so the split does not hold there; give each a qualifier",
+					f.FunctionKey, first, f.Revision, f.Bindings[i].Qualifier, pool.Name)
+			}
+			seen[f.Bindings[i].Qualifier] = f.Revision
+		}
+	}
+}
+
+func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Function], r *v1alpha1.Revision, weight int64) *spillway.Function {
+	spec := &e.object.Spec
 	f := &spillway.Function{
 		FunctionKey: spillway.FunctionKey{Namespace: e.Metadata.Namespace, Name: e.Metadata.Name},
-		Index:       i,
+		Index:       len(p.Functions),
 		Namespace:   namespaceIndex(p, e.Metadata.Namespace),
-		Revision:    serving.Name,
-		Package:     spillway.Package{Path: e.relative(serving.Package.Path), Digest: serving.Package.Digest},
-		Handler:     serving.Handler,
+		Revision:    r.Name,
+		Weight:      weight,
+		Package:     spillway.Package{Path: e.relative(r.Package.Path), Digest: r.Package.Digest},
+		Handler:     r.Handler,
 		Resources:   spillway.Resources{Slots: 1, MilliCPU: int64(*spec.Resources.CPU), MiB: ceilMiB(*spec.Resources.Memory)},
 		Timeout:     time.Duration(*spec.Timeout),
 		Deadline:    time.Duration(*spec.Deadline),
@@ -35,12 +77,17 @@ func (l *loading) compileFunction(p *spillway.Platform, i int, e entry[v1alpha1.
 	if spec.Retry == "idempotent" {
 		f.Retry = spillway.RetryIdempotent
 	}
+	if spec.Contract == "http" {
+		f.Contract = spillway.ContractHTTP
+	}
+	if weight == 0 {
+		f.MinWarm = 0
+	}
 	for _, key := range sortedKeys(spec.Env) {
 		f.Env = append(f.Env, key+"="+spec.Env[key])
 	}
-	l.bind(p, f, e)
+	l.bind(p, f, e, r)
 	permit(p, f)
-	l.judge(p, f, e)
 	return f
 }
 
@@ -50,24 +97,16 @@ func namespaceIndex(p *spillway.Platform, name string) int {
 	return i
 }
 
-func servingRevision(spec *v1alpha1.FunctionSpec) *v1alpha1.Revision {
-	name := spec.Revisions[0].Name
-	for _, t := range spec.Traffic {
-		if *t.Weight > 0 {
-			name = t.Revision
-		}
-	}
-	i := slices.IndexFunc(spec.Revisions, func(r v1alpha1.Revision) bool { return r.Name == name })
-	return &spec.Revisions[i]
-}
-
 // bind fills in the bindings with their rate and worst case.
-func (l *loading) bind(p *spillway.Platform, f *spillway.Function, e entry[v1alpha1.Function]) {
+func (l *loading) bind(p *spillway.Platform, f *spillway.Function, e entry[v1alpha1.Function], r *v1alpha1.Revision) {
 	for i, b := range e.object.Spec.Cloud {
 		at := poolIndex(p, b.Pool)
 		rate := l.quotes[l.pool(b.Pool).PricePlan].Rate
 		longest := time.Duration(*b.Timeout) + p.Pools[at].InitTimeout
 		binding := spillway.Binding{Name: b.Function, Qualifier: b.Qualifier, MiB: int64(*b.Memory) / mib, Timeout: time.Duration(*b.Timeout), Rate: rate}
+		if r.Qualifier != "" {
+			binding.Qualifier = r.Qualifier
+		}
 		millis := rate.BilledMillis(int64((longest + time.Millisecond - 1) / time.Millisecond))
 		cost, err := rate.CeilNano(millis, spillway.Resources{MiB: binding.MiB})
 		if err != nil {
@@ -92,10 +131,16 @@ func permit(p *spillway.Platform, f *spillway.Function) {
 func exclusion(policy *spillway.BurstPolicy, f *spillway.Function, pool *spillway.Pool) spillway.Exclusion {
 	cloud := pool.Kind.Cloud()
 	switch {
+	case pool.Retired:
+		return spillway.ExcludedRetired
 	case len(f.Residency) > 0 && !slices.Contains(f.Residency, pool.Region):
 		return spillway.ExcludedResidency
 	case cloud && f.Burst == spillway.BurstDeny:
 		return spillway.ExcludedBurst
+	case cloud && f.Contract == spillway.ContractHTTP:
+		return spillway.ExcludedContract
+	case cloud && len(policy.Regions) > 0 && !slices.Contains(policy.Regions, pool.Region):
+		return spillway.ExcludedRegion
 	case cloud && policy.Mode == spillway.ModeOnPremOnly, !cloud && policy.Mode == spillway.ModeCloudOnly:
 		return spillway.ExcludedMode
 	case !slices.Contains(policy.Order, pool.Index):

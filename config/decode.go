@@ -114,7 +114,7 @@ func (d *decoder) structure(n ast.Node, v reflect.Value, path string) {
 func (d *decoder) stringMap(n ast.Node, v reflect.Value, path string) {
 	pairs, ok := mapping(n)
 	if !ok {
-		d.wrongType(n, path, "a mapping of names to text")
+		d.wrongType(n, path, "a mapping of names to values")
 		return
 	}
 	v.Set(reflect.MakeMap(v.Type()))

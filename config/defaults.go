@@ -18,7 +18,12 @@ const (
 	defaultOwnedPlan = "example-node"
 	// minLambdaMemory is the least memory of a Lambda function.
 	minLambdaMemory = v1alpha1.Bytes(128 * mib)
+	// scfStep is the step of the memory of an SCF function from 128 MiB on.
+	scfStep = v1alpha1.Bytes(128 * mib)
 )
+
+// scfLarge are the regions whose accounts have the larger memory quota.
+var scfLarge = []string{"ap-beijing", "ap-chengdu", "ap-chongqing", "ap-guangzhou", "ap-hongkong", "ap-nanjing", "ap-shanghai"}
 
 // fillDefaults gives every field that was not written its default, and adds the
 // objects that there must be. Nothing else knows a default.
@@ -28,7 +33,7 @@ func (l *loading) fillDefaults() {
 		l.fillPool(e.object)
 	}
 	for _, e := range l.all.functions {
-		fillFunction(e.object)
+		l.fillFunction(e.object)
 	}
 	for _, e := range l.all.policies {
 		l.fillPolicy(e.object)
@@ -37,6 +42,9 @@ func (l *loading) fillDefaults() {
 		fillBook(e.object)
 	}
 	currency := l.currency()
+	for _, e := range l.all.policies {
+		fillSpend(e.object, currency)
+	}
 	for _, e := range l.all.quotas {
 		fillQuota(e.object, currency)
 	}
@@ -76,7 +84,7 @@ func (l *loading) addMissingObjects() {
 	}
 }
 
-func fillFunction(f *v1alpha1.Function) {
+func (l *loading) fillFunction(f *v1alpha1.Function) {
 	s := &f.Spec
 	for i := range s.Revisions {
 		setDefault(&s.Revisions[i].Handler, "bootstrap")
@@ -101,13 +109,20 @@ func fillFunction(f *v1alpha1.Function) {
 		b := &s.Cloud[i]
 		setDefault(&b.Function, f.Metadata.Name)
 		setDefault(&b.Qualifier, "$LATEST")
-		setDefault(&b.Memory, new(max(minLambdaMemory, v1alpha1.Bytes(ceilMiB(*s.Resources.Memory)*mib))))
+		memory := max(minLambdaMemory, v1alpha1.Bytes(ceilMiB(*s.Resources.Memory)*mib))
+		if pool := l.pool(b.Pool); pool != nil && pool.Kind == "scf" {
+			memory = (memory + scfStep - 1) / scfStep * scfStep
+		}
+		setDefault(&b.Memory, new(memory))
 		setDefault(&b.Timeout, new(max(timeout+second-1, second)/second*second))
 	}
 }
 
 func (l *loading) fillPool(p *v1alpha1.Pool) {
 	s := &p.Spec
+	if s.Kind == "scf" {
+		setDefault(&s.InitTimeout, new(65*second))
+	}
 	setDefault(&s.InitTimeout, new(10*second))
 	switch s.Kind {
 	case "process":
@@ -127,15 +142,59 @@ func (l *loading) fillPool(p *v1alpha1.Pool) {
 		setDefault(&s.Limits.Concurrency, new(int64(1000)))
 		setDefault(&s.Limits.RampPer10s, new(int64(1000)))
 		setDefault(&s.Limits.RequestsPerSecond, new(10*min(*s.Limits.Concurrency, maxCount)))
+	case "scf":
+		setDefault(&s.PricePlan, "scf-"+s.Region)
+		setDefault(&s.SCF, new(v1alpha1.SCF{}))
+		setDefault(&s.SCF.Namespace, "default")
+		setDefault(&s.SCF.Credentials, &v1alpha1.Credentials{Environment: true})
+		setDefault(&s.Limits, new(v1alpha1.CloudLimits{}))
+		memory := v1alpha1.Bytes(64000 * mib)
+		if slices.Contains(scfLarge, s.Region) {
+			memory *= 2
+		}
+		setDefault(&s.Limits.Memory, new(memory))
+		setDefault(&s.Limits.RampPerMinute, new(int64(500)))
 	}
 }
 
 func (l *loading) fillPolicy(p *v1alpha1.BurstPolicy) {
 	setDefault(&p.Spec.Mode, "Hybrid")
 	if len(p.Spec.Order) == 0 {
-		p.Spec.Order = append(l.poolNames("process"), l.poolNames("lambda")...)
+		p.Spec.Order = append(l.poolNames("process"), l.cloudNames()...)
 	}
 	setDefault(&p.Spec.OnPremWaitBudget, new(v1alpha1.Duration(50*time.Millisecond)))
+	if s := p.Spec.MaxBurstShare; s != nil {
+		setDefault(&s.Of, "invocations")
+		setDefault(&s.Window, new(3600*second))
+		setDefault(&s.Minimum, new(int64(100)))
+	}
+	if h := p.Spec.Hysteresis; h != nil {
+		setDefault(&h.OpenAfter, new(v1alpha1.Duration(0)))
+		setDefault(&h.CloseAfter, new(v1alpha1.Duration(0)))
+		setDefault(&h.CloseBelow, new(int64(100)))
+	}
+	for i := range p.Spec.Windows {
+		w := &p.Spec.Windows[i]
+		if len(w.Days) == 0 {
+			w.Days = slices.Clone(dayNames)
+		}
+		setDefault(&w.TimeZone, "UTC")
+	}
+}
+
+func fillSpend(p *v1alpha1.BurstPolicy, currency string) {
+	for i := range p.Spec.MaxBurstSpend {
+		b := &p.Spec.MaxBurstSpend[i]
+		setDefault(&b.Currency, currency)
+		setDefault(&b.TimeZone, "UTC")
+	}
+}
+
+// cloudNames returns the names of all cloud pools, sorted.
+func (l *loading) cloudNames() []string {
+	names := append(l.poolNames("lambda"), l.poolNames("scf")...)
+	slices.Sort(names)
+	return names
 }
 
 func fillBook(b *v1alpha1.PriceBook) {
@@ -162,6 +221,9 @@ func fillServer(s *v1alpha1.Server) {
 	setDefault(&s.Spec.Admin, "127.0.0.1:8081")
 	setDefault(&s.Spec.DataDir, stateDir())
 	setDefault(&s.Spec.DrainTimeout, new(30*second))
+	if len(s.Spec.Alerts.Budgets) == 0 {
+		s.Spec.Alerts.Budgets = []int64{50, 80, 100}
+	}
 	setDefault(&s.Spec.Auth.Anonymous, new(len(s.Spec.Auth.Keys)+len(s.Spec.Auth.Tokens) == 0))
 }
 

@@ -15,14 +15,11 @@ const notYet = "not supported in this version"
 var refusedFields = map[string]map[string]string{
 	v1alpha1.KindFunction: refuse("spec.revisions[].image", "spec.revisions[].runtime", "spec.resources.gpu",
 		"spec.volumes", "spec.secretRefs", "spec.envFrom", "spec.retries", "spec.cloud[].payload", "spec.pool", "spec.priority"),
-	v1alpha1.KindPool: refuse("spec.labels", "spec.order", "spec.capacity.gpu", "spec.kube", "spec.offline", "spec.scf"),
-	v1alpha1.KindQuota: refuse("spec.borrowingLimit", "spec.lendingLimit", "spec.nominal.borrowingLimit",
-		"spec.nominal.lendingLimit", "spec.nominal.onPrem.borrowingLimit", "spec.nominal.onPrem.lendingLimit",
-		"spec.nominal.cloud.borrowingLimit", "spec.nominal.cloud.lendingLimit", "spec.nominal.onPrem.gpu", "spec.nominal.cloud.gpu"),
-	v1alpha1.KindBurstPolicy: refuse("spec.weights", "spec.maxBurstShare", "spec.maxBurstSpend", "spec.hysteresis",
-		"spec.regions", "spec.windows", "spec.killSwitch", "spec.shadow"),
-	v1alpha1.KindPriceBook: refuse("spec.plans[].tiers", "spec.plans[].packages", "spec.plans[].freeTier"),
-	v1alpha1.KindServer:    refuse("spec.tls", "spec.auth.oidc", "spec.auth.jwt"),
+	v1alpha1.KindPool:        refuse("spec.labels", "spec.order", "spec.capacity.gpu", "spec.kube", "spec.offline"),
+	v1alpha1.KindQuota:       refuse("spec.nominal.onPrem.gpu", "spec.nominal.cloud.gpu"),
+	v1alpha1.KindBurstPolicy: refuse(),
+	v1alpha1.KindPriceBook:   refuse("spec.plans[].tiers", "spec.plans[].packages", "spec.plans[].freeTier"),
+	v1alpha1.KindServer:      refuse("spec.tls", "spec.auth.oidc", "spec.auth.jwt"),
 }
 
 func refuse(paths ...string) map[string]string {

@@ -230,4 +230,5 @@ type Server struct {
 	Anonymous    bool
 	Keys         []v1alpha1.AccessKey
 	Tokens       []v1alpha1.Token
+	Alerts       v1alpha1.Alerts
 }

@@ -42,7 +42,7 @@ func unpack(t testing.TB, a *txtar.Archive) {
 // shows.
 func TestMalformed(t *testing.T) {
 	cases, err := filepath.Glob("testdata/malformed/*.txtar")
-	if err != nil || len(cases) < 30 {
+	if err != nil || len(cases) < 100 {
 		t.Fatalf("%d cases, %v", len(cases), err)
 	}
 	for _, path := range cases {

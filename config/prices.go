@@ -61,7 +61,7 @@ func checkBook(e entry[v1alpha1.PriceBook]) {
 	for i, p := range e.object.Spec.Plans {
 		path := index("spec.plans", i)
 		e.label(path+".plan", p.Plan)
-		if p.Kind == string(billing.PlanLambda) {
+		if p.Kind == string(billing.PlanLambda) || p.Kind == string(billing.PlanSCF) {
 			e.required(path+".perRequest", p.PerRequest)
 			e.required(path+".perGiBSecond", p.PerGiBSecond)
 		}

@@ -23,7 +23,7 @@ func (l *loading) checkReferences() {
 			}
 			path := index("spec.cloud", i) + ".pool"
 			if e.reference(path, "Pool", b.Pool, pools) && l.pool(b.Pool).Kind == "process" {
-				e.fault(path, quoteShort(b.Pool)+" is a process pool, which needs no binding", alternatives(l.poolNames("lambda")))
+				e.fault(path, quoteShort(b.Pool)+" is a process pool, which needs no binding", alternatives(l.cloudNames()))
 			}
 		}
 	}
@@ -38,6 +38,7 @@ func (l *loading) checkReferences() {
 		}
 	}
 	l.checkTree()
+	l.checkKept()
 	l.checkMembership()
 	l.checkPrices()
 }
@@ -86,6 +87,44 @@ func (l *loading) checkTree() {
 		nodes[circle[0]].fault("spec.parent", "the parents form a circle: "+circleText(circle),
 			"a tree; a root has no parent")
 	}
+}
+
+// checkKept checks that what children keep for themselves fits in their parent.
+func (l *loading) checkKept() {
+	type key struct{ quota, side, name string }
+	limits := map[key]int64{}
+	for _, e := range l.all.quotas {
+		for side, c := range sides(&e.object.Spec.Nominal) {
+			for name, n := range dimensions(c) {
+				if n != nil {
+					limits[key{e.Metadata.Name, side, name}] = *n
+				}
+			}
+		}
+	}
+	kept := map[key]int64{}
+	for _, e := range l.all.quotas {
+		lends := sides(&e.object.Spec.LendingLimit)
+		for _, side := range sortedKeys(lends) {
+			lent := dimensions(lends[side])
+			for _, name := range sortedKeys(lent) {
+				own, limited := limits[key{e.Metadata.Name, side, name}]
+				if lent[name] == nil || !limited {
+					continue
+				}
+				parent := key{e.object.Spec.Parent, side, name}
+				kept[parent] += max(0, own-*lent[name])
+				if most, ok := limits[parent]; ok && kept[parent] > most {
+					e.fault("spec.lendingLimit."+side+"."+name, fmt.Sprintf("with its siblings it keeps more than the nominal of their parent %s", parent.quota),
+						"to lend more, or a larger nominal of the parent")
+				}
+			}
+		}
+	}
+}
+
+func sides(n *v1alpha1.Nominal) map[string]*v1alpha1.Capacity {
+	return map[string]*v1alpha1.Capacity{"onPrem": n.OnPrem, "cloud": n.Cloud}
 }
 
 func circleText(names []string) string {
@@ -148,35 +187,49 @@ func (l *loading) checkPrices() {
 		return
 	}
 	l.rates = rates
-	var plans []string
+	plans := map[billing.PlanKind][]string{}
 	for _, p := range own {
-		plans = append(plans, p.Plan)
+		plans[p.Kind] = append(plans[p.Kind], p.Plan)
 	}
-	slices.Sort(plans)
-	plans = slices.Compact(plans)
+	for kind := range plans {
+		slices.Sort(plans[kind])
+		plans[kind] = slices.Compact(plans[kind])
+	}
 	l.quotes = map[string]billing.Quote{}
 	for _, e := range l.all.pools {
 		l.checkPoolPrice(e, plans)
 	}
 	for _, e := range l.all.quotas {
-		l.checkBudgetCurrency(e)
+		for i, b := range e.object.Spec.Budgets {
+			l.checkMoney(e.source, index("spec.budgets", i), b.Amount, b.Currency)
+		}
+	}
+	for _, e := range l.all.policies {
+		for i, b := range e.object.Spec.MaxBurstSpend {
+			l.checkMoney(e.source, index("spec.maxBurstSpend", i), b.Amount, b.Currency)
+		}
 	}
 }
 
-func (l *loading) checkPoolPrice(e entry[v1alpha1.Pool], plans []string) {
+func (l *loading) checkPoolPrice(e entry[v1alpha1.Pool], plans map[billing.PlanKind][]string) {
 	const path = "spec.pricePlan"
 	name := e.object.Spec.PricePlan
-	if e.faulty("spec.kind") || e.faulty("spec.region") || e.faulty(path) || !e.reference(path, "price plan", name, plans) {
+	if e.faulty("spec.kind") || e.faulty("spec.region") || e.faulty(path) {
+		return
+	}
+	want := map[string]billing.PlanKind{"process": billing.PlanOwned, "lambda": billing.PlanLambda, "scf": billing.PlanSCF}[e.object.Spec.Kind]
+	for kind, names := range plans {
+		if _, other := slices.BinarySearch(names, name); other && kind != want {
+			e.fault(path, fmt.Sprintf("%s is a plan of kind %s, and the pool is of kind %s", quoteShort(name), kind, e.object.Spec.Kind), alternatives(plans[want]))
+			return
+		}
+	}
+	if !e.reference(path, "price plan", name, plans[want]) {
 		return
 	}
 	quote, err := l.book.At(name, l.now)
-	want := map[string]billing.PlanKind{"process": billing.PlanOwned, "lambda": billing.PlanLambda}[e.object.Spec.Kind]
-	switch {
-	case err != nil:
+	if err != nil {
 		e.fault(path, err.Error(), "a plan with a price at this time, and an exchange rate if it is in another currency")
-	case quote.Kind != want:
-		e.fault(path, fmt.Sprintf("%s is a plan of kind %s, and the pool is of kind %s", quoteShort(name), quote.Kind, e.object.Spec.Kind),
-			"a plan of kind "+string(want))
 	}
 	if name == defaultOwnedPlan && len(l.all.functions) > 0 {
 		l.warn("pool %s is billed at the built-in plan %s, which is an example: write an owned plan in a PriceBook", e.Metadata.Name, name)
@@ -195,18 +248,17 @@ func (l *loading) until(end time.Time) {
 // maxMoney is the largest amount of money, for people.
 const maxMoney = "9.2 billion"
 
-func (l *loading) checkBudgetCurrency(e entry[v1alpha1.Quota]) {
-	for i, b := range e.object.Spec.Budgets {
-		if b.Amount == nil || e.faulty(index("spec.budgets", i)+".currency") {
-			continue
-		}
-		_, err := l.convert(*b.Amount, b.Currency)
-		switch {
-		case errors.Is(err, spillway.ErrOverflow):
-			e.fault(index("spec.budgets", i)+".amount", "is too large in "+l.currency(), "up to "+maxMoney+" "+l.currency())
-		case err != nil:
-			e.fault(index("spec.budgets", i)+".currency", err.Error(), l.currency()+", or a currency with an exchange rate to it in the price book")
-		}
+// checkMoney checks that an amount can be counted in the platform's currency.
+func (l *loading) checkMoney(s *source, path string, amount *v1alpha1.Amount, currency string) {
+	if amount == nil || s.faulty(path+".currency") {
+		return
+	}
+	_, err := l.convert(*amount, currency)
+	switch {
+	case errors.Is(err, spillway.ErrOverflow):
+		s.fault(path+".amount", "is too large in "+l.currency(), "up to "+maxMoney+" "+l.currency())
+	case err != nil:
+		s.fault(path+".currency", err.Error(), l.currency()+", or a currency with an exchange rate to it in the price book")
 	}
 }
 

@@ -10,10 +10,12 @@ type Function struct {
 type FunctionSpec struct {
 	// Versions of the code, 1 to 16. Required.
 	Revisions []Revision `json:"revisions"`
-	// Which revision serves, in percent. The only revision by default; needed
-	// when there are several. One revision with weight 100 in this version.
+	// How calls are split between revisions, in percent, wherever they run. The
+	// only revision by default; needed when there are several. A revision that is
+	// not named serves callers that ask for it by its name.
 	Traffic []Traffic `json:"traffic,omitempty"`
-	// How the code is spoken to: lambda. Default lambda.
+	// How the code is spoken to: lambda (the Lambda Runtime API) or http (a web
+	// server on $PORT, on-prem only). Default lambda.
 	Contract string `json:"contract,omitempty"`
 	// Urgency: online. Default online.
 	Class string `json:"class,omitempty"`
@@ -57,6 +59,9 @@ type Revision struct {
 	Package Package `json:"package"`
 	// The program to start, a path inside the package. Default bootstrap.
 	Handler string `json:"handler,omitempty"`
+	// Version or alias that this revision is in clouds. Default: the qualifier of
+	// the cloud binding.
+	Qualifier string `json:"qualifier,omitempty"`
 }
 
 // Package is a directory or a zip file.
@@ -94,10 +99,11 @@ type Binding struct {
 	Function string `json:"function,omitempty"`
 	// Version or alias. Default $LATEST.
 	Qualifier string `json:"qualifier,omitempty"`
-	// Memory configured at the provider: 128Mi to 10240Mi, whole MiB. Default:
-	// resources.memory, but at least 128Mi.
+	// Memory configured at the provider, whole MiB: 128Mi to 10240Mi on lambda,
+	// 64Mi or 128Mi to 3072Mi in steps of 128Mi on scf. Default: resources.memory,
+	// but at least 128Mi, rounded up to what the provider has.
 	Memory *Bytes `json:"memory,omitempty"`
-	// Timeout configured at the provider: whole seconds, 1s to 15m, at most
-	// deadline. Default: timeout rounded up to whole seconds.
+	// Timeout configured at the provider: whole seconds, 1s to 15m (5m on scf,
+	// the longest that its API waits), at most deadline. Default: timeout rounded up to whole seconds.
 	Timeout *Duration `json:"timeout,omitempty"`
 }

@@ -8,25 +8,27 @@ type Pool struct {
 
 // PoolSpec describes a pool.
 type PoolSpec struct {
-	// What runs the invocations: process (supervised processes on this machine) or
-	// lambda (AWS Lambda). Required.
+	// What runs the invocations: process (supervised processes on this machine),
+	// lambda (AWS Lambda) or scf (Tencent SCF). Required.
 	Kind string `json:"kind"`
 	// Where it is, for residency: a DNS label such as cn-north, or the provider's
-	// region. Required for lambda. Default local.
+	// region. Required for clouds. Default local.
 	Region string `json:"region,omitempty"`
 	// What the instances of a process pool may hold together. Default: the machine.
 	Capacity *Capacity `json:"capacity,omitempty"`
 	// How long an idle instance of a process pool is kept, up to 24h. Default 2m.
 	KeepAlive *Duration `json:"keepAlive,omitempty"`
 	// Longest start of an instance, up to 5m; for a cloud, its limit on INIT.
-	// Default 10s.
+	// Default 10s, and 65s for scf.
 	InitTimeout *Duration `json:"initTimeout,omitempty"`
 	// How to reach AWS Lambda; lambda pools only.
 	Lambda *Lambda `json:"lambda,omitempty"`
+	// How to reach Tencent SCF; scf pools only.
+	SCF *SCF `json:"scf,omitempty"`
 	// What the provider enforces; cloud pools only.
 	Limits *CloudLimits `json:"limits,omitempty"`
 	// Name of a plan of the price book. Default example-node for process,
-	// lambda-x86-<region> for lambda.
+	// lambda-x86-<region> for lambda, scf-<region> for scf.
 	PricePlan string `json:"pricePlan,omitempty"`
 }
 
@@ -52,21 +54,41 @@ type Lambda struct {
 	Credentials *Credentials `json:"credentials,omitempty"`
 }
 
+// SCF says how to reach Tencent SCF in one region.
+type SCF struct {
+	// http or https URL to use in place of the public one, without a path.
+	Endpoint string `json:"endpoint,omitempty"`
+	// SCF's own namespace of the functions. Default default.
+	Namespace string `json:"namespace,omitempty"`
+	// Whose account. Default: from the environment.
+	Credentials *Credentials `json:"credentials,omitempty"`
+}
+
 // Credentials says where cloud credentials are; exactly one field.
 type Credentials struct {
 	// Path of a file with the key and secret, relative to the configuration file.
 	File string `json:"file,omitempty"`
-	// The AWS SDK's default chain: environment variables, shared files, roles.
+	// lambda: the AWS SDK's default chain of environment variables, shared files and
+	// roles. scf: TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY.
 	Environment bool `json:"environment,omitempty"`
 }
 
 // CloudLimits mirrors the limits of a cloud account, so that Spillway stops
 // before the provider does.
 type CloudLimits struct {
-	// Executions at once, 1 to 1000000. Default 1000.
+	// Executions at once, 1 to 1000000. Default 1000 for lambda; scf counts memory.
 	Concurrency *int64 `json:"concurrency,omitempty"`
-	// New environments per function in 10 seconds, 1 to 1000000. Default 1000.
+	// Memory of the executions at once, for scf. Default 128000Mi in regions that
+	// begin with ap-beijing, ap-chengdu, ap-chongqing, ap-guangzhou, ap-hongkong,
+	// ap-nanjing or ap-shanghai, 64000Mi in others.
+	Memory *Bytes `json:"memory,omitempty"`
+	// New environments per function in 10 seconds, 1 to 1000000. Default 1000 for
+	// lambda.
 	RampPer10s *int64 `json:"rampPer10s,omitempty"`
-	// Requests per second of the account, 1 to 10000000. Default 10 × concurrency.
+	// New environments of the account per minute, 1 to 1000000. Default 500 for
+	// scf.
+	RampPerMinute *int64 `json:"rampPerMinute,omitempty"`
+	// Requests per second of the account, 1 to 10000000. Default 10 × concurrency
+	// for lambda.
 	RequestsPerSecond *int64 `json:"requestsPerSecond,omitempty"`
 }

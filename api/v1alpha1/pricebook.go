@@ -1,7 +1,8 @@
 package v1alpha1
 
 // PriceBook adds dated prices to the built-in ones: AWS Lambda on demand as
-// lambda-<x86|arm>-<region>, and example-node, an owned server. At most one.
+// lambda-<x86|arm>-<region>, Tencent SCF pay as you go as scf-<region>, and
+// example-node, an owned server. At most one.
 type PriceBook struct {
 	Header `json:",inline"`
 	Spec   PriceBookSpec `json:"spec"`
@@ -24,8 +25,8 @@ type Plan struct {
 	Plan string `json:"plan"`
 	// Names this entry; it is on every ledger line. Required.
 	Version string `json:"version"`
-	// lambda (per request and GiB-second) or owned (machines that cost the same
-	// whether used or not). Required.
+	// lambda or scf (per request and GiB-second) or owned (machines that cost the
+	// same whether used or not). Required.
 	Kind string `json:"kind"`
 	// ISO 4217 code. Default: the book's.
 	Currency string `json:"currency,omitempty"`
@@ -35,14 +36,14 @@ type Plan struct {
 	ValidFrom *Date `json:"validFrom,omitempty"`
 	// First day it holds no more. Default: open.
 	ValidTo *Date `json:"validTo,omitempty"`
-	// Price of one request; lambda only.
+	// Price of one request; clouds only.
 	PerRequest Decimal `json:"perRequest,omitempty"`
-	// Price of a GiB of memory for a second; lambda only.
+	// Price of a GiB of memory for a second; clouds only.
 	PerGiBSecond Decimal `json:"perGiBSecond,omitempty"`
-	// Billed time is rounded up to a multiple of this, in milliseconds; lambda
+	// Billed time is rounded up to a multiple of this, in milliseconds; clouds
 	// only. Default 1.
 	IncrementMillis *int64 `json:"incrementMillis,omitempty"`
-	// Billed time is at least this, in milliseconds; lambda only. Default 0.
+	// Billed time is at least this, in milliseconds; clouds only. Default 0.
 	MinimumMillis *int64 `json:"minimumMillis,omitempty"`
 	// What the machines cost; owned only.
 	Owned *Owned `json:"owned,omitempty"`

@@ -18,6 +18,12 @@ type QuotaSpec struct {
 	Namespaces []string `json:"namespaces,omitempty"`
 	// What the calls may hold at once.
 	Nominal Nominal `json:"nominal,omitzero"`
+	// How far above nominal the calls may go while others under the same parent
+	// leave room. Borrowed places come back when their calls end. Default: nothing.
+	BorrowingLimit Nominal `json:"borrowingLimit,omitzero"`
+	// How much of nominal others may use while this node does not; what is not
+	// lent is kept free. Default: all of it.
+	LendingLimit Nominal `json:"lendingLimit,omitzero"`
 	// Limits on money, at most one per window. A namespace without a budget here
 	// or above may not burst.
 	Budgets []Budget `json:"budgets,omitempty"`

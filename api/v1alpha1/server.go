@@ -21,6 +21,18 @@ type ServerSpec struct {
 	DrainTimeout *Duration `json:"drainTimeout,omitempty"`
 	// Who may call.
 	Auth Auth `json:"auth,omitzero"`
+	// Who is told when budgets are used up.
+	Alerts Alerts `json:"alerts,omitzero"`
+}
+
+// Alerts says when and where to tell that money is being used up. Metrics tell in
+// any case.
+type Alerts struct {
+	// http or https URL that gets a JSON document for each threshold that a budget
+	// passes. Default: none.
+	Webhook string `json:"webhook,omitempty"`
+	// Percentages of a budget, ascending, 1 to 100, at most 10. Default 50, 80, 100.
+	Budgets []int64 `json:"budgets,omitempty"`
 }
 
 // Auth says who may call. Without keys and tokens, anyone on this machine.
