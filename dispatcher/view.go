@@ -1,6 +1,10 @@
 package dispatcher
 
-import "github.com/spillway-dev/spillway"
+import (
+	"time"
+
+	"github.com/spillway-dev/spillway"
+)
 
 // View is what an Engine holds at one moment, for people and metrics.
 type View struct {
@@ -65,6 +69,7 @@ type UseView struct {
 // BudgetView is money of the current window.
 type BudgetView struct {
 	Window   string        `json:"window"`
+	From     time.Time     `json:"from"` // of the current window
 	Spent    spillway.Nano `json:"spentNano"`
 	Reserved spillway.Nano `json:"reservedNano"`
 	Limit    spillway.Nano `json:"limitNano"`
@@ -118,9 +123,14 @@ func (e *Engine) quotaView(now spillway.Instant, i int, q *spillway.QuotaNode) Q
 	v.OnPrem, v.Cloud = e.useView(i, q, spillway.ClassOnPrem), e.useView(i, q, spillway.ClassCloud)
 	for b, budget := range q.Budgets {
 		spent, reserved := e.quota.Spending(i, b, now)
-		v.Budgets = append(v.Budgets, BudgetView{budget.Window.String(), spent, reserved, budget.Limit})
+		v.Budgets = append(v.Budgets, budgetView(now, &budget, spent, reserved))
 	}
 	return v
+}
+
+func budgetView(now spillway.Instant, b *spillway.Budget, spent, reserved spillway.Nano) BudgetView {
+	from, _ := b.Window.Bounds(now, b.Location)
+	return BudgetView{b.Window.String(), from.Time(), spent, reserved, b.Limit}
 }
 
 func (e *Engine) useView(node int, q *spillway.QuotaNode, class spillway.Class) UseView {
@@ -156,7 +166,7 @@ func (e *Engine) burstView(now spillway.Instant, b *burstState) BurstView {
 	}
 	for i, budget := range b.policy.Spend {
 		spent, reserved := e.quota.Spending(b.purse-1, i, now)
-		v.Spend = append(v.Spend, BudgetView{budget.Window.String(), spent, reserved, budget.Limit})
+		v.Spend = append(v.Spend, budgetView(now, &budget, spent, reserved))
 	}
 	if b.policy.Shadow {
 		shadow := b.shadow

@@ -36,7 +36,7 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	written := loaded.Server.Listen
+	written := loaded.Server
 	if err := f.override(&loaded.Server); err != nil {
 		return err
 	}
@@ -45,12 +45,12 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	app, err := wire(ctx, f.config, loaded, log)
+	app, err := wire(ctx, f.config, loaded, written, log)
 	if err != nil {
 		return errors.Join(err, front.Close(), admin.Close())
 	}
 	for i, w := range loaded.Warnings { // flags and port 0 change what they speak of
-		loaded.Warnings[i] = strings.ReplaceAll(w, written, front.Addr().String())
+		loaded.Warnings[i] = strings.ReplaceAll(w, written.Listen, front.Addr().String())
 	}
 	at := addresses{"http://" + front.Addr().String(), "http://" + admin.Addr().String(), os.Getpid()}
 	if err := app.publish(at); err != nil {
@@ -85,6 +85,7 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 		}
 	})
 	serving.Go(func() { a.follow(background) })
+	serving.Go(func() { a.alerts.run(background, a.server.View, a.live.server) })
 	var err error
 	select {
 	case <-ctx.Done():

@@ -7,10 +7,13 @@ import (
 	"io/fs"
 	"maps"
 	"net/http"
+	"reflect"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/auth"
@@ -51,9 +54,38 @@ type reloaded struct {
 	Warnings   []string  `json:"warnings,omitempty"`
 }
 
-func (l *liveConfig) begin(loaded *config.Loaded) {
-	l.loaded = loaded
+// begin takes the configuration of the start, without what flags override.
+func (l *liveConfig) begin(loaded *config.Loaded, written config.Server) {
+	first := *loaded
+	first.Server = written
+	l.loaded = &first
 	l.status.Store(&reloaded{At: time.Now().UTC(), Generation: loaded.Platform.Generation, Revision: loaded.Platform.Revision, Warnings: loaded.Warnings})
+}
+
+// server is the program's own configuration, as it was last loaded, and the
+// currency that everything is counted in.
+func (l *liveConfig) server() (config.Server, string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.loaded.Server, l.loaded.Platform.Currency
+}
+
+func (l *liveConfig) register(r prometheus.Registerer) {
+	r.MustRegister(
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "spillway_config_reloads_total", Help: "Configurations that replaced another while serving."},
+			func() float64 { return float64(l.reloads.Load()) }),
+		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "spillway_config_rejected_total", Help: "Changed configurations that were refused."},
+			func() float64 { return float64(l.rejected.Load()) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "spillway_config_generation", Help: "Generation of the configuration that serves."},
+			func() float64 { return float64(l.status.Load().Generation) }),
+		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "spillway_config_last_load_successful", Help: "1 if the latest load of the configuration was good, else 0."},
+			func() float64 {
+				if l.status.Load().Error == "" {
+					return 1
+				}
+				return 0
+			}),
+	)
 }
 
 // reloadNow loads the configuration again and puts it in the place of the one that
@@ -65,8 +97,12 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 	before := l.loaded.Platform
 	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
 	next, err := loadNext(a.dir, before)
-	if err == nil && next.Platform.Revision == before.Revision && !due(l.loaded.PricesUntil) {
-		return said, nil
+	if err == nil && next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && !due(l.loaded.PricesUntil) {
+		err = a.readCallers(next) // secrets are not part of a revision
+		if err == nil {
+			l.status.Store(said)
+			return said, nil
+		}
 	}
 	if err == nil {
 		err = a.replace(ctx, next, said)
@@ -83,6 +119,15 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 	}
 	l.status.Store(said)
 	return said, err
+}
+
+// readCallers reads the secrets of callers again.
+func (a *app) readCallers(next *config.Loaded) error {
+	callers, err := authenticator(&next.Server)
+	if err == nil {
+		a.callers.Store(callers)
+	}
+	return err
 }
 
 func due(at time.Time) bool { return !at.IsZero() && !time.Now().Before(at) }

@@ -38,6 +38,7 @@ func TestScripts(t *testing.T) {
 			"exits":    exits,
 			"ready":    ready,
 			"inflight": inflight,
+			"serves":   serves,
 			"sigterm":  sigterm,
 			"field":    field,
 			"function": func(ts *testscript.TestScript, _ bool, args []string) { functions(ts, args) },
@@ -105,6 +106,26 @@ func inflight(ts *testscript.TestScript, _ bool, _ []string) {
 		case <-poll.C:
 		case <-late:
 			ts.Fatalf("no call in flight")
+		}
+	}
+}
+
+// serves GENERATION waits until the server serves that configuration, or has
+// refused one if it is "refused".
+func serves(ts *testscript.TestScript, _ bool, args []string) {
+	poll := time.NewTicker(5 * time.Millisecond)
+	defer poll.Stop()
+	late := time.After(readyWithin)
+	for {
+		said, err := fromAdmin[reloaded](context.Background(), ts.Getenv("SPILLWAY_ADMIN"), "v1", "config")
+		ts.Check(err)
+		if args[0] == "refused" && said.Error != "" || args[0] == strconv.FormatInt(said.Generation, 10) && said.Error == "" {
+			return
+		}
+		select {
+		case <-poll.C:
+		case <-late:
+			ts.Fatalf("it serves %+v", said)
 		}
 	}
 }

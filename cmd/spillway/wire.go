@@ -34,6 +34,7 @@ type app struct {
 	dir     string         // of the configuration; empty for defaults only
 	loaded  *config.Loaded // at the start
 	live    liveConfig
+	alerts  *alarm
 	log     *slog.Logger
 	metrics *prometheus.Registry
 	callers liveCallers
@@ -51,7 +52,8 @@ type app struct {
 
 // wire builds everything that a configuration asks for, in the order in which the
 // parts need each other. After an error nothing is left open.
-func wire(ctx context.Context, dir string, loaded *config.Loaded, log *slog.Logger) (*app, error) {
+// What flags override in loaded is as in the files in written.
+func wire(ctx context.Context, dir string, loaded *config.Loaded, written config.Server, log *slog.Logger) (*app, error) {
 	a := &app{dir: dir, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	callers, err := authenticator(&loaded.Server) // before anything is made or started
@@ -59,7 +61,9 @@ func wire(ctx context.Context, dir string, loaded *config.Loaded, log *slog.Logg
 		return nil, err
 	}
 	a.callers.Store(callers)
-	a.live.begin(loaded)
+	a.live.begin(loaded, written)
+	a.live.register(a.metrics)
+	a.alerts = newAlarm(a.metrics, log)
 	for _, step := range []func(context.Context) error{a.openLedger, a.openPools, a.openPolicy, a.startServer, a.buildPorts} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.close())
@@ -205,6 +209,7 @@ func (a *app) buildPorts(context.Context) error {
 			return billOf(ctx, a.ledger, period{billing.By(q.By), q.From, q.To}, ownedOf(a.server.Platform()), time.Now())
 		},
 		Functions: func(context.Context) (any, error) { return functionList(a.server.Platform()), nil },
+		Config:    func(context.Context) (any, error) { return a.live.status.Load(), nil },
 		Reload:    a.reloadNow,
 		Quota:     func(context.Context) (any, error) { return a.server.View(), nil },
 	})

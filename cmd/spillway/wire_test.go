@@ -43,7 +43,7 @@ func wired(t *testing.T, yaml, data string) *app {
 		t.Fatal(err)
 	}
 	loaded.Server.DataDir = data
-	a, err := wire(t.Context(), dir, loaded, slog.New(slog.DiscardHandler))
+	a, err := wire(t.Context(), dir, loaded, loaded.Server, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

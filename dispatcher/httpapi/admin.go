@@ -39,6 +39,8 @@ type AdminConfig struct {
 	Quota  func(context.Context) (any, error)
 	// Functions lists what can be called.
 	Functions func(context.Context) (any, error)
+	// Config says what serves now and what came of the latest reload.
+	Config func(context.Context) (any, error)
 	// Reload loads the configuration again; an error says why nothing changed. What
 	// it returns besides says what serves now.
 	Reload func(context.Context) (any, error)
@@ -56,6 +58,7 @@ type admin struct{ AdminConfig }
 //	                                 pool; from and to are RFC 3339 times or dates in UTC
 //	GET /v1/quota
 //	GET /v1/functions
+//	GET /v1/config                   what serves, and what came of the latest reload
 //	POST /v1/reload                  load the configuration again; 422 if it is refused
 func AdminServer(c AdminConfig) *http.Server {
 	if c.Logger == nil {
@@ -81,6 +84,7 @@ func (a *admin) routes() http.Handler {
 	mux.HandleFunc("GET /v1/report", a.report)
 	mux.HandleFunc("GET /v1/quota", a.shown("quota", a.Quota))
 	mux.HandleFunc("GET /v1/functions", a.shown("functions", a.Functions))
+	mux.HandleFunc("GET /v1/config", a.shown("config", a.Config))
 	mux.HandleFunc("POST /v1/reload", a.reload)
 	return onlyLocal(mux)
 }

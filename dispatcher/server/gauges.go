@@ -27,6 +27,11 @@ var (
 	gaugeQuotaMax  = prometheus.NewDesc("spillway_quota_slots_limit", "Nominal slots by quota node and class, if limited.", []string{"quota", "class"}, nil)
 	gaugeSpent     = prometheus.NewDesc("spillway_budget_spent_units", "Money spent in the current window, in units of the platform's currency.", []string{"quota", "window"}, nil)
 	gaugeReserved  = prometheus.NewDesc("spillway_budget_reserved_units", "Money reserved in the current window, in units of the platform's currency.", []string{"quota", "window"}, nil)
+	gaugeBurst     = prometheus.NewDesc("spillway_burst_attempts_running", "Attempts in clouds by burst policy.", []string{"policy"}, nil)
+	gaugeOpen      = prometheus.NewDesc("spillway_burst_open", "1 if calls that would overflow may, by burst policy, else 0.", []string{"policy"}, nil)
+	gaugeShadow    = prometheus.NewDesc("spillway_burst_shadow_calls", "Calls that would have burst since shadow mode was switched on, by burst policy.", []string{"policy"}, nil)
+	gaugeShadowFee = prometheus.NewDesc("spillway_burst_shadow_units", "What they would have cost, in units of the platform's currency.", []string{"policy"}, nil)
+	gaugeBreaker   = prometheus.NewDesc("spillway_pool_breaker_open", "1 if calls are kept away from a cloud because too many failed, else 0.", []string{"pool"}, nil)
 	gaugeBudget    = prometheus.NewDesc("spillway_budget_limit_units", "Limit of a budget, in units of the platform's currency.", []string{"quota", "window"}, nil)
 )
 
@@ -36,7 +41,7 @@ func (s *Server) Collector() prometheus.Collector { return gauges{s} }
 // Describe implements prometheus.Collector.
 func (g gauges) Describe(ch chan<- *prometheus.Desc) {
 	for _, d := range []*prometheus.Desc{gaugeCalls, gaugeWaiting, gaugeUnknown, gaugeRunning, gaugeInstances, gaugeSlots,
-		gaugeQuota, gaugeQuotaMax, gaugeSpent, gaugeReserved, gaugeBudget} {
+		gaugeQuota, gaugeQuotaMax, gaugeSpent, gaugeReserved, gaugeBudget, gaugeBurst, gaugeOpen, gaugeShadow, gaugeShadowFee, gaugeBreaker} {
 		ch <- d
 	}
 }
@@ -53,7 +58,9 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 	for _, p := range v.Pools {
 		send(gaugeRunning, float64(p.Running), p.Name)
 		send(gaugeSlots, float64(p.Slots), p.Name)
-		if !p.Cloud {
+		if p.Cloud {
+			send(gaugeBreaker, oneIf(p.Breaker), p.Name)
+		} else {
 			send(gaugeInstances, float64(p.Running), p.Name, "busy")
 			send(gaugeInstances, float64(p.Idle), p.Name, "idle")
 			send(gaugeInstances, float64(p.Starting), p.Name, "starting")
@@ -68,6 +75,21 @@ func (g gauges) Collect(ch chan<- prometheus.Metric) {
 		}
 		g.budgets(q, send)
 	}
+	for _, b := range v.Bursts {
+		send(gaugeBurst, float64(b.InFlight), b.Name)
+		send(gaugeOpen, oneIf(b.State == "open"), b.Name)
+		if b.Shadow != nil {
+			send(gaugeShadow, float64(b.Shadow.Calls), b.Name)
+			send(gaugeShadowFee, float64(b.Shadow.Cost)/1e9, b.Name)
+		}
+	}
+}
+
+func oneIf(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 func (g gauges) budgets(q dispatcher.QuotaView, send func(*prometheus.Desc, float64, ...string)) {
