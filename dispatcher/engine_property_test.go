@@ -166,6 +166,10 @@ func (o *oracle) post(f dispatcher.Effect) {
 		o.t.Fatalf("attempt %s posted as %s and as %s", key, before, f.Line)
 	}
 	o.posted[key] = f.Line
+	if outcome := f.Decision.Attempts[f.Attempt-1].Outcome.Class; f.Line != map[spillway.OutcomeClass]billing.Kind{
+		spillway.Executed: billing.KindCharge, spillway.NotExecuted: billing.KindVoid, spillway.Unknown: billing.KindEstimate}[outcome] {
+		o.t.Fatalf("attempt %s was %s and its line is %s", key, outcome, f.Line)
+	}
 	if f.Line == billing.KindEstimate {
 		if _, open := o.unknown[key]; !open {
 			o.t.Fatalf("estimate for %s, which was not unknown", key)
@@ -290,9 +294,11 @@ func TestEngineProperties(t *testing.T) {
 
 // step ends something that runs, or lets time work.
 func (o *oracle) step(e *dispatcher.Engine, rt *rapid.T) {
-	switch rapid.IntRange(0, 3).Draw(rt, "step") {
+	switch rapid.IntRange(0, 4).Draw(rt, "step") {
 	case 0:
 		o.take(e.Tick(o.now))
+	case 4:
+		o.exit(e)
 	case 1:
 		o.instanceEvent(e, rapid.IntRange(0, 4).Draw(rt, "failure") == 0)
 	default:
@@ -327,6 +333,16 @@ func (o *oracle) instanceEvent(e *dispatcher.Engine, fail bool) {
 	}
 }
 
+// exit lets an idle instance, or one that is becoming ready, end by itself.
+func (o *oracle) exit(e *dispatcher.Engine) {
+	id := o.lowest(func(in *instanceSeen) bool { return in.ready && !in.busy && !in.stopping })
+	if id == 0 {
+		return
+	}
+	delete(o.instances, id)
+	o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.InstanceExited, Instance: id}))
+}
+
 func (o *oracle) lowest(want func(*instanceSeen) bool) spillway.InstanceID {
 	var best spillway.InstanceID
 	for id, in := range o.instances {
@@ -350,8 +366,11 @@ func (o *oracle) completeOne(e *dispatcher.Engine, end dispatcher.Ending) {
 	a := o.running[d]
 	delete(o.running, d)
 	if !o.p.Pools[a.pool].Kind.Cloud() {
-		if end.Outcome.Class != spillway.Executed {
+		switch {
+		case end.Outcome.Class == spillway.Unknown:
 			end = dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.Executed, Cause: spillway.CauseCrashed}, InstanceGone: true}
+		case end.Outcome.Class == spillway.NotExecuted:
+			end = dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCrashed}, InstanceGone: true}
 		}
 		if o.instances[a.instance].busy = false; end.InstanceGone {
 			delete(o.instances, a.instance)

@@ -51,7 +51,7 @@ func bucketKiB(n int64) int64 {
 		return 0
 	}
 	kib := (uint64(n) + 1023) / 1024
-	return 1 << bits.Len64(kib-1)
+	return 1 << min(bits.Len64(kib-1), 62)
 }
 
 // Verdict is what a policy said of one Input. It is immutable and shared by all

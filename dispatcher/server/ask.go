@@ -3,6 +3,7 @@ package server
 import (
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -27,6 +28,18 @@ type Ask struct {
 	// Amz-Sdk-Invocation-Id or Idempotency-Key. Empty: never joined. It is scoped to
 	// the caller and the function by the server.
 	RequestKey string
+}
+
+// bytes is the size of the request's body as policies see it. A stream of unknown
+// length is as large as they come.
+func (a *Ask) bytes() int64 {
+	switch {
+	case a.Web == nil || a.Web.Body == nil:
+		return int64(len(a.Payload))
+	case a.Web.Length < 0:
+		return math.MaxInt64
+	}
+	return a.Web.Length
 }
 
 // Answer is how a call ended. It is shared by all requests that joined it and is

@@ -169,7 +169,7 @@ func (s *Server) split(f *spillway.Function, ask *Ask) *spillway.Function {
 // prepare evaluates the policy for a call.
 func (s *Server) prepare(ctx context.Context, f *spillway.Function, ask *Ask) (*policy.Verdict, spillway.Call) {
 	call := spillway.Call{
-		ID: uuid.Must(uuid.NewV7()).String(), Function: f, Caller: ask.Caller, PayloadBytes: int64(len(ask.Payload)),
+		ID: uuid.Must(uuid.NewV7()).String(), Function: f, Caller: ask.Caller, PayloadBytes: ask.bytes(),
 	}
 	if !ask.Deadline.IsZero() {
 		call.Deadline = spillway.InstantOf(ask.Deadline)

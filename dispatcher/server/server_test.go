@@ -359,3 +359,29 @@ func TestClientContext(t *testing.T) {
 		}
 	})
 }
+
+// TestRestoredIntentIsEstimated: an intent of a previous process becomes an estimate
+// at its deadline, with what its line said.
+func TestRestoredIntentIsEstimated(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := testplatform.Parse(smallPlatform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now := spillway.InstantOf(time.Now())
+		line := &billing.Entry{Invocation: "old", Attempt: 1, Namespace: "shop", Function: "away", Pool: "cloud", Cloud: true, Kind: billing.KindIntent,
+			Reserved: 4321, RequestKey: "key", Admitted: now.Time(), Deadline: now.Add(time.Second).Time(), Resources: spillway.Resources{Slots: 1, MiB: 128}}
+		engine := dispatcher.New(p)
+		engine.Restore(nil, []dispatcher.OpenIntent{{Invocation: "old", Attempt: 1, Function: spillway.FunctionKey{Namespace: "shop", Name: "away"}, Pool: "cloud",
+			Admitted: now, Deadline: now.Add(time.Second), Reserved: 4321, Resources: line.Resources}})
+		onprem, book := memory.New(memory.Options{}), new(bookOnly)
+		s := server.New(server.Config{Engine: engine, Pools: map[int]pools.Pool{0: onprem, 1: memory.NewCloud(1, memory.Options{})}, Policy: permitAll{p}, Ledger: book, Open: []*billing.Entry{line}})
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if len(book.lines) != 1 || book.lines[0].Kind != billing.KindEstimate || book.lines[0].RequestKey != "key" || book.lines[0].Settled != 4321 {
+			t.Errorf("posted %+v", book.lines)
+		}
+		s.Close()
+		onprem.Close()
+	})
+}
