@@ -49,17 +49,14 @@ func (e *Engine) burst(f *spillway.Function) *burstState {
 
 // closed reports what keeps a policy from sending anything to a cloud, whoever
 // asks.
-func (b *burstState) closed(now spillway.Instant) (placement.Fit, bool) {
-	kind := spillway.LimitNone
+func (b *burstState) closed(now spillway.Instant) spillway.LimitKind {
 	switch {
 	case b.policy.KillSwitch:
-		kind = spillway.LimitKillSwitch
+		return spillway.LimitKillSwitch
 	case !b.inWindow(now):
-		kind = spillway.LimitBurstWindow
-	default:
-		return placement.Fit{}, false
+		return spillway.LimitBurstWindow
 	}
-	return placement.Fit{Filter: placement.FilterClosed, Limit: spillway.Limit{Kind: kind, Name: b.policy.Name, Class: spillway.ClassCloud}}, true
+	return spillway.LimitNone
 }
 
 func (b *burstState) inWindow(now spillway.Instant) bool {
@@ -84,29 +81,35 @@ func (b *burstState) opensAt(now spillway.Instant) spillway.Instant {
 	return since.Add(b.policy.Hysteresis.OpenAfter)
 }
 
-// probe reports what the policy says of one more cloud call. overflow is set if
-// on-prem was asked first and had no room.
-func (b *burstState) probe(now spillway.Instant, overflow bool, worst int64) placement.Fit {
-	if fit, closed := b.closed(now); closed {
-		return fit
-	}
-	full := func(l spillway.Limit) placement.Fit {
-		l.Name, l.Class = b.policy.Name, spillway.ClassCloud
-		return placement.Fit{Filter: placement.FilterCapacity, Limit: l}
+// fits reports whether the policy lets one more call into a cloud. overflow is set
+// if on-prem was asked first and had no room.
+func (b *burstState) fits(now spillway.Instant, overflow bool, worst int64, fit *placement.Fit) bool {
+	if kind := b.closed(now); kind != spillway.LimitNone {
+		b.block(fit, placement.FilterClosed, spillway.Limit{Kind: kind})
+		return false
 	}
 	if overflow && !b.open && now < b.opensAt(now) {
 		after := b.policy.Hysteresis.OpenAfter
-		return full(spillway.Limit{Kind: spillway.LimitHysteresis, Used: (after - b.opensAt(now).Sub(now)).Milliseconds(), Max: after.Milliseconds()})
+		b.block(fit, placement.FilterCapacity, spillway.Limit{Kind: spillway.LimitHysteresis, Used: (after - b.opensAt(now).Sub(now)).Milliseconds(), Max: after.Milliseconds()})
+		return false
 	}
 	if b.inFlight >= b.policy.MaxBurstConcurrency {
-		return full(spillway.Limit{Kind: spillway.LimitBurst, Dim: spillway.DimSlots, Used: b.inFlight, Need: 1, Max: b.policy.MaxBurstConcurrency})
+		b.block(fit, placement.FilterCapacity, spillway.Limit{Kind: spillway.LimitBurst, Dim: spillway.DimSlots, Used: b.inFlight, Need: 1, Max: b.policy.MaxBurstConcurrency})
+		return false
 	}
-	if b.share != nil {
-		if percent, ok := b.share.check(now, worst); !ok {
-			return full(spillway.Limit{Kind: spillway.LimitBurstShare, Used: percent, Max: b.share.limit.Percent})
-		}
+	if b.share == nil {
+		return true
 	}
-	return placement.Fit{}
+	percent, ok := b.share.check(now, worst)
+	if !ok {
+		b.block(fit, placement.FilterCapacity, spillway.Limit{Kind: spillway.LimitBurstShare, Used: percent, Max: b.share.limit.Percent})
+	}
+	return ok
+}
+
+func (b *burstState) block(fit *placement.Fit, filter placement.Filter, l spillway.Limit) {
+	l.Name, l.Class = b.policy.Name, spillway.ClassCloud
+	*fit = placement.Fit{Filter: filter, Limit: l}
 }
 
 // observe takes what a placement found on-prem: full, or room, and then whether

@@ -88,53 +88,57 @@ func (r *cloudFunction) grows(now spillway.Instant) bool {
 	return r.inFlight >= max(r.current, r.previous)
 }
 
-// probe reports what the provider would say of one more call.
-func (c *cloudState) probe(now spillway.Instant, p *spillway.Pool, f *spillway.Function) placement.Fit {
+// fits reports whether the provider would take one more call.
+func (c *cloudState) fits(now spillway.Instant, p *spillway.Pool, f *spillway.Function, fit *placement.Fit) bool {
 	fn := c.function(f)
 	switch {
 	case c.breaker.blocks(now):
-		return placement.Fit{Filter: placement.FilterUnavailable, Limit: c.breaker.limit("pool " + p.Name)}
+		*fit = placement.Fit{Filter: placement.FilterUnavailable, Limit: c.breaker.limit("pool " + p.Name)}
+		return false
 	case fn.breaker.blocks(now):
-		return placement.Fit{Filter: placement.FilterUnavailable, Limit: fn.breaker.limit(f.String() + " on " + p.Name)}
+		*fit = placement.Fit{Filter: placement.FilterUnavailable, Limit: fn.breaker.limit(f.String() + " on " + p.Name)}
+		return false
 	case now < c.throttledUntil:
-		return atLimit(p, spillway.LimitThrottled, spillway.DimSlots, 0, 0, 0)
+		return atLimit(fit, p, spillway.LimitThrottled, spillway.DimSlots, 0, 0, 0)
 	}
 	l, mib := &p.Limits, f.Bindings[p.Index].MiB
 	if l.Concurrency > 0 && c.inFlight >= l.Concurrency {
-		return atLimit(p, spillway.LimitConcurrency, spillway.DimSlots, c.inFlight, 1, l.Concurrency)
+		return atLimit(fit, p, spillway.LimitConcurrency, spillway.DimSlots, c.inFlight, 1, l.Concurrency)
 	}
 	if l.MemoryMiB > 0 && mib > l.MemoryMiB-c.inFlightMiB {
-		return atLimit(p, spillway.LimitConcurrency, spillway.DimMiB, c.inFlightMiB, mib, l.MemoryMiB)
+		return atLimit(fit, p, spillway.LimitConcurrency, spillway.DimMiB, c.inFlightMiB, mib, l.MemoryMiB)
 	}
 	if l.RequestsPerSecond > 0 {
 		if n := c.requests.sum(now); n >= l.RequestsPerSecond {
-			return atLimit(p, spillway.LimitRequestRate, spillway.DimSlots, n, 1, l.RequestsPerSecond)
+			return atLimit(fit, p, spillway.LimitRequestRate, spillway.DimSlots, n, 1, l.RequestsPerSecond)
 		}
 	}
 	if (l.RampPer10s > 0 || l.RampPerMinute > 0) && fn.grows(now) {
-		return c.ramp(now, p, fn)
+		return c.mayGrow(now, p, fn, fit)
 	}
-	return placement.Fit{}
+	return true
 }
 
-// ramp reports whether the provider would start one more environment.
-func (c *cloudState) ramp(now spillway.Instant, p *spillway.Pool, fn *cloudFunction) placement.Fit {
+// mayGrow reports whether the provider would start one more environment.
+func (c *cloudState) mayGrow(now spillway.Instant, p *spillway.Pool, fn *cloudFunction, fit *placement.Fit) bool {
 	if limit := p.Limits.RampPer10s; limit > 0 {
 		if n := fn.newEnvironmentsFor.sum(now); n >= limit {
-			return atLimit(p, spillway.LimitRamp, spillway.DimSlots, n, 1, limit)
+			return atLimit(fit, p, spillway.LimitRamp, spillway.DimSlots, n, 1, limit)
 		}
 	}
 	if limit := p.Limits.RampPerMinute; limit > 0 {
 		if n := c.growth.sum(now); n >= limit {
-			return atLimit(p, spillway.LimitRampMinute, spillway.DimSlots, n, 1, limit)
+			return atLimit(fit, p, spillway.LimitRampMinute, spillway.DimSlots, n, 1, limit)
 		}
 	}
-	return placement.Fit{}
+	return true
 }
 
-func atLimit(p *spillway.Pool, kind spillway.LimitKind, dim spillway.Dimension, used, need, limit int64) placement.Fit {
-	return placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
+// atLimit says which limit stands in the way, and returns false.
+func atLimit(fit *placement.Fit, p *spillway.Pool, kind spillway.LimitKind, dim spillway.Dimension, used, need, limit int64) bool {
+	*fit = placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
 		Kind: kind, Name: p.Name, Class: spillway.ClassCloud, Dim: dim, Used: used, Need: need, Max: limit}}
+	return false
 }
 
 // start counts one attempt in, and returns what ends it.

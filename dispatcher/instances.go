@@ -72,21 +72,22 @@ func newOnPremState(p *spillway.Pool, functions []*spillway.Function) *onPremSta
 	return s
 }
 
-// probe reports whether one more call of f has a place: an idle instance, one
+// fits reports whether one more call of f has a place: an idle instance, one
 // already coming that nobody waits for, or room for a new one.
-func (s *onPremState) probe(f *spillway.Function) placement.Fit {
+func (s *onPremState) fits(f *spillway.Function, fit *placement.Fit) bool {
 	fs := s.functions[f.Index]
 	if fs.idle != nil || fs.coming > fs.activating.len() {
-		return placement.Fit{}
+		return true
 	}
 	// Room that idle instances of others hold counts as free.
 	firm := s.promised.Sub(s.evictable)
 	if dim := s.pool.Capacity.Exceeds(firm, f.Resources); dim != spillway.DimNone {
-		return placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
+		*fit = placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
 			Kind: spillway.LimitCapacity, Name: s.pool.Name, Dim: dim,
 			Used: firm.Of(dim), Need: f.Resources.Of(dim), Max: s.pool.Capacity.Of(dim)}}
+		return false
 	}
-	return placement.Fit{}
+	return true
 }
 
 // take removes the most recently used idle instance of f, or returns nil.

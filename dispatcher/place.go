@@ -118,6 +118,7 @@ type probe struct {
 	d   *Decision
 	ask quota.Ask
 
+	blocked     quota.Blocked
 	asked, full bool // an on-prem pool was asked; all that were had no room
 	shadow      int  // the pool that shadow mode kept it from, or -1
 }
@@ -127,64 +128,56 @@ func (p *probe) begin(now spillway.Instant, r *record) {
 }
 
 // Probe implements placement.Prober. Provider and pool limits come before quota.
-func (p *probe) Probe(pool int) placement.Fit {
+func (p *probe) Probe(pool int, fit *placement.Fit) bool {
 	if s := p.e.onPrem[pool]; s != nil {
-		fit := p.onPrem(s)
-		p.asked, p.full = true, fit.Filter != placement.FilterNone && (p.full || !p.asked)
-		return fit
+		fits := p.onPrem(s, fit)
+		p.asked, p.full = true, !fits && (p.full || !p.asked)
+		return fits
 	}
-	return p.inCloud(pool)
+	return p.inCloud(pool, fit)
 }
 
-func (p *probe) onPrem(s *onPremState) placement.Fit {
-	if fit := s.probe(p.d.Call.Function); fit.Filter != placement.FilterNone {
+func (p *probe) onPrem(s *onPremState, fit *placement.Fit) bool {
+	if !s.fits(p.d.Call.Function, fit) {
 		// Quota is asked all the same: it is the better reason of the two.
-		if q := p.quota(s.pool.Index); q.Filter != placement.FilterNone {
-			return q
-		}
-		return fit
+		p.quota(s.pool.Index, fit)
+		return false
 	}
-	return p.quota(s.pool.Index)
+	return p.quota(s.pool.Index, fit)
 }
 
-func (p *probe) inCloud(pool int) placement.Fit {
+func (p *probe) inCloud(pool int, fit *placement.Fit) bool {
 	e, f, to := p.e, p.d.Call.Function, p.e.platform.Pools[pool]
-	if e.ledgerDown {
-		return placement.Fit{Filter: placement.FilterUnavailable, Limit: spillway.Limit{Kind: spillway.LimitLedger}}
-	}
-	if e.sentToCloud(p.d) && !e.retries.allows() {
-		return placement.Fit{Filter: placement.FilterUnavailable, Limit: spillway.Limit{Kind: spillway.LimitRetryBudget}}
-	}
 	burst := e.bursts[f.Policy]
-	if fit := burst.probe(p.now, p.asked && p.full, burst.worst(f, to)); fit.Filter != placement.FilterNone {
-		return fit
-	}
-	if fit := p.quota(pool); fit.Filter != placement.FilterNone {
-		return fit
-	}
-	if fit := e.clouds[pool].probe(p.now, to, f); fit.Filter != placement.FilterNone {
-		return fit
-	}
-	if !burst.policy.Shadow {
-		return placement.Fit{}
+	switch {
+	case e.ledgerDown:
+		*fit = placement.Fit{Filter: placement.FilterUnavailable, Limit: spillway.Limit{Kind: spillway.LimitLedger}}
+		return false
+	case p.d.Tries > 0 && e.sentToCloud(p.d) && !e.retries.allows():
+		*fit = placement.Fit{Filter: placement.FilterUnavailable, Limit: spillway.Limit{Kind: spillway.LimitRetryBudget}}
+		return false
+	case !burst.fits(p.now, p.asked && p.full, burst.worst(f, to), fit), !p.quota(pool, fit), !e.clouds[pool].fits(p.now, to, f, fit):
+		return false
+	case !burst.policy.Shadow:
+		return true
 	}
 	if p.shadow < 0 {
 		p.shadow = pool
 	}
-	return placement.Fit{Filter: placement.FilterClosed, Limit: spillway.Limit{Kind: spillway.LimitShadow, Name: burst.policy.Name, Class: spillway.ClassCloud}}
+	*fit = placement.Fit{Filter: placement.FilterClosed, Limit: spillway.Limit{Kind: spillway.LimitShadow, Name: burst.policy.Name, Class: spillway.ClassCloud}}
+	return false
 }
 
-func (p *probe) quota(pool int) placement.Fit {
+func (p *probe) quota(pool int, fit *placement.Fit) bool {
 	p.e.askFor(&p.ask, p.d, pool)
-	blocked, ok := p.e.quota.Check(&p.ask)
-	switch {
-	case ok:
-		return placement.Fit{}
-	case blocked.Limit.Kind == spillway.LimitQuota:
-		return placement.Fit{Filter: placement.FilterQuota, Limit: blocked.Limit}
-	default:
-		return placement.Fit{Filter: placement.FilterBudget, Limit: blocked.Limit, Redirect: blocked.Redirect}
+	if p.e.quota.Check(&p.ask, &p.blocked) {
+		return true
 	}
+	*fit = placement.Fit{Filter: placement.FilterBudget, Limit: p.blocked.Limit, Redirect: p.blocked.Redirect}
+	if fit.Limit.Kind == spillway.LimitQuota {
+		fit.Filter = placement.FilterQuota
+	}
+	return false
 }
 
 // askFor fills ask with what one attempt of the call on a pool must hold.

@@ -34,15 +34,18 @@ func (a *account) window(at spillway.Instant) *window {
 	return &a.current
 }
 
-// check reports whether the ask's money fits the budget. A window too old to be
+// fits reports whether the ask's money fits the budget. A window too old to be
 // known has no money left.
-func (a *account) check(ask *Ask) (spillway.Limit, bool) {
-	l := spillway.Limit{Kind: spillway.LimitBudget, Class: ask.Class, Window: a.Window, Need: int64(ask.Money), Max: int64(a.Limit)}
+func (a *account) fits(ask *Ask) bool {
 	w := a.window(ask.Admitted)
-	if w == nil {
-		l.Used = l.Max
-		return l, false
+	return w != nil && ask.Money <= a.Limit-w.spent-w.reserved
+}
+
+// limit says what the ask does not fit.
+func (a *account) limit(ask *Ask) spillway.Limit {
+	l := spillway.Limit{Class: ask.Class, Window: a.Window, Used: int64(a.Limit), Need: int64(ask.Money), Max: int64(a.Limit)}
+	if w := a.window(ask.Admitted); w != nil {
+		l.Used = int64(w.spent + w.reserved)
 	}
-	l.Used = int64(w.spent + w.reserved)
-	return l, ask.Money <= a.Limit-w.spent-w.reserved
+	return l
 }

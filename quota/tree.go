@@ -81,36 +81,35 @@ type Blocked struct {
 	Redirect bool // a budget that sends calls on-prem rather than refusing them
 }
 
-// Check reports whether the ask fits now, and if not, the first limit in its
-// way, from the leaf upwards.
-func (t *Tree) Check(ask *Ask) (Blocked, bool) {
+// Check reports whether the ask fits now, and if not, writes the first limit in
+// its way, from the leaf upwards, to blocked.
+func (t *Tree) Check(ask *Ask, blocked *Blocked) bool {
 	funded := ask.Money == 0
 	more := ask.Need
 	for i := ask.Leaf; i != None; i = t.nodes[i].parent {
 		n := &t.nodes[i]
 		limit, held := n.limit[ask.Class], n.held[ask.Class]
 		if dim := limit.Exceeds(held, more); dim != spillway.DimNone {
-			return Blocked{Limit: spillway.Limit{
+			*blocked = Blocked{Limit: spillway.Limit{
 				Kind: spillway.LimitQuota, Name: n.name, Class: ask.Class, Dim: dim,
 				Used: held.Of(dim), Need: more.Of(dim), Max: limit.Of(dim),
-			}}, false
+			}}
+			return false
 		}
 		more = n.passOn(ask.Class, held, more)
 		if ask.Money == 0 {
 			continue
 		}
 		funded = funded || len(n.budgets) > 0
-		if blocked, ok := n.afford(ask, spillway.LimitBudget); !ok {
-			return blocked, false
+		if !n.afford(ask, spillway.LimitBudget, blocked) {
+			return false
 		}
 	}
 	if !funded {
-		return Blocked{Limit: spillway.Limit{Kind: spillway.LimitNoBudget, Class: ask.Class, Need: int64(ask.Money)}}, false
+		*blocked = Blocked{Limit: spillway.Limit{Kind: spillway.LimitNoBudget, Class: ask.Class, Need: int64(ask.Money)}}
+		return false
 	}
-	if ask.Purse > 0 && ask.Money > 0 {
-		return t.nodes[ask.Purse-1].afford(ask, spillway.LimitBurstSpend)
-	}
-	return Blocked{}, true
+	return ask.Purse == 0 || ask.Money == 0 || t.nodes[ask.Purse-1].afford(ask, spillway.LimitBurstSpend, blocked)
 }
 
 // passOn is what holding more at n adds to its parent: nothing while n stays
@@ -125,14 +124,15 @@ func (n *node) passOn(class spillway.Class, held, more spillway.Resources) spill
 
 // afford reports whether the ask's money fits every budget of n. A spent purse only stops
 // bursting.
-func (n *node) afford(ask *Ask, kind spillway.LimitKind) (Blocked, bool) {
+func (n *node) afford(ask *Ask, kind spillway.LimitKind, blocked *Blocked) bool {
 	for b := range n.budgets {
-		if l, ok := n.budgets[b].check(ask); !ok {
-			l.Kind, l.Name = kind, n.name
-			return Blocked{Limit: l, Redirect: kind == spillway.LimitBurstSpend || n.budgets[b].AtLimit == spillway.AtLimitRedirect}, false
+		if a := &n.budgets[b]; !a.fits(ask) {
+			*blocked = Blocked{Limit: a.limit(ask), Redirect: kind == spillway.LimitBurstSpend || a.AtLimit == spillway.AtLimitRedirect}
+			blocked.Limit.Kind, blocked.Limit.Name = kind, n.name
+			return false
 		}
 	}
-	return Blocked{}, true
+	return true
 }
 
 // Reserve takes what the ask needs at the leaf and at every ancestor. The caller

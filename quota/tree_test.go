@@ -26,11 +26,11 @@ func nodes(slots int64, limit spillway.Nano, window spillway.Window, loc *time.L
 }
 
 func take(t *quota.Tree, ask *quota.Ask) bool {
-	_, ok := t.Check(ask)
-	if ok {
-		t.Reserve(ask)
+	if !t.Check(ask, new(quota.Blocked)) {
+		return false
 	}
-	return ok
+	t.Reserve(ask)
+	return true
 }
 
 func TestAncestorBlocks(t *testing.T) {
@@ -39,7 +39,8 @@ func TestAncestorBlocks(t *testing.T) {
 	if !take(tree, &ask) {
 		t.Fatal("first ask refused")
 	}
-	blocked, ok := tree.Check(&ask)
+	var blocked quota.Blocked
+	ok := tree.Check(&ask, &blocked)
 	if ok || blocked.Limit.Name != "company" || blocked.Limit.Used != 1 || blocked.Limit.Max != 1 {
 		t.Fatalf("second ask: %v %v", blocked, ok)
 	}
@@ -51,7 +52,8 @@ func TestAncestorBlocks(t *testing.T) {
 
 func TestNoBudgetMayNotSpend(t *testing.T) {
 	tree := quota.New(nil)
-	blocked, ok := tree.Check(&quota.Ask{Leaf: quota.None, Money: 1})
+	var blocked quota.Blocked
+	ok := tree.Check(&quota.Ask{Leaf: quota.None, Money: 1}, &blocked)
 	if ok || blocked.Limit.Kind != spillway.LimitNoBudget {
 		t.Fatalf("got %v %v", blocked, ok)
 	}
@@ -76,7 +78,7 @@ func TestWindows(t *testing.T) {
 	}
 	late := old // admitted before the hour ended, placed after
 	late.Money = 30
-	if _, ok := tree.Check(&late); ok {
+	if tree.Check(&late, new(quota.Blocked)) {
 		t.Fatal("the old hour has 20 left")
 	}
 	tree.Release(&old, 10)
@@ -252,7 +254,8 @@ func TestPurse(t *testing.T) {
 	if !take(tree, &ask) {
 		t.Fatal("refused")
 	}
-	blocked, ok := tree.Check(&ask)
+	var blocked quota.Blocked
+	ok := tree.Check(&ask, &blocked)
 	if ok || blocked.Limit.Kind != spillway.LimitBurstSpend || blocked.Limit.Used != 30 {
 		t.Fatalf("got %v %v", blocked, ok)
 	}
@@ -261,7 +264,7 @@ func TestPurse(t *testing.T) {
 		t.Fatalf("spent %d, reserved %d", spent, reserved)
 	}
 	ask.Leaf = quota.None
-	if blocked, ok := tree.Check(&ask); ok || blocked.Limit.Kind != spillway.LimitNoBudget {
+	if ok := tree.Check(&ask, &blocked); ok || blocked.Limit.Kind != spillway.LimitNoBudget {
 		t.Fatalf("got %v %v", blocked, ok)
 	}
 }

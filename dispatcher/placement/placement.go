@@ -38,9 +38,10 @@ type Fit struct {
 	Redirect bool
 }
 
-// Prober tells whether a pool could take the call now. It changes nothing.
+// Prober tells whether a pool could take the call now, and writes to fit what
+// stands in the way if it cannot. It changes nothing.
 type Prober interface {
-	Probe(pool int) Fit
+	Probe(pool int, fit *Fit) bool
 }
 
 // Query is one placement to be made.
@@ -67,6 +68,8 @@ type Decision struct {
 	Wait, Short bool
 	// Filtered says why each pool was not used, by pool index.
 	Filtered [spillway.MaxPools]Filter
+
+	fit Fit // of the pool asked last
 }
 
 // Decide picks the first pool of the order that is permitted and fits.
@@ -97,25 +100,32 @@ func Decide(q *Query, p Prober, d *Decision) {
 func (d *Decision) walk(q *Query, p Prober, eligible int) {
 	var first, last Fit // what blocked the first and the last pool probed
 	broke := false      // a spent budget stood in the way
+	fit := &d.fit
 	for _, i := range q.Order {
 		if d.Filtered[i] != FilterNone {
 			continue
 		}
-		fit := p.Probe(i)
-		d.Filtered[i] = fit.Filter
+		fits := p.Probe(i, fit)
+		if !fits {
+			d.Filtered[i] = fit.Filter
+		}
 		switch {
-		case fit.Filter == FilterNone && q.Cloud.Has(i) && d.Wait && q.MayWait:
+		case fits && q.Cloud.Has(i) && d.Wait && q.MayWait:
 			d.Filtered[i], d.Short = FilterWait, true
 			d.Reason, d.Limit = refusal(first.Filter), first.Limit
 			return
-		case fit.Filter == FilterNone:
+		case fits:
 			d.Pool, d.Wait = i, false
-			d.Reason, d.Limit = placed(q, eligible, first)
+			if first.Filter == FilterNone && q.Tried == 0 {
+				d.Reason = undisturbed(q, eligible)
+				return
+			}
+			d.Reason, d.Limit = displaced(q, first.Filter), first.Limit
 			return
 		case fit.Filter == FilterClosed:
 			// What else stood in the way is the better reason.
 			if last.Filter == FilterNone {
-				last = fit
+				last = *fit
 			}
 			continue
 		case fit.Filter == FilterBudget:
@@ -124,9 +134,9 @@ func (d *Decision) walk(q *Query, p Prober, eligible int) {
 			d.Wait = true
 		}
 		if first.Filter == FilterNone {
-			first = fit
+			first = *fit
 		}
-		last = fit
+		last = *fit
 	}
 	d.Reason, d.Limit = refusal(last.Filter), last.Limit
 	if broke {
@@ -134,28 +144,32 @@ func (d *Decision) walk(q *Query, p Prober, eligible int) {
 	}
 }
 
-// placed names why a pool was picked after first had blocked the most preferred.
-func placed(q *Query, eligible int, first Fit) (spillway.Reason, spillway.Limit) {
+// undisturbed names why the first pool was picked.
+func undisturbed(q *Query, eligible int) spillway.Reason {
+	switch {
+	case eligible == 1:
+		return spillway.ReasonPinned
+	case q.Weighted:
+		return spillway.ReasonWeight
+	case q.Canary:
+		return spillway.ReasonCanary
+	}
+	return spillway.ReasonPreferred
+}
+
+// displaced names why a pool was picked after the most preferred was blocked.
+func displaced(q *Query, first Filter) spillway.Reason {
 	switch {
 	case q.Tried != 0:
-		return spillway.ReasonReplaced, first.Limit
-	case first.Filter == FilterNone && eligible == 1:
-		return spillway.ReasonPinned, spillway.Limit{}
-	case first.Filter == FilterNone && q.Weighted:
-		return spillway.ReasonWeight, spillway.Limit{}
-	case first.Filter == FilterNone && q.Canary:
-		return spillway.ReasonCanary, spillway.Limit{}
-	case first.Filter == FilterNone:
-		return spillway.ReasonPreferred, spillway.Limit{}
+		return spillway.ReasonReplaced
 	case q.Waited:
-		return spillway.ReasonOverflowWait, first.Limit
-	case first.Filter == FilterQuota || first.Filter == FilterBudget:
-		return spillway.ReasonOverflowQuota, first.Limit
-	case first.Filter == FilterCapacity:
-		return spillway.ReasonOverflowCapacity, first.Limit
-	default:
-		return spillway.ReasonOverflowHealth, first.Limit
+		return spillway.ReasonOverflowWait
+	case first == FilterQuota || first == FilterBudget:
+		return spillway.ReasonOverflowQuota
+	case first == FilterCapacity:
+		return spillway.ReasonOverflowCapacity
 	}
+	return spillway.ReasonOverflowHealth
 }
 
 // refusal names the reason to refuse for what blocked the last resort.
