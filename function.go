@@ -84,6 +84,7 @@ type Package struct {
 type Binding struct {
 	Name      string // provider's function name or ARN
 	Qualifier string // version or alias
+	HTTPv2    bool   // of a web function: it takes requests as events of payload format 2.0
 	MiB       int64  // provider-side memory
 	Timeout   time.Duration
 	Rate      Rate

@@ -124,7 +124,7 @@ const (
 	ExcludedBinding             // the function has no binding on this cloud pool
 	ExcludedTooLarge            // one invocation exceeds the pool's capacity
 	ExcludedRegion              // outside the burst policy's regions
-	ExcludedContract            // web functions run on-prem only
+	ExcludedContract            // a web function without cloud.payload: http-v2
 	ExcludedRetired             // the pool was removed from the configuration
 	exclusionCount
 )

@@ -34,9 +34,6 @@ func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
 	l.checkRevisions(e.source, spec)
 	checkTraffic(e.source, spec)
 	e.oneOf("spec.contract", spec.Contract, []string{"lambda", "http"})
-	if spec.Contract == "http" && len(spec.Cloud) > 0 {
-		e.fault("spec.cloud", "web functions run on-prem only, "+notYet+" otherwise", "no cloud binding with contract: http")
-	}
 	e.oneOf("spec.class", spec.Class, []string{"online"}, "nearline", "offline")
 	e.oneOf("spec.burst", spec.Burst, []string{"allow", "deny"})
 	e.oneOf("spec.retry", spec.Retry, []string{"never", "idempotent"})
@@ -191,6 +188,12 @@ func (l *loading) checkBinding(s *source, spec *v1alpha1.FunctionSpec, i int) {
 		if spec.Cloud[j].Pool == b.Pool {
 			s.fault(path+".pool", fmt.Sprintf("pool %s already has spec.cloud[%d]", quoteShort(b.Pool), j), "one entry for each pool")
 		}
+	}
+	switch {
+	case spec.Contract == "http" && b.Payload != "http-v2":
+		s.fault(path+".payload", "is required for a web function: clouds are sent events", "http-v2, if the function takes events of payload format 2.0 there; else no binding")
+	case spec.Contract == "lambda" && b.Payload != "":
+		s.fault(path+".payload", "means nothing for this contract", "only with spec.contract: http")
 	}
 	if pool := l.pool(b.Pool); pool != nil && pool.Kind == "scf" {
 		checkSCFBinding(s, b, path)

@@ -103,7 +103,7 @@ func (l *loading) bind(p *spillway.Platform, f *spillway.Function, e entry[v1alp
 		at := poolIndex(p, b.Pool)
 		rate := l.quotes[l.pool(b.Pool).PricePlan].Rate
 		longest := time.Duration(*b.Timeout) + p.Pools[at].InitTimeout
-		binding := spillway.Binding{Name: b.Function, Qualifier: b.Qualifier, MiB: int64(*b.Memory) / mib, Timeout: time.Duration(*b.Timeout), Rate: rate}
+		binding := spillway.Binding{Name: b.Function, Qualifier: b.Qualifier, HTTPv2: b.Payload == "http-v2", MiB: int64(*b.Memory) / mib, Timeout: time.Duration(*b.Timeout), Rate: rate}
 		if r.Qualifier != "" {
 			binding.Qualifier = r.Qualifier
 		}
@@ -137,7 +137,7 @@ func exclusion(policy *spillway.BurstPolicy, f *spillway.Function, pool *spillwa
 		return spillway.ExcludedResidency
 	case cloud && f.Burst == spillway.BurstDeny:
 		return spillway.ExcludedBurst
-	case cloud && f.Contract == spillway.ContractHTTP:
+	case cloud && f.Contract == spillway.ContractHTTP && !f.Bindings[pool.Index].HTTPv2:
 		return spillway.ExcludedContract
 	case cloud && len(policy.Regions) > 0 && !slices.Contains(policy.Regions, pool.Region):
 		return spillway.ExcludedRegion

@@ -170,7 +170,7 @@ func (e *Engine) allowed(d *Decision) spillway.PoolSet {
 	if d.Verdict == nil {
 		return 0
 	}
-	return d.Call.Function.Permitted & d.Verdict.Permitted
+	return e.reach(d.Call.Function, &d.Call) & d.Verdict.Permitted
 }
 
 func (d *Decision) begin(now spillway.Instant, call spillway.Call, verdict *policy.Verdict) {

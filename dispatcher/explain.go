@@ -156,7 +156,9 @@ func (d *Decision) poolText(p *spillway.Platform, i int) PoolText {
 	t := PoolText{Name: p.Pools[i].Name, Filter: d.Filtered[i].String()}
 	switch d.Filtered[i] {
 	case placement.FilterExcluded:
-		t.Detail = f.Excluded[i].String()
+		if t.Detail = f.Excluded[i].String(); t.Detail == "" {
+			t.Detail = "streamed: its body is no event that a cloud takes"
+		}
 	case placement.FilterPolicy:
 		if d.Verdict != nil {
 			t.Detail = d.Verdict.Denials[i]

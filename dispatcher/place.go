@@ -43,7 +43,7 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 	policy := &e.platform.BurstPolicies[f.Policy]
 	patience := d.Admitted.Add(policy.OnPremWaitBudget)
 	e.query = placement.Query{
-		Order: policy.Order, Permitted: f.Permitted, Tried: r.tried, Cloud: e.cloud,
+		Order: policy.Order, Permitted: e.reach(f, &d.Call), Tried: r.tried, Cloud: e.cloud,
 		MayWait: now < patience && r.tenant.count < maxWaiting,
 		Waited:  r.state == callWaiting && now >= patience,
 		Canary:  f.Canary(),
@@ -70,6 +70,14 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 		}
 		d.QuotaUsed = e.quota.Used(leaf, class)
 	}
+}
+
+// reach are the pools that configuration leaves to a call.
+func (e *Engine) reach(f *spillway.Function, call *spillway.Call) spillway.PoolSet {
+	if call.OnPremOnly {
+		return f.Permitted &^ e.cloud
+	}
+	return f.Permitted
 }
 
 // feel tells the call's burst policy whether on-prem had room. A call that has

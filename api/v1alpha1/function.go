@@ -15,7 +15,7 @@ type FunctionSpec struct {
 	// not named serves callers that ask for it by its name.
 	Traffic []Traffic `json:"traffic,omitempty"`
 	// How the code is spoken to: lambda (the Lambda Runtime API) or http (a web
-	// server on $PORT, on-prem only). Default lambda.
+	// server on $PORT; in clouds it gets events, see cloud.payload). Default lambda.
 	Contract string `json:"contract,omitempty"`
 	// Urgency: online. Default online.
 	Class string `json:"class,omitempty"`
@@ -103,6 +103,9 @@ type Binding struct {
 	// 64Mi or 128Mi to 3072Mi in steps of 128Mi on scf. Default: resources.memory,
 	// but at least 128Mi, rounded up to what the provider has.
 	Memory *Bytes `json:"memory,omitempty"`
+	// How a web function is spoken to there: http-v2, events of payload format 2.0 as
+	// Amazon API Gateway sends them. Required with contract: http, and only there.
+	Payload string `json:"payload,omitempty"`
 	// Timeout configured at the provider: whole seconds, 1s to 15m (5m on scf,
 	// the longest that its API waits), at most deadline. Default: timeout rounded up to whole seconds.
 	Timeout *Duration `json:"timeout,omitempty"`

@@ -11,6 +11,7 @@ import (
 	"github.com/spillway-dev/spillway/dispatcher"
 	"github.com/spillway-dev/spillway/policy"
 	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/httpv2"
 )
 
 // call is one request on its way. Its goroutine is its caller's.
@@ -58,13 +59,36 @@ func (c *call) attempt(f dispatcher.Effect) {
 		c.result = pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseLedger,
 			Detail: "recording the intent took so long that the provider's time limits would not hold"}}
 	} else {
-		c.result = c.s.pool(f.Pool).Invoke(c.s.life, c.request(f, started))
+		c.result = c.invoke(f, started)
 	}
 	c.s.metrics.attempt(f, &c.result, time.Since(started))
 	ending := dispatcher.Ending{Outcome: c.result.Outcome, InstanceGone: c.result.InstanceGone}
 	c.s.apply(func(e *dispatcher.Engine, now spillway.Instant) []dispatcher.Effect {
 		return e.Complete(now, c.handle, ending)
 	})
+}
+
+// invoke hands the attempt to its pool. A web function in a cloud gets its request
+// as an event.
+func (c *call) invoke(f dispatcher.Effect, now time.Time) pools.Result {
+	r := c.request(f, now)
+	if r.Web == nil || !f.Function.Platform.Pools[f.Pool].Kind.Cloud() {
+		return c.s.pool(f.Pool).Invoke(c.s.life, r)
+	}
+	var err error
+	if r.Payload, err = httpv2.Event(r.Web, r.Payload, r.Invocation, now); err != nil {
+		return pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseRejected, Detail: err.Error()}}
+	}
+	r.Web, r.ClientContext = nil, clientContext("", r.Invocation, r.Attempt)
+	result := c.s.pool(f.Pool).Invoke(c.s.life, r)
+	if result.Outcome.Class != spillway.Executed || result.Outcome.FunctionError != spillway.FunctionOK {
+		return result
+	}
+	if result.Web, err = httpv2.Answer(result.Payload); err != nil {
+		result.Outcome.FunctionError, result.Outcome.Detail = spillway.FunctionUnhandled, err.Error()
+		result.Payload = initError("Spillway.WebAnswer: " + err.Error())
+	}
+	return result
 }
 
 // tooLate reports that a cloud attempt was placed too long ago to be sent: what it

@@ -2,7 +2,10 @@ package server_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"io"
+	"net/http"
 	"strings"
 	"sync"
 	"testing"
@@ -383,5 +386,36 @@ func TestRestoredIntentIsEstimated(t *testing.T) {
 		}
 		s.Close()
 		onprem.Close()
+	})
+}
+
+// TestWebInCloud: a request whose body is whole goes to a cloud as an event, and a
+// stream stays on-prem.
+func TestWebInCloud(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := testplatform.Parse(smallPlatform + "function shop/site contract=http burst=allow timeout=2s policy=outside")
+		if err != nil {
+			t.Fatal(err)
+		}
+		onprem := memory.New(memory.Options{})
+		s := server.New(server.Config{Engine: dispatcher.New(p), Pools: map[int]pools.Pool{0: onprem, 1: memory.NewCloud(1, memory.Options{})}, Policy: permitAll{p}, Ledger: new(bookOnly)})
+		defer func() { s.Close(); onprem.Close() }()
+		request := ask("site", "hello")
+		request.Web = &server.Web{Web: pools.Web{Method: "PUT", Target: "/a?b=c", Header: http.Header{}}}
+		a, err := s.Invoke(t.Context(), request)
+		if err != nil || a.Web == nil || a.Web.Status != 200 {
+			t.Fatalf("got %+v, %v", a, err)
+		}
+		var event struct {
+			RawPath, Body  string
+			RequestContext struct{ HTTP struct{ Method string } }
+		}
+		if err := json.Unmarshal(a.Web.Body, &event); err != nil || event.RawPath != "/a" || event.Body != "hello" || event.RequestContext.HTTP.Method != "PUT" {
+			t.Errorf("the cloud got %s, %v", a.Web.Body, err)
+		}
+		request.Web.Body, request.Web.Length = io.NopCloser(strings.NewReader("hello")), -1
+		if a, err := s.Invoke(t.Context(), request); err != nil || a.Refused() != spillway.ReasonDenied {
+			t.Errorf("a stream under a policy without on-prem: %+v, %v", a, err)
+		}
 	})
 }

@@ -182,7 +182,7 @@ func (b *builder) policy(names []string, o options) {
 	p.Hysteresis = spillway.Hysteresis{OpenAfter: o.duration("open", "0s"), CloseAfter: o.duration("close", "0s"), CloseBelowPercent: o.number("below", 0)}
 	if text, ok := o["hours"]; ok {
 		w := spillway.BurstWindow{Days: [7]bool{true, true, true, true, true, true, true}, Location: time.UTC}
-		fmt.Sscanf(text, "%d-%d", &w.From, &w.To)
+		_, _ = fmt.Sscanf(text, "%d-%d", &w.From, &w.To)
 		p.Windows = []spillway.BurstWindow{w}
 	}
 	p.KillSwitch, p.Shadow = o.flag("kill"), o.flag("shadow")
@@ -244,6 +244,9 @@ func (b *builder) function(names []string, o options) error {
 	if o["burst"] == "allow" {
 		f.Burst = spillway.BurstAllow
 	}
+	if o["contract"] == "http" {
+		f.Contract = spillway.ContractHTTP
+	}
 	if o["retry"] == "idempotent" {
 		f.Retry = spillway.RetryIdempotent
 	}
@@ -257,7 +260,7 @@ func (b *builder) function(names []string, o options) error {
 			f.Excluded[i] = spillway.ExcludedBurst
 		default:
 			f.Permitted = f.Permitted.With(i)
-			binding := spillway.Binding{Name: name, MiB: f.Resources.MiB, Timeout: f.Timeout, Rate: CloudRate}
+			binding := spillway.Binding{Name: name, MiB: f.Resources.MiB, Timeout: f.Timeout, Rate: CloudRate, HTTPv2: f.Contract == spillway.ContractHTTP}
 			worst, err := billing.WorstCase(binding, pool.InitTimeout)
 			if err != nil {
 				return err
