@@ -106,6 +106,7 @@ func TestLargePayloads(t *testing.T) {
 			}
 		}
 	}
+	d.settle(t)
 	if held := d.front.held.Load(); held != 0 {
 		t.Errorf("%d bytes still held", held)
 	}

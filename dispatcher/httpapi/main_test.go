@@ -139,6 +139,15 @@ type door struct {
 	registry *prometheus.Registry
 	addr     string
 	client   *http.Client
+	server   *http.Server
+}
+
+// settle waits until every handler has returned, which is after its answer.
+func (d *door) settle(t testing.TB) {
+	t.Helper()
+	if err := d.server.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func open(t testing.TB, s Invoker) *door {
@@ -168,7 +177,7 @@ func openWith(t testing.TB, s Invoker, configure func(*Config), limit func(*http
 		_ = httpServer.Close()
 		<-done
 	})
-	return &door{front, registry, l.Addr().String(), &http.Client{Transport: transport}}
+	return &door{front, registry, l.Addr().String(), &http.Client{Transport: transport}, httpServer}
 }
 
 // sdk is an unmodified client whose retries do not wait.
