@@ -47,14 +47,20 @@ func TestTreeDigest(t *testing.T) {
 	if digest(t, dir) != before {
 		t.Error("an empty directory or a read bit counts")
 	}
-	for name, change := range map[string]func(){
-		"mode":     func() { os.Chmod(filepath.Join(dir, "lib", "x"), 0o755) },
-		"contents": func() { write(t, filepath.Join(dir, "lib", "x"), "2", 0o644) },
-		"name":     func() { os.Rename(filepath.Join(dir, "lib"), filepath.Join(dir, "lob")) },
+	for _, c := range []struct {
+		name   string
+		change func() error
+	}{
+		{"mode", func() error { return os.Chmod(filepath.Join(dir, "lib", "x"), 0o755) }},
+		{"contents", func() error { return os.WriteFile(filepath.Join(dir, "lib", "x"), []byte("2"), 0o755) }},
+		{"name", func() error { return os.Rename(filepath.Join(dir, "lib"), filepath.Join(dir, "lob")) }},
 	} {
 		before := digest(t, dir)
-		if change(); digest(t, dir) == before {
-			t.Errorf("%s does not count", name)
+		if err := c.change(); err != nil {
+			t.Fatal(err)
+		}
+		if digest(t, dir) == before {
+			t.Errorf("%s does not count", c.name)
 		}
 	}
 }
