@@ -57,7 +57,7 @@ func printSummary(w io.Writer, l *config.Loaded) error {
 	p := l.Platform
 	fmt.Fprintf(w, "configuration is good: %s, %s, %s; revision %s\n",
 		counted(len(p.Functions), "function"), counted(len(p.Pools), "pool"), counted(len(p.Quotas), "quota"), p.Revision)
-	for _, part := range [][][]string{functionRows(p), poolRows(p), quotaRows(p)} {
+	for _, part := range [][][]string{functionRows(p), burstRows(p), poolRows(p), policyRows(p), quotaRows(p)} {
 		if len(part) == 1 {
 			continue
 		}
@@ -70,9 +70,24 @@ func printSummary(w io.Writer, l *config.Loaded) error {
 }
 
 func functionRows(p *spillway.Platform) [][]string {
-	rows := [][]string{{"FUNCTION", "REVISION", "PACKAGE", "MAY USE", "BURST"}}
+	rows := [][]string{{"FUNCTION", "REVISION", "PACKAGE", "MAY USE"}}
 	for _, f := range p.Functions {
-		rows = append(rows, []string{f.String(), f.Revision, shortDigest(f.Package.Digest), poolNames(p, f), burstLine(p, f)})
+		revision := f.Revision
+		if f.Weight != 100 {
+			revision = fmt.Sprintf("%s %d%%", f.Revision, f.Weight)
+		}
+		rows = append(rows, []string{f.String(), revision, shortDigest(f.Package.Digest), poolNames(p, f)})
+	}
+	return rows
+}
+
+// burstRows say where each function may overflow.
+func burstRows(p *spillway.Platform) [][]string {
+	rows := [][]string{{"FUNCTION", "BURSTS"}}
+	for _, f := range p.Functions {
+		if p.Function(f.FunctionKey) == f {
+			rows = append(rows, []string{f.String(), burstLine(p, f)})
+		}
 	}
 	return rows
 }
@@ -113,6 +128,8 @@ func exclusionText(e spillway.Exclusion) string {
 		return "the pool's region is outside spec.residency"
 	case spillway.ExcludedBinding:
 		return "spec.cloud does not bind it"
+	case spillway.ExcludedContract:
+		return "a web function, and its binding has no payload: http-v2"
 	case spillway.ExcludedTooLarge:
 		return "one call is larger than the pool"
 	case spillway.ExcludedRegion:
@@ -141,12 +158,53 @@ func poolRows(p *spillway.Platform) [][]string {
 		holds := pool.Capacity.String()
 		price := fmt.Sprintf("%s %s/h used or not (%s)", pool.HourlyNano, p.Currency, pool.PriceVersion)
 		if pool.Kind.Cloud() {
-			holds = fmt.Sprintf("%d at once, %d new in 10 s", pool.Limits.Concurrency, pool.Limits.RampPer10s)
+			holds = atMost(pool.Limits)
 			price = "per call (" + pool.PriceVersion + ")"
 		}
 		rows = append(rows, []string{pool.Name, pool.Kind.String(), pool.Region, holds, price})
 	}
 	return rows
+}
+
+// policyRows say how the calls of each burst policy may overflow.
+func policyRows(p *spillway.Platform) [][]string {
+	rows := [][]string{{"BURST POLICY", "MODE", "POOLS", "LIMITS"}}
+	for i := range p.BurstPolicies {
+		b := &p.BurstPolicies[i]
+		var pools []string
+		for _, at := range b.Order {
+			name := p.Pools[at].Name
+			if b.Weights != nil {
+				name = fmt.Sprintf("%s:%d", name, b.Weights[at])
+			}
+			pools = append(pools, name)
+		}
+		rows = append(rows, []string{b.Name, b.Mode.String(), orDash(strings.Join(pools, " ")), orDash(strings.Join(burstLimits(b, p.Currency), ", "))})
+	}
+	return rows
+}
+
+// burstLimits names what bounds bursting, shortest words first.
+func burstLimits(b *spillway.BurstPolicy, currency string) []string {
+	var all []string
+	add := func(set bool, format string, args ...any) {
+		if set {
+			all = append(all, fmt.Sprintf(format, args...))
+		}
+	}
+	add(b.KillSwitch, "KILL SWITCH ON")
+	add(b.Shadow, "shadow mode")
+	add(b.MaxBurstConcurrency != spillway.Unlimited, "%d at once", b.MaxBurstConcurrency)
+	if s := b.Share; s != nil {
+		add(true, "%d%% of %s in %s", s.Percent, s.Of, s.Window)
+	}
+	for _, s := range b.Spend {
+		add(true, "%s %s per %s", s.Limit, currency, s.Window)
+	}
+	add(b.Hysteresis.OpenAfter > 0, "full for %s", b.Hysteresis.OpenAfter)
+	add(len(b.Regions) > 0, "in %s", strings.Join(b.Regions, " "))
+	add(len(b.Windows) > 0, "%s", counted(len(b.Windows), "window"))
+	return all
 }
 
 func quotaRows(p *spillway.Platform) [][]string {
