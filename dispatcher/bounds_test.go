@@ -67,3 +67,39 @@ function shop/a burst=allow`)
 		t.Errorf("spent %s, reserved %s, want %s and nothing", spent, reserved, d.Attempts[0].Reserved)
 	}
 }
+
+// TestLongQueueIsLookedThrough: a call that fits has its turn although more than one
+// pass of calls before it do not fit.
+func TestLongQueueIsLookedThrough(t *testing.T) {
+	p := platformOf(t, `
+pool onprem process slots=2 mib=500
+policy default OnPremOnly order=onprem
+namespace shop
+function shop/large mib=400 maxwait=20s
+function shop/small mib=100 maxwait=20s`)
+	e := dispatcher.New(p)
+	admit := func(f, id int) *dispatcher.Decision {
+		d := new(dispatcher.Decision)
+		e.Admit(epoch, spillway.Call{ID: fmt.Sprint(id), Function: p.Functions[f]}, testplatform.PermitAll(p), d)
+		return d
+	}
+	d := new(dispatcher.Decision)
+	_, effects := e.Admit(epoch, spillway.Call{ID: "first", Function: p.Functions[0]}, testplatform.PermitAll(p), d)
+	e.Observe(epoch, dispatcher.Observation{Kind: dispatcher.InstanceReady, Instance: effects[0].Instance})
+	small := admit(1, 0) // takes the other slot
+	for i := range 40 {
+		admit(0, 100+i)
+	}
+	behind := admit(1, 1)
+	if small.Tries != 1 || behind.Tries != 0 {
+		t.Fatalf("the set-up: %d and %d attempts", small.Tries, behind.Tries)
+	}
+	// Each end of the small instance frees room for a small call only.
+	for range 3 {
+		e.Observe(epoch, dispatcher.Observation{Kind: dispatcher.InstanceFailed, Instance: 2, Detail: "test"})
+		e.Observe(epoch, dispatcher.Observation{Kind: dispatcher.LedgerUp})
+	}
+	if behind.Tries != 1 {
+		t.Errorf("the call behind the long queue waits on")
+	}
+}

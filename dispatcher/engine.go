@@ -74,6 +74,7 @@ type tenant struct {
 	name        string
 	inUse       int64
 	first, last Handle
+	scan        Handle // where the next pass over its calls goes on; zero: at the first
 	count       int
 }
 

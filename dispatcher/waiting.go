@@ -85,6 +85,9 @@ func (e *Engine) leaveQueue(now spillway.Instant, h Handle, r *record) {
 	} else {
 		t.last = r.prev
 	}
+	if t.scan == h {
+		t.scan = r.next
+	}
 	t.count--
 	if t.count == 0 {
 		e.dropWaiting(t)
@@ -139,16 +142,23 @@ func (e *Engine) neediest(skip int) *tenant {
 	return best
 }
 
-// serve places the first of a tenant's waiting calls that fits.
+// serve places the first of a tenant's waiting calls that fits. A pass that finds
+// none goes on where it ended the next time, so that calls behind many that do not
+// fit have their turn.
 func (e *Engine) serve(now spillway.Instant, t *tenant) bool {
-	h := t.first
+	h := t.scan
+	if h == 0 {
+		h = t.first
+	}
 	for i := 0; h != 0 && i < scanPerTenant; i++ {
 		next := e.record(h).next
 		if e.place(now, h) {
+			t.scan = 0
 			return true
 		}
 		h = next
 	}
+	t.scan = h
 	return false
 }
 
