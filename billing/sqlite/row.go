@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"database/sql/driver"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -40,18 +41,59 @@ func (r *row) values() []any {
 	}
 }
 
-// bind returns the values of e for an INSERT.
-func bind(e *billing.Entry, writer string, sequence int64) []any {
-	u := &e.Usage
-	return []any{
-		e.Invocation, int64(e.Attempt), string(e.Kind), writer, sequence, e.Namespace, e.NamespaceUID, e.Department, e.Caller, e.Function,
-		e.Revision, e.Pool, e.Region, e.Cloud, e.Reason.String(), nanos(e.Admitted), nanos(e.Posted), nanos(e.Deadline),
-		e.Resources.Slots, e.Resources.MilliCPU, e.Resources.MiB,
-		int64(u.Started), u.DurationMicros, u.BilledMillis, u.InitMicros, u.MemoryMiB, u.MaxMemoryMiB, u.CPUMicros, u.ProviderID, u.Estimated,
-		int64(e.Outcome), string(e.Error), e.Currency, e.PriceVersion,
-		int64(e.Rate.PerRequest), int64(e.Rate.PerGiBSecond), int64(e.Rate.PerVCPUSecond), e.Rate.IncrementMillis, e.Rate.MinimumMillis,
-		e.BilledMillis, e.Amount.Text('f'), int64(e.Reserved), int64(e.Settled), e.RequestKey,
+// binding is the arguments of an INSERT, kept from line to line: most are as they
+// were, and what is the same is not allocated anew.
+type binding struct {
+	args [columnCount]driver.NamedValue
+	next int
+}
+
+func (b *binding) text(all ...string) {
+	for _, s := range all {
+		if old, ok := b.args[b.next].Value.(string); !ok || old != s {
+			b.args[b.next] = driver.NamedValue{Ordinal: b.next + 1, Value: s}
+		}
+		b.next++
 	}
+}
+
+func (b *binding) number(all ...int64) {
+	for _, n := range all {
+		if old, ok := b.args[b.next].Value.(int64); !ok || old != n {
+			b.args[b.next] = driver.NamedValue{Ordinal: b.next + 1, Value: n}
+		}
+		b.next++
+	}
+}
+
+// of returns the arguments for e, which are good until the next call.
+func (b *binding) of(e *billing.Entry, writer string, sequence int64) []driver.NamedValue {
+	u, r := &e.Usage, &e.Rate
+	b.next = 0
+	b.text(e.Invocation)
+	b.number(int64(e.Attempt))
+	b.text(string(e.Kind), writer)
+	b.number(sequence)
+	b.text(e.Namespace, e.NamespaceUID, e.Department, e.Caller, e.Function, e.Revision, e.Pool, e.Region)
+	b.number(flag(e.Cloud))
+	b.text(e.Reason.String())
+	b.number(nanos(e.Admitted), nanos(e.Posted), nanos(e.Deadline), e.Resources.Slots, e.Resources.MilliCPU, e.Resources.MiB,
+		int64(u.Started), u.DurationMicros, u.BilledMillis, u.InitMicros, u.MemoryMiB, u.MaxMemoryMiB, u.CPUMicros)
+	b.text(u.ProviderID)
+	b.number(flag(u.Estimated), int64(e.Outcome))
+	b.text(string(e.Error), e.Currency, e.PriceVersion)
+	b.number(int64(r.PerRequest), int64(r.PerGiBSecond), int64(r.PerVCPUSecond), r.IncrementMillis, r.MinimumMillis, e.BilledMillis)
+	b.text(e.Amount.Text('f'))
+	b.number(int64(e.Reserved), int64(e.Settled))
+	b.text(e.RequestKey)
+	return b.args[:b.next]
+}
+
+func flag(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // entry completes and returns the scanned entry.

@@ -135,7 +135,11 @@ func TestWithoutTheKeyALineIsBilledTwice(t *testing.T) {
 	}
 	var n int
 	for range 2 {
-		_, err = db.Exec(insert, bind(&e, "w", 1)...)
+		var values []any
+		for _, v := range new(binding).of(&e, "w", 1) {
+			values = append(values, v.Value)
+		}
+		_, err = db.Exec(insert, values...)
 	}
 	if err := errors.Join(err, db.QueryRow("SELECT count(*) FROM loose").Scan(&n)); err != nil || n != 2 {
 		t.Fatal(n, err)
