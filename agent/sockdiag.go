@@ -54,7 +54,7 @@ func diag(family uint8, states uint32, flags uint16, e endpoints) ([]socketInfo,
 	if err != nil {
 		return nil, err
 	}
-	defer unix.Close(fd)
+	defer func() { _ = unix.Close(fd) }()
 	if err := unix.Sendto(fd, diagQuery(family, states, flags, e), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, err
 	}

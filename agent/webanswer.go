@@ -136,7 +136,7 @@ func (r *reception) gather(resp *http.Response) (bool, error) {
 }
 
 func notEOF(err error) error {
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"strconv"
@@ -194,7 +195,7 @@ func (u *upload) send() error {
 	for {
 		n, err := u.web.Body.Read(buffer[chunkRoom : len(buffer)-2])
 		left -= int64(n)
-		if err == io.EOF || u.web.Length >= 0 && left <= 0 {
+		if errors.Is(err, io.EOF) || u.web.Length >= 0 && left <= 0 {
 			u.ending()
 		}
 		if n > 0 {
@@ -207,7 +208,7 @@ func (u *upload) send() error {
 			}
 		}
 		switch {
-		case err == io.EOF && u.web.Length < 0:
+		case errors.Is(err, io.EOF) && u.web.Length < 0:
 			_, err = u.conn.Write(u.lastChunk())
 			return err
 		case err == io.EOF && left > 0:

@@ -27,7 +27,7 @@ type scfResult struct {
 	MemUsage          int64   // bytes
 	Duration          float64 // ms
 	BillDuration      int64   // ms
-	FunctionRequestId string
+	FunctionRequestID string  `json:"FunctionRequestId"`
 	InvokeResult      int
 }
 
@@ -54,7 +54,7 @@ func encodeSCF(response map[string]any) []byte {
 // result is what q's caller is told of x.
 func (s *scfFront) result(q *scfRequest, x *execution) scfResult {
 	r := scfResult{
-		MemUsage: x.peakBytes, Duration: float64(x.duration.Microseconds()) / 1000, BillDuration: x.billedMs, FunctionRequestId: q.call.id,
+		MemUsage: x.peakBytes, Duration: float64(x.duration.Microseconds()) / 1000, BillDuration: x.billedMs, FunctionRequestID: q.call.id,
 	}
 	if r.Duration == 0 {
 		r.Duration = 0.001
@@ -77,7 +77,7 @@ func (r *scfResult) fail(status int, message string) {
 		Message string `json:"errorMessage"`
 		Request string `json:"requestId"`
 		Status  int    `json:"statusCode"`
-	}{-1, message, r.FunctionRequestId, status}) // plain fields always marshal
+	}{-1, message, r.FunctionRequestID, status}) // plain fields always marshal
 	r.RetMsg, r.ErrMsg, r.InvokeResult = string(text), message, status
 }
 
