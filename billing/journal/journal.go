@@ -1,8 +1,8 @@
 // Package journal is a crash-safe local append file of small records.
 //
-// A record is one write(2) into space that was allocated before: it survives the
-// end of the process from the moment Append returns, and a power cut once the
-// background fdatasync has run. Room for records to come is reserved ahead, so a
+// A record is copied into a shared mapping of space that was allocated before: it
+// survives the end of the process from the moment Append returns, and a power cut
+// once the background fdatasync has run. Room for records to come is reserved ahead, so a
 // full disk is noticed before work is accepted, never after it was done.
 // (Filesystems that copy on write cannot keep that promise.)
 //
@@ -139,7 +139,7 @@ func (j *Journal) write(frame []byte) (int64, error) {
 		j.active++
 		s = j.segments[j.active]
 	}
-	if _, err := s.file.WriteAt(frame, s.end); err != nil {
+	if err := s.write(frame, s.end); err != nil {
 		return 0, j.fail(fmt.Errorf("writing %s at %d: %w", s.file.Name(), s.end, err))
 	}
 	position := s.base + s.end
@@ -239,7 +239,7 @@ func (j *Journal) Drop(position int64) error {
 	j.mu.Unlock()
 	var errs []error
 	for _, s := range old {
-		errs = append(errs, s.file.Close(), os.Remove(s.file.Name()))
+		errs = append(errs, s.close(), os.Remove(s.file.Name()))
 	}
 	return errors.Join(errs...)
 }

@@ -249,18 +249,27 @@ func TestMissingFileIsDamage(t *testing.T) {
 }
 
 func TestFailureIsPermanent(t *testing.T) {
-	j, _, _, err := reopen(t, t.TempDir(), small)
-	if err != nil {
-		t.Fatal(err)
-	}
-	j.segments[0].file.Close()
-	if _, err := j.Append([]byte("x")); !errors.Is(err, ErrFailed) {
-		t.Fatalf("append: %v", err)
-	}
-	for name, err := range map[string]error{"reserve": j.Reserve(2), "sync": j.Sync(), "health": j.Health()} {
-		if !errors.Is(err, ErrFailed) {
-			t.Errorf("%s: %v", name, err)
-		}
+	for name, spoil := range map[string]func(*segment) error{
+		"mapped file cut short": func(s *segment) error { return os.Truncate(s.file.Name(), 0) },
+		"not mapped, closed":    func(s *segment) error { defer s.open(); return s.close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			j, _, _, err := reopen(t, t.TempDir(), small)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := spoil(j.segments[0]); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := j.Append([]byte("x")); !errors.Is(err, ErrFailed) {
+				t.Fatalf("append: %v", err)
+			}
+			for name, err := range map[string]error{"reserve": j.Reserve(2), "sync": j.Sync(), "health": j.Health()} {
+				if !errors.Is(err, ErrFailed) {
+					t.Errorf("%s: %v", name, err)
+				}
+			}
+		})
 	}
 }
 

@@ -48,7 +48,7 @@ func Open(dir string, o Options, replay func(payload []byte) error) (*Journal, R
 	}
 	if err != nil {
 		for _, s := range j.segments {
-			err = errors.Join(err, s.file.Close())
+			err = errors.Join(err, s.close())
 		}
 		return nil, report, fmt.Errorf("opening the journal in %s: %w", dir, err)
 	}
@@ -117,6 +117,7 @@ func (j *Journal) adopt(s scanned, replay func([]byte) error) (int, error) {
 	if err != nil {
 		return 0, err
 	}
+	j.segments[len(j.segments)-1].open()
 	n := 0
 	for at := int64(segmentHeader); at < s.end; {
 		payload, _, size := readFrame(b[at:])

@@ -7,6 +7,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +21,7 @@ const (
 
 type segment struct {
 	file   *os.File
+	mapped []byte // the file in memory, shared; nil where it cannot be mapped
 	number int64
 	base   int64 // position of the file's first byte
 	size   int64
@@ -42,7 +44,45 @@ func createSegment(dir string, number, base, size int64) (*segment, error) {
 	if err := s.allocate(); err != nil {
 		return nil, full(errors.Join(fmt.Errorf("allocating %d bytes for %s: %w", size, path, err), file.Close(), os.Remove(path)))
 	}
+	s.open()
 	return s, nil
+}
+
+// open maps the file, all of which is allocated. A filesystem that cannot do that
+// gets writes.
+func (s *segment) open() {
+	if mapped, err := unix.Mmap(int(s.file.Fd()), 0, int(s.size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED); err == nil {
+		s.mapped = mapped
+	}
+}
+
+// write puts b where the kernel keeps it when this process is killed.
+func (s *segment) write(b []byte, at int64) (err error) {
+	if s.mapped == nil {
+		_, err = s.file.WriteAt(b, at)
+		return err
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		switch fault := recover().(type) {
+		case nil:
+		case interface{ Addr() uintptr }:
+			err = fmt.Errorf("the file is cut or its disk has failed: %v", fault)
+		default:
+			panic(fault)
+		}
+	}()
+	copy(s.mapped[at:at+int64(len(b))], b)
+	return nil
+}
+
+func (s *segment) close() error {
+	var err error
+	if s.mapped != nil {
+		err = unix.Munmap(s.mapped)
+		s.mapped = nil
+	}
+	return errors.Join(err, s.file.Close())
 }
 
 func (s *segment) allocate() error {

@@ -76,7 +76,7 @@ func (j *Journal) mark(end int64) error {
 		return nil
 	}
 	frame := appendFrame(nil, nil, j.durable)
-	if _, err := s.file.WriteAt(frame, s.end); err != nil {
+	if err := s.write(frame, s.end); err != nil {
 		return j.fail(fmt.Errorf("writing %s at %d: %w", s.file.Name(), s.end, err))
 	}
 	s.end += int64(len(frame))
@@ -113,7 +113,7 @@ func (j *Journal) Close() error {
 	defer j.mu.Unlock()
 	j.err = ErrClosed
 	for _, s := range j.segments {
-		err = errors.Join(err, s.file.Close())
+		err = errors.Join(err, s.close())
 	}
 	return err
 }

@@ -2,8 +2,8 @@
 // that survives a kill at any moment, and behind it a SQLite file that is the
 // record.
 //
-// On-prem calls cost one write(2) at their begin and one at their end; the lines
-// reach SQLite in batches. A cloud send waits until its intent is synced in
+// On-prem calls cost a record in memory that the kernel keeps at their begin and one
+// at their end; the lines reach SQLite in batches. A cloud send waits until its intent is synced in
 // SQLite. A kill loses nothing. A power cut loses at most the journal records of
 // the last 100 ms, and no intent.
 package ledger
@@ -44,7 +44,7 @@ var ErrFull = errors.New("the ledger is full")
 type Options struct {
 	Journal journal.Options
 	// FlushEvery is how long lines wait for others before they go to the database
-	// together; 50 ms.
+	// together; 250 ms.
 	FlushEvery time.Duration
 	// KeepDecisions is how long explanations are kept; 7 days.
 	KeepDecisions time.Duration
@@ -53,7 +53,7 @@ type Options struct {
 
 func (o Options) withDefaults() Options {
 	if o.FlushEvery <= 0 {
-		o.FlushEvery = 50 * time.Millisecond
+		o.FlushEvery = 250 * time.Millisecond
 	}
 	if o.KeepDecisions <= 0 {
 		o.KeepDecisions = 7 * 24 * time.Hour
