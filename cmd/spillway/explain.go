@@ -183,7 +183,7 @@ func printAttempts(w io.Writer, attempts []dispatcher.AttemptText, currency stri
 			detail = strings.TrimSpace(fmt.Sprintf("cold start %.1f ms %s", a.InitMs, detail))
 		}
 		rows = append(rows, []string{fmt.Sprint(a.Attempt), a.Pool, a.Reason.String(), a.Outcome,
-			fmt.Sprintf("%.1f ms", a.DurationMs), fmt.Sprintf("%d ms", a.BilledMs)})
+			orUnknown(a.DurationMs > 0, fmt.Sprintf("%.1f ms", a.DurationMs)), orUnknown(a.BilledMs > 0, fmt.Sprintf("%d ms", a.BilledMs))})
 		for _, note := range [][2]string{{"cost", costLine(&a, currency)}, {"price", a.PriceVersion}, {"detail", detail}} {
 			if note[1] != "" {
 				notes = append(notes, []string{fmt.Sprint(a.Attempt), note[0], note[1]})
@@ -196,6 +196,14 @@ func printAttempts(w io.Writer, attempts []dispatcher.AttemptText, currency stri
 	}
 	fmt.Fprintln(w)
 	return table(w, append([][]string{{"ATTEMPT", "FACT", "VALUE"}}, notes...))
+}
+
+// orUnknown is text where there is something to say.
+func orUnknown(known bool, text string) string {
+	if !known {
+		return "-"
+	}
+	return text
 }
 
 // costLine is the exact cost if the ledger told it, else what the Engine booked.
