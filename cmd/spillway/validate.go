@@ -37,6 +37,9 @@ whole configuration with every default filled in.`,
 		if err != nil {
 			return err
 		}
+		if _, err := authenticator(&loaded.Server); err != nil { // 'up' would find out
+			return err
+		}
 		for _, w := range loaded.Warnings {
 			fmt.Fprintln(s.err, "warning:", plain(w))
 		}
