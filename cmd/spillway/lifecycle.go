@@ -32,6 +32,7 @@ type addresses struct {
 // serve is the life of the server: load, open, serve, drain, close.
 func serve(ctx context.Context, s streams, f upFlags) error {
 	hideMemory()
+	saveMemory()
 	loaded, err := loadConfig(f.config)
 	if err != nil {
 		return err
@@ -57,6 +58,7 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 		return errors.Join(err, front.Close(), admin.Close(), app.close())
 	}
 	app.banner(s.err, at)
+	spendMemory()
 	return app.run(ctx, front, admin, log)
 }
 

@@ -69,7 +69,7 @@ func (f *fields) explain(e *dispatcher.Explanation) {
 	f.set(headerDecision, headerText(e.Summary()))
 }
 
-// place sets the X-Spillway headers of a call of a web function.
+// place sets the X-Spillway headers of a call that ran.
 func (f *fields) place(p server.Placement) {
 	f.set(headerInvocation, p.Invocation)
 	f.set(headerPool, p.Pool)
@@ -103,10 +103,16 @@ func replaceOdd(s string) string {
 // writeAnswer writes what a function answered, be it an error.
 func (x *exchange) writeAnswer(a *server.Answer) {
 	f := &fields{h: x.w.Header()}
-	f.explain(a.Explanation)
+	id := a.Placement.Invocation
+	if a.Explanation != nil {
+		id = a.Explanation.Invocation
+		f.explain(a.Explanation)
+	} else {
+		f.place(a.Placement)
+	}
 	status := http.StatusOK
 	if x.target.api == apiLambda {
-		f.set(headerRequestID, a.Explanation.Invocation)
+		f.set(headerRequestID, id)
 		f.set(headerVersion, headerText(a.ExecutedVersion))
 		if a.FunctionError != spillway.FunctionOK {
 			f.set(headerFunctionError, string(a.FunctionError))

@@ -45,8 +45,12 @@ func (a *Ask) bytes() int64 {
 // Answer is how a call ended. It is shared by all requests that joined it and is
 // not modified.
 type Answer struct {
-	Decision    *dispatcher.Decision
-	Explanation *dispatcher.Explanation // of Decision, on the platform it was decided by
+	Decision *dispatcher.Decision
+	// Explanation is Decision in words, on the platform it was decided by. It is nil
+	// for a call that ran where it was preferred: Placement says that in short.
+	Explanation *dispatcher.Explanation
+	// Placement is set unless the call was refused.
+	Placement Placement
 
 	// Payload is the function's answer, or its error as Lambda writes one. Empty for
 	// refusals.
@@ -56,11 +60,8 @@ type Answer struct {
 	ExecutedVersion string
 
 	// Web is the answer of a web function, nil if there is none. With a cause in the
-	// last attempt it was begun and broke off. A Web answer that ran where it was
-	// preferred has no Explanation: Placement says the same in short.
+	// last attempt it was begun and broke off.
 	Web *pools.WebAnswer
-	// Placement is set on answers of web functions that ran.
-	Placement Placement
 }
 
 // Refused reports why the call was refused, or ReasonNone.

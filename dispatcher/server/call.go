@@ -27,10 +27,22 @@ type call struct {
 	result pools.Result
 }
 
+// newCall takes one that has been released: after its Reply nothing refers to a call.
 func newCall(s *Server, ask *Ask) *call {
-	c := &call{s: s, ask: ask, steps: make(chan dispatcher.Effect, 4), decision: &dispatcher.Decision{RequestKey: ask.RequestKey}}
+	c, _ := s.ended.Get().(*call)
+	if c == nil {
+		c = &call{steps: make(chan dispatcher.Effect, 4)}
+	}
+	c.s, c.ask, c.decision = s, ask, &dispatcher.Decision{RequestKey: ask.RequestKey}
 	c.decision.Owner = c
 	return c
+}
+
+// release gives an answered call back.
+func (c *call) release() {
+	ended := &c.s.ended
+	*c = call{steps: c.steps}
+	ended.Put(c)
 }
 
 // follow carries out the call's effects until its reply.
@@ -133,13 +145,11 @@ func (c *call) answer() *Answer {
 	d := c.decision
 	d.Owner = nil
 	a := &Answer{Decision: d}
-	if web := c.ask.Web != nil; !web || !plain(d) {
+	if !plain(d) {
 		a.Explanation = dispatcher.Explain(d)
 	}
 	if d.Refusal == spillway.ReasonNone {
-		if c.ask.Web != nil {
-			a.Web, a.Placement = c.result.Web, c.placement()
-		}
+		a.Web, a.Placement = c.result.Web, c.placement()
 		a.Payload, a.LogTail, a.ExecutedVersion = c.result.Payload, c.result.LogTail, c.result.ExecutedVersion
 		last := d.Last().Outcome
 		a.FunctionError = last.FunctionError

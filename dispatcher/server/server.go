@@ -66,6 +66,7 @@ type Server struct {
 	sick     bool // the ledger failed
 
 	calls      sync.WaitGroup // admitted calls
+	ended      sync.Pool      // of *call
 	background sync.WaitGroup // instances, timer, watchers
 	stop       context.CancelFunc
 	life       context.Context
@@ -200,7 +201,9 @@ func (s *Server) run(ctx context.Context, f *spillway.Function, ask *Ask) (*Answ
 	c.handle = h
 	s.route(effects)
 	s.mu.Unlock()
-	return c.follow(), nil
+	answer := c.follow()
+	c.release()
+	return answer, nil
 }
 
 // apply feeds one event to the Engine and routes its effects.

@@ -102,7 +102,7 @@ func summary(d *dispatcher.Decision, outcome, pool string) string {
 	return string(b)
 }
 
-// plain reports that there is nothing to explain of a web call but its placement.
+// plain reports that there is nothing to explain of a call but its placement.
 func plain(d *dispatcher.Decision) bool {
 	return d.Refusal == spillway.ReasonNone && !d.Reason.Overflow() && d.Last().Outcome.Class == spillway.Executed
 }
