@@ -1,7 +1,6 @@
 package config
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -128,132 +127,8 @@ func ceilMiB(b v1alpha1.Bytes) int64 {
 	return n
 }
 
-func (l *loading) compilePolicy(p *spillway.Platform, o *v1alpha1.BurstPolicy) spillway.BurstPolicy {
-	policy := spillway.BurstPolicy{
-		Name:                o.Metadata.Name,
-		Mode:                map[string]spillway.Mode{"OnPremOnly": spillway.ModeOnPremOnly, "Hybrid": spillway.ModeHybrid, "CloudOnly": spillway.ModeCloudOnly}[o.Spec.Mode],
-		MaxBurstConcurrency: spillway.Unlimited,
-		OnPremWaitBudget:    time.Duration(*o.Spec.OnPremWaitBudget),
-	}
-	if o.Spec.MaxBurstConcurrency != nil {
-		policy.MaxBurstConcurrency = *o.Spec.MaxBurstConcurrency
-	}
-	for _, name := range o.Spec.Order {
-		policy.Order = append(policy.Order, poolIndex(p, name))
-	}
-	if len(o.Spec.Weights) > 0 {
-		policy.Weights = make([]int64, len(p.Pools))
-		for name, weight := range o.Spec.Weights {
-			policy.Weights[poolIndex(p, name)] = weight
-		}
-	}
-	if s := o.Spec.MaxBurstShare; s != nil {
-		policy.Share = &spillway.BurstShare{Percent: *s.Percent, Window: time.Duration(*s.Window), Minimum: *s.Minimum}
-		if s.Of == "gibSeconds" {
-			policy.Share.Of = spillway.ShareGiBSeconds
-		}
-	}
-	if h := o.Spec.Hysteresis; h != nil {
-		policy.Hysteresis = spillway.Hysteresis{OpenAfter: time.Duration(*h.OpenAfter), CloseAfter: time.Duration(*h.CloseAfter), CloseBelowPercent: *h.CloseBelow}
-	}
-	for _, b := range o.Spec.MaxBurstSpend {
-		policy.Spend = append(policy.Spend, l.compileBudget(b.Window, *b.Amount, b.Currency, b.TimeZone, "redirect"))
-	}
-	slices.SortFunc(policy.Spend, byWindow)
-	for _, w := range o.Spec.Windows {
-		policy.Windows = append(policy.Windows, compileWindow(w))
-	}
-	policy.KillSwitch, policy.Shadow = o.Spec.KillSwitch, o.Spec.Shadow
-	policy.Regions = slices.Sorted(slices.Values(o.Spec.Regions))
-	return policy
-}
-
-func compileWindow(w v1alpha1.BurstWindow) spillway.BurstWindow {
-	location, _ := zone(w.TimeZone) // checked
-	c := spillway.BurstWindow{From: minutesOf(w.From), To: minutesOf(w.To), Location: location}
-	for _, day := range w.Days {
-		c.Days[(slices.Index(dayNames, day)+1)%7] = true // time.Weekday begins with Sunday
-	}
-	return c
-}
-
-func byWindow(a, b spillway.Budget) int { return cmp.Compare(a.Window, b.Window) }
-
 func poolIndex(p *spillway.Platform, name string) int {
 	return slices.IndexFunc(p.Pools, func(pool *spillway.Pool) bool { return pool.Name == name })
-}
-
-// compileQuotas puts parents before children, and siblings in the order of
-// their names.
-func (l *loading) compileQuotas(p *spillway.Platform) {
-	children := map[string][]*v1alpha1.Quota{}
-	for _, e := range l.all.quotas {
-		children[e.object.Spec.Parent] = append(children[e.object.Spec.Parent], e.object)
-	}
-	type step struct {
-		quota  *v1alpha1.Quota
-		parent int
-	}
-	var queue []step
-	for _, q := range children[""] {
-		queue = append(queue, step{q, -1})
-	}
-	for ; len(queue) > 0; queue = queue[1:] {
-		at := len(p.Quotas)
-		p.Quotas = append(p.Quotas, l.compileQuota(queue[0].quota, queue[0].parent))
-		for _, child := range children[queue[0].quota.Metadata.Name] {
-			queue = append(queue, step{child, at})
-		}
-	}
-}
-
-func (l *loading) compileQuota(o *v1alpha1.Quota, parent int) spillway.QuotaNode {
-	node := spillway.QuotaNode{Name: o.Metadata.Name, Parent: parent}
-	node.Nominal[spillway.ClassOnPrem] = limits(o.Spec.Nominal.OnPrem)
-	node.Nominal[spillway.ClassCloud] = limits(o.Spec.Nominal.Cloud)
-	for class, side := range map[spillway.Class][3]*v1alpha1.Capacity{
-		spillway.ClassOnPrem: {o.Spec.Nominal.OnPrem, o.Spec.BorrowingLimit.OnPrem, o.Spec.LendingLimit.OnPrem},
-		spillway.ClassCloud:  {o.Spec.Nominal.Cloud, o.Spec.BorrowingLimit.Cloud, o.Spec.LendingLimit.Cloud},
-	} {
-		node.Borrowing[class] = amounts(side[1])
-		node.Keep[class] = keeps(limits(side[0]), limits(side[2]))
-	}
-	for _, b := range o.Spec.Budgets {
-		node.Budgets = append(node.Budgets, l.compileBudget(b.Window, *b.Amount, b.Currency, b.TimeZone, b.AtLimit))
-	}
-	slices.SortFunc(node.Budgets, byWindow)
-	return node
-}
-
-// compileBudget takes what was checked.
-func (l *loading) compileBudget(window string, amount v1alpha1.Amount, currency, timeZone, atLimit string) spillway.Budget {
-	location, _ := zone(timeZone)
-	limit, _ := l.convert(amount, currency)
-	budget := spillway.Budget{Limit: limit, Location: location,
-		Window: map[string]spillway.Window{"hour": spillway.WindowHour, "day": spillway.WindowDay, "month": spillway.WindowMonth}[window]}
-	if atLimit == "redirect" {
-		budget.AtLimit = spillway.AtLimitRedirect
-	}
-	return budget
-}
-
-// amounts returns c with what is not written as zero.
-func amounts(c *v1alpha1.Capacity) spillway.Resources {
-	if c == nil {
-		return spillway.Resources{}
-	}
-	return spillway.Resources{Slots: orZero(c.Slots), MilliCPU: int64(orZero(c.CPU)), MiB: int64(orZero(c.Memory)) / mib}
-}
-
-// keeps is what of a nominal is not lent.
-func keeps(nominal, lends spillway.Resources) spillway.Resources {
-	keep := func(n, l int64) int64 {
-		if n == spillway.Unlimited || l == spillway.Unlimited {
-			return 0
-		}
-		return max(0, n-l)
-	}
-	return spillway.Resources{Slots: keep(nominal.Slots, lends.Slots), MilliCPU: keep(nominal.MilliCPU, lends.MilliCPU), MiB: keep(nominal.MiB, lends.MiB)}
 }
 
 // namespaceUIDs is where names of namespaces written in files become UIDs.

@@ -89,44 +89,6 @@ func (l *loading) checkTree() {
 	}
 }
 
-// checkKept checks that what children keep for themselves fits in their parent.
-func (l *loading) checkKept() {
-	type key struct{ quota, side, name string }
-	limits := map[key]int64{}
-	for _, e := range l.all.quotas {
-		for side, c := range sides(&e.object.Spec.Nominal) {
-			for name, n := range dimensions(c) {
-				if n != nil {
-					limits[key{e.Metadata.Name, side, name}] = *n
-				}
-			}
-		}
-	}
-	kept := map[key]int64{}
-	for _, e := range l.all.quotas {
-		lends := sides(&e.object.Spec.LendingLimit)
-		for _, side := range sortedKeys(lends) {
-			lent := dimensions(lends[side])
-			for _, name := range sortedKeys(lent) {
-				own, limited := limits[key{e.Metadata.Name, side, name}]
-				if lent[name] == nil || !limited {
-					continue
-				}
-				parent := key{e.object.Spec.Parent, side, name}
-				kept[parent] += max(0, own-*lent[name])
-				if most, ok := limits[parent]; ok && kept[parent] > most {
-					e.fault("spec.lendingLimit."+side+"."+name, fmt.Sprintf("with its siblings it keeps more than the nominal of their parent %s", parent.quota),
-						"to lend more, or a larger nominal of the parent")
-				}
-			}
-		}
-	}
-}
-
-func sides(n *v1alpha1.Nominal) map[string]*v1alpha1.Capacity {
-	return map[string]*v1alpha1.Capacity{"onPrem": n.OnPrem, "cloud": n.Cloud}
-}
-
 func circleText(names []string) string {
 	const most = 10
 	if len(names) > most {

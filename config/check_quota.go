@@ -1,0 +1,138 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spillway-dev/spillway/api/v1alpha1"
+)
+
+func checkQuota(e entry[v1alpha1.Quota]) {
+	spec := &e.object.Spec
+	if spec.Parent != "" {
+		e.label("spec.parent", spec.Parent)
+	}
+	if spec.Department != "" {
+		e.label("spec.department", spec.Department)
+	}
+	e.labels("spec.namespaces", spec.Namespaces, maxQuotas)
+	checkCapacity(e.source, "spec.nominal.onPrem", spec.Nominal.OnPrem, 0)
+	checkCapacity(e.source, "spec.nominal.cloud", spec.Nominal.Cloud, 0)
+	for _, side := range []struct {
+		name                   string
+		nominal, borrow, lends *v1alpha1.Capacity
+	}{
+		{"onPrem", spec.Nominal.OnPrem, spec.BorrowingLimit.OnPrem, spec.LendingLimit.OnPrem},
+		{"cloud", spec.Nominal.Cloud, spec.BorrowingLimit.Cloud, spec.LendingLimit.Cloud},
+	} {
+		checkCapacity(e.source, "spec.borrowingLimit."+side.name, side.borrow, 0)
+		checkCapacity(e.source, "spec.lendingLimit."+side.name, side.lends, 0)
+		e.withNominal("spec.borrowingLimit."+side.name, side.borrow, side.nominal)
+		e.withNominal("spec.lendingLimit."+side.name, side.lends, side.nominal)
+		e.withinNominal("spec.lendingLimit."+side.name, side.lends, side.nominal)
+	}
+	if spec.Parent == "" && spec.BorrowingLimit != (v1alpha1.Nominal{}) {
+		e.fault("spec.borrowingLimit", "a root has nobody to borrow from", "only with spec.parent")
+	}
+	checkBudgets(e.source, "spec.budgets", spec.Budgets)
+}
+
+// dimensions are what a Capacity has, by the names that people write.
+func dimensions(c *v1alpha1.Capacity) map[string]*int64 {
+	if c == nil {
+		return nil
+	}
+	return map[string]*int64{"slots": c.Slots, "cpu": (*int64)(c.CPU), "memory": (*int64)(c.Memory)}
+}
+
+// withNominal refuses dimensions that the nominal does not limit.
+func (s *source) withNominal(path string, c, nominal *v1alpha1.Capacity) {
+	limited := dimensions(nominal)
+	for _, name := range sortedKeys(dimensions(c)) {
+		if dimensions(c)[name] != nil && limited[name] == nil {
+			s.fault(path+"."+name, "means nothing where nominal does not limit it", strings.Replace(path, path[5:strings.LastIndex(path, ".")], "nominal", 1)+"."+name+" too")
+		}
+	}
+}
+
+// withinNominal refuses dimensions above the nominal.
+func (s *source) withinNominal(path string, c, nominal *v1alpha1.Capacity) {
+	limited := dimensions(nominal)
+	for _, name := range sortedKeys(dimensions(c)) {
+		if n := dimensions(c)[name]; n != nil && limited[name] != nil && *n > *limited[name] {
+			s.fault(path+"."+name, "is more than nominal", "at most nominal")
+		}
+	}
+}
+
+func checkBudgets(s *source, at string, budgets []v1alpha1.Budget) {
+	if n := len(budgets); n > 3 {
+		s.fault(at, fmt.Sprintf("has %d entries", n), "at most one each for hour, day and month")
+		return
+	}
+	seen := map[string]int{}
+	for i, b := range budgets {
+		path := index(at, i)
+		s.oneOf(path+".window", b.Window, []string{"hour", "day", "month"})
+		if first, ok := seen[b.Window]; ok {
+			s.fault(path+".window", fmt.Sprintf("%s is already for each %s", index(at, first), b.Window), "one budget for each window")
+		}
+		seen[b.Window] = i
+		if b.Amount == nil {
+			s.fault(path+".amount", "is required", v1alpha1.Amount(0).Syntax())
+		}
+		s.currency(path+".currency", b.Currency)
+		s.oneOf(path+".atLimit", b.AtLimit, []string{"reject", "redirect"})
+		if _, err := zone(b.TimeZone); err != nil {
+			s.fault(path+".timeZone", "unknown time zone "+quoteShort(b.TimeZone), "an IANA name such as UTC or Asia/Shanghai")
+		}
+	}
+}
+
+// zone returns a named time zone. The machine's own is refused: it would make a
+// budget depend on where the server runs.
+func zone(name string) (*time.Location, error) {
+	if name == "Local" || name == "" {
+		return nil, fmt.Errorf("time zone %q", name)
+	}
+	return time.LoadLocation(name)
+}
+
+// checkKept checks that what children keep for themselves fits in their parent.
+func (l *loading) checkKept() {
+	type key struct{ quota, side, name string }
+	limits := map[key]int64{}
+	for _, e := range l.all.quotas {
+		for side, c := range sides(&e.object.Spec.Nominal) {
+			for name, n := range dimensions(c) {
+				if n != nil {
+					limits[key{e.Metadata.Name, side, name}] = *n
+				}
+			}
+		}
+	}
+	kept := map[key]int64{}
+	for _, e := range l.all.quotas {
+		lends := sides(&e.object.Spec.LendingLimit)
+		for _, side := range sortedKeys(lends) {
+			lent := dimensions(lends[side])
+			for _, name := range sortedKeys(lent) {
+				own, limited := limits[key{e.Metadata.Name, side, name}]
+				if lent[name] == nil || !limited {
+					continue
+				}
+				parent := key{e.object.Spec.Parent, side, name}
+				kept[parent] += max(0, own-*lent[name])
+				if most, ok := limits[parent]; ok && kept[parent] > most {
+					e.fault("spec.lendingLimit."+side+"."+name, fmt.Sprintf("with its siblings it keeps more than the nominal of their parent %s", parent.quota),
+						"to lend more, or a larger nominal of the parent")
+				}
+			}
+		}
+	}
+}
+
+func sides(n *v1alpha1.Nominal) map[string]*v1alpha1.Capacity {
+	return map[string]*v1alpha1.Capacity{"onPrem": n.OnPrem, "cloud": n.Cloud}
+}
