@@ -18,6 +18,7 @@ var providers = map[string]string{cloud.Lambda: "Lambda", cloud.SCF: "SCF"}
 
 type cloudFlags struct{ config, listen, admin string }
 
+// newCloud returns the stand-in, and below it what concerns real clouds too.
 func newCloud(s streams) *cobra.Command {
 	var f cloudFlags
 	cmd := &cobra.Command{
@@ -29,7 +30,10 @@ a bill of its own is kept. 'provider: lambda' or 'provider: scf' in the file say
 which; without it, it is Lambda.
 
 Use it to try overflow without a cloud account: point a pool's endpoint at it.
-Ctrl-C ends it and prints its bill.`,
+Ctrl-C ends it and prints its bill.
+
+The sub-command is for real clouds as well: 'check' compares the functions there
+with the configuration.`,
 		Example: `  spillway cloud --config cloud.yaml
   curl http://127.0.0.1:9002/bill            # what it would cost so far
   curl -H 'Content-Type: application/json' -d '{"kind":"throttle","count":5}' http://127.0.0.1:9002/faults`,
@@ -40,6 +44,7 @@ Ctrl-C ends it and prints its bill.`,
 	flags.StringVar(&f.config, "config", "", "YAML `file` with keys, functions and limits (required)")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:9001", "`address` of the cloud's API, IP:port; port 0 picks a free one")
 	flags.StringVar(&f.admin, "admin", "127.0.0.1:9002", "`address` of bill, state and faults; loopback only")
+	cmd.AddCommand(newCloudCheck(s))
 	return cmd
 }
 

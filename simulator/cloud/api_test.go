@@ -143,7 +143,7 @@ func TestCredentials(t *testing.T) {
 
 func TestUnknownOperation(t *testing.T) {
 	_, web := serve(t, Config{Functions: []Function{handled("echo", echo)}})
-	_, err := client(t, web).GetFunction(context.Background(), &lambda.GetFunctionInput{FunctionName: aws.String("echo")})
+	_, err := client(t, web).ListFunctions(context.Background(), &lambda.ListFunctionsInput{})
 	isError(t, err, 404, "UnknownOperationException", nil)
 }
 

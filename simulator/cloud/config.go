@@ -2,6 +2,8 @@ package cloud
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -72,6 +74,10 @@ type Function struct {
 	Env         []string // KEY=value
 	HandlerName string   // _HANDLER
 
+	// What reads tell of the code; running it does not depend on them.
+	CodeSHA256   string // base64 of the zip's SHA-256; made up from the name if empty
+	Architecture string // of Lambda: x86_64 or arm64; x86_64 if empty
+
 	Init   func(ctx context.Context) error // of an in-process environment; may be nil
 	Handle Handler
 }
@@ -114,6 +120,8 @@ func (c Config) withDefaults() Config {
 		set(&f.Timeout, 3*time.Second)
 		if c.Provider == SCF {
 			set(&f.Namespace, "default")
+		} else {
+			set(&f.Architecture, "x86_64")
 		}
 	}
 	return c
@@ -223,6 +231,8 @@ func (f Function) faults(path string) []*fault {
 		"timeout", f.Timeout.String(), "whole seconds, 1s to 15m")
 	check(f.Reserved == nil || *f.Reserved >= 0, "reserved", "is negative", "0 or more")
 	check((len(f.Command) > 0) != (f.Handle != nil), "command", "a function is either a command or a handler", "the program that speaks the cloud's runtime API, and its arguments")
+	sum, err := base64.StdEncoding.DecodeString(f.CodeSHA256)
+	check(f.CodeSHA256 == "" || err == nil && len(sum) == sha256.Size, "zip", "its digest is not a SHA-256 in base64", "")
 	check(f.Dir == "" || filepath.IsAbs(f.Dir), "dir", fmt.Sprintf("%q is not absolute", f.Dir), "")
 	for _, q := range slices.Sorted(maps.Keys(f.Qualifiers)) {
 		version := f.Qualifiers[q]
@@ -245,6 +255,9 @@ func (f Function) lambdaFaults(path string) []*fault {
 	}
 	if f.MiB < minMiB || f.MiB > maxMiB {
 		found = append(found, &fault{path + "memory", fmt.Sprintf("%d MiB", f.MiB), "128 to 10240"})
+	}
+	if f.Architecture != "x86_64" && f.Architecture != "arm64" {
+		found = append(found, &fault{path + "architecture", fmt.Sprintf("%q is not an architecture", f.Architecture), "x86_64, arm64"})
 	}
 	if f.Namespace != "" {
 		found = append(found, &fault{path + "namespace", "is for provider scf", ""})

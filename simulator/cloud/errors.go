@@ -39,7 +39,7 @@ func accessDenied(message string) *apiError {
 }
 
 func unknownOperation() *apiError {
-	return &apiError{status: 404, kind: "UnknownOperationException", message: "the stand-in knows POST /2015-03-31/functions/NAME/invocations and GET /2016-08-19/account-settings"}
+	return &apiError{status: 404, kind: "UnknownOperationException", message: "the stand-in knows Invoke, GetFunction, GetFunctionConfiguration, GetAlias, GetFunctionConcurrency and GetAccountSettings"}
 }
 
 func tooLarge() *apiError {

@@ -1,8 +1,11 @@
 package cloud
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -58,6 +61,9 @@ type fileFunction struct {
 	Env        map[string]string `yaml:"env"`
 	Handler    string            `yaml:"handler"`
 	Namespace  string            `yaml:"namespace"`
+	// The rest is for reads of a function's configuration.
+	Zip          string `yaml:"zip"`
+	Architecture string `yaml:"architecture"`
 }
 
 // LoadConfig reads a Config from a YAML file. Relative paths in it are relative
@@ -157,6 +163,15 @@ func (raw fileConfig) config(dir string) (Config, []*fault) {
 		compiled := f.function(dir)
 		if raw.Provider == SCF {
 			set(&compiled.Namespace, "default")
+		} else {
+			set(&compiled.Architecture, "x86_64")
+		}
+		if f.Zip != "" {
+			sum, err := zipDigest(within(dir, f.Zip))
+			if err != nil {
+				found = append(found, &fault{fmt.Sprintf("functions[%d].zip", i), "cannot be read", "the zip file that was deployed"})
+			}
+			compiled.CodeSHA256 = sum
 		}
 		if f.Timeout != "" {
 			duration(&compiled.Timeout, fmt.Sprintf("functions[%d].timeout", i), f.Timeout)
@@ -188,6 +203,7 @@ func (raw fileFunction) function(dir string) Function {
 	f := Function{
 		Name: raw.Name, Qualifiers: raw.Qualifiers, MiB: minMiB, Timeout: 3 * time.Second, Reserved: raw.Reserved,
 		Command: raw.Command, Dir: within(dir, raw.Dir), HandlerName: raw.Handler, Namespace: raw.Namespace,
+		Architecture: raw.Architecture,
 	}
 	if raw.Memory != nil {
 		f.MiB = *raw.Memory
@@ -248,4 +264,18 @@ func find(tree *ast.File, field string) *token.Token {
 		field = field[:max(0, strings.LastIndexAny(field, ".["))]
 	}
 	return nil
+}
+
+// zipDigest is the SHA-256 of a file as Lambda writes it.
+func zipDigest(path string) (string, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, file); err != nil {
+		return "", err
+	}
+	return base64.StdEncoding.EncodeToString(sum.Sum(nil)), nil
 }

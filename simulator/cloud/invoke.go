@@ -155,19 +155,3 @@ func (q *request) clientContext(encoded string) *apiError {
 	}
 	return nil
 }
-
-// accountSettings tells the limits, and not what is in use: Lambda does not either.
-func (s *lambdaFront) accountSettings(w http.ResponseWriter) {
-	body, _ := json.Marshal(map[string]map[string]int64{ // integers always marshal
-		"AccountLimit": {
-			"CodeSizeUnzipped":               250 << 20,
-			"CodeSizeZipped":                 50 << 20,
-			"ConcurrentExecutions":           int64(s.config.Concurrency),
-			"TotalCodeSize":                  75 << 30,
-			"UnreservedConcurrentExecutions": int64(s.fleet.shared.limit),
-		},
-		"AccountUsage": {"FunctionCount": int64(len(s.functions)), "TotalCodeSize": 0},
-	})
-	w.Header().Set("Content-Type", "application/json")
-	w.Write(body)
-}

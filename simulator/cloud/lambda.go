@@ -15,6 +15,7 @@ import (
 type lambdaFront struct {
 	*Server
 	verifier *sigv4.Verifier
+	reads    *meter // of the control plane; guarded by the mutex of the fleet
 }
 
 func (s *lambdaFront) serve(w http.ResponseWriter, r *http.Request, open bool) {
@@ -53,17 +54,13 @@ func (s *lambdaFront) authenticate(r *http.Request, body []byte) *apiError {
 
 func (s *lambdaFront) route(w http.ResponseWriter, r *http.Request, id string, body []byte) *apiError {
 	path := r.URL.EscapedPath()
-	if path == "/2016-08-19/account-settings" || path == "/2016-08-19/account-settings/" {
-		if r.Method != http.MethodGet {
-			return unknownOperation()
-		}
-		s.accountSettings(w)
-		return nil
-	}
 	name, isFunction := strings.CutPrefix(path, "/2015-03-31/functions/")
 	name, isInvoke := strings.CutSuffix(name, "/invocations")
-	if !isFunction || !isInvoke || r.Method != http.MethodPost {
-		return unknownOperation()
+	switch {
+	case isFunction && isInvoke && r.Method == http.MethodPost:
+		return s.invoke(w, r, id, name, body)
+	case r.Method == http.MethodGet:
+		return s.read(w, r, path)
 	}
-	return s.invoke(w, r, id, name, body)
+	return unknownOperation()
 }

@@ -22,7 +22,7 @@ const (
 	maxSCFReply = 6 << 20
 )
 
-// scfFront is Invoke and InvokeFunction of Tencent SCF.
+// scfFront is Invoke and InvokeFunction of Tencent SCF, and reads of functions.
 type scfFront struct{ *Server }
 
 func (s *scfFront) serve(w http.ResponseWriter, r *http.Request, open bool) {
@@ -57,8 +57,10 @@ func (s *scfFront) handle(w http.ResponseWriter, r *http.Request, id string) *sc
 		return &scfError{"NoSuchVersion", "X-TC-Version must be " + scfVersion}
 	case r.Header.Get("X-TC-Region") != s.config.Region:
 		return &scfError{"UnsupportedRegion", "X-TC-Region must be " + s.config.Region}
+	case scfReads[action] != nil:
+		return s.read(w, id, action, body)
 	case action != "Invoke" && action != "InvokeFunction":
-		return &scfError{"InvalidAction", "the stand-in knows Invoke and InvokeFunction"}
+		return &scfError{"InvalidAction", "the stand-in knows Invoke, InvokeFunction, GetFunction, GetAlias, GetReservedConcurrencyConfig and GetAccount"}
 	}
 	q, refused := s.parse(action, body)
 	if refused != nil {

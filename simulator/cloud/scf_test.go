@@ -133,7 +133,7 @@ func TestSCFRefuses(t *testing.T) {
 	if _, err := c.Invoke(q); codeOf(err) != "UnsupportedOperation" {
 		t.Errorf("Event: %v", err)
 	}
-	if _, err := c.GetAccount(api.NewGetAccountRequest()); codeOf(err) != "InvalidAction" {
+	if _, err := c.ListFunctions(api.NewListFunctionsRequest()); codeOf(err) != "InvalidAction" {
 		t.Errorf("another action: %v", err)
 	}
 }

@@ -47,6 +47,7 @@ func (f Function) scfFaults(path string) []*fault {
 	}
 	check(scfNameForm.MatchString(f.Name), "name", fmt.Sprintf("%q is not a function name", f.Name), "2 to 60 letters, digits, - and _, a letter first, no - or _ last")
 	check(scfNameForm.MatchString(f.Namespace), "namespace", fmt.Sprintf("%q is not a namespace", f.Namespace), "2 to 60 letters, digits, - and _, a letter first, no - or _ last")
+	check(f.Architecture == "", "architecture", "is for provider lambda", "")
 	check(f.MiB == 64 || f.MiB >= 128 && f.MiB <= 3072 && f.MiB%128 == 0, "memory", fmt.Sprintf("%d MiB", f.MiB), "64, or 128 to 3072 in steps of 128")
 	return found
 }

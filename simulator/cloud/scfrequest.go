@@ -63,19 +63,24 @@ func (s *scfFront) parse(action string, body []byte) (*scfRequest, *scfError) {
 
 func decodeSCF(body []byte) (*scfBody, *scfError) {
 	var in scfBody
+	return &in, decodeParameters(body, &in)
+}
+
+// decodeParameters reads a body whose parameters are the fields of into.
+func decodeParameters(body []byte, into any) *scfError {
 	decoder := json.NewDecoder(bytes.NewReader(body))
 	decoder.DisallowUnknownFields()
-	err := decoder.Decode(&in)
+	err := decoder.Decode(into)
 	var mistyped *json.UnmarshalTypeError
 	switch {
 	case errors.As(err, &mistyped):
-		return nil, &scfError{"InvalidParameter", "a parameter has the wrong type; all are strings"}
+		return &scfError{"InvalidParameter", "a parameter has the wrong type; all are strings"}
 	case err != nil && strings.Contains(err.Error(), "unknown field"):
-		return nil, &scfError{"UnknownParameter", "a parameter is not known"}
+		return &scfError{"UnknownParameter", "a parameter is not known"}
 	case err != nil || decoder.More():
-		return nil, &scfError{"InvalidParameter", "the body is not one JSON object"}
+		return &scfError{"InvalidParameter", "the body is not one JSON object"}
 	}
-	return &in, nil
+	return nil
 }
 
 func checkEvent(action string, event []byte) *scfError {

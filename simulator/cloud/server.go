@@ -47,7 +47,7 @@ func newFront(s *Server) front {
 	if s.config.Provider == SCF {
 		return &scfFront{s}
 	}
-	return &lambdaFront{Server: s, verifier: sigv4.New(s.config.Region, "lambda")}
+	return &lambdaFront{Server: s, verifier: sigv4.New(s.config.Region, "lambda"), reads: newMeter(readRate, time.Second)}
 }
 
 // New checks c and returns a Server without listening yet. Close it. The error
