@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -55,7 +56,7 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 		peer{"spillway, Lambda contract, SigV4", up, invokeURL(up.addr, 0, 1), "sigv4"})
 
 	heading("Data plane, POST of 128 B, closed loop (the proxies forward to an HTTP backend, Spillway to the same backend as a web function or to a Lambda function process; CPU is the named process's own)",
-		"peer", "c", "CPU µs/request", "× tuned ReverseProxy", "p50 µs", "added p50 µs", "p99 µs", "requests/s", "failed")
+		planeColumns...)
 	body := []byte(`{"text":"` + strings.Repeat("x", 117) + `"}`)
 	for _, workers := range []int{1, 16, 64} {
 		b.compare(ctx, all, workers, body)
@@ -69,6 +70,54 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 		finish()
 	}
 	return ctx.Err()
+}
+
+var planeColumns = []string{"peer", "c", "CPU µs/request", "least to most", "× tuned ReverseProxy", "of it ledger writer", "× without it",
+	"p50 µs", "added p50 µs", "p99 µs", "requests/s", "failed"}
+
+// buildsSection loads two builds of the command in turn; with only one it does nothing.
+func buildsSection(ctx context.Context, b *bench) error {
+	if b.against == "" {
+		return nil
+	}
+	backend, err := b.role(ctx, "backend", "")
+	if err != nil {
+		return err
+	}
+	defer backend.stop()
+	proxy, err := b.role(ctx, "proxy", backend.addr)
+	if err != nil {
+		return err
+	}
+	defer proxy.stop()
+	all := []peer{{"backend, direct", backend, "http://" + backend.addr + "/", ""}, {"httputil.ReverseProxy, tuned", proxy, "http://" + proxy.addr + "/", ""}}
+	for name, bin := range map[string]string{"this build": b.bin, "the other": b.against} {
+		config, err := b.platform("plane-"+filepath.Base(bin), 1, 1, 256)
+		if err != nil {
+			return err
+		}
+		up, _, _, err := b.upOf(ctx, bin, config)
+		if err != nil {
+			return err
+		}
+		defer up.stop()
+		all = append(all, peer{name + ", web function", up, webURL(up.addr), benchToken}, peer{name + ", Lambda contract", up, invokeURL(up.addr, 0, 1), benchToken})
+	}
+	slices.SortFunc(all[2:], func(a, b peer) int { return strings.Compare(a.name, b.name) })
+	heading("Two builds in turn, POST of 128 B", planeColumns...)
+	body := []byte(`{"text":"` + strings.Repeat("x", 117) + `"}`)
+	for _, workers := range []int{1, 16, 64} {
+		b.compare(ctx, all, workers, body)
+	}
+	return ctx.Err()
+}
+
+// spread is the least and the most of the rounds.
+func spread(values []float64) string {
+	if len(values) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.0f–%.0f", slices.Min(values), slices.Max(values))
 }
 
 // lostSection counts connections that a peer ends under a client that would keep
@@ -116,8 +165,8 @@ func (b *bench) proxyApart(ctx context.Context, n int) (p peer, stop func(), err
 }
 
 type samples struct {
-	cpu, p50, p99, rate []float64
-	failed              int
+	cpu, ledger, p50, p99, rate []float64
+	failed                      int
 }
 
 // compare alternates between the peers and prints the medians of the rounds.
@@ -125,7 +174,7 @@ func (b *bench) compare(ctx context.Context, peers []peer, workers int, body []b
 	all := make([]samples, len(peers))
 	for round := range b.rounds + 1 {
 		for i, p := range peers {
-			before := p.proc.cpu()
+			before, ledger := p.proc.cpu(), p.proc.threadCPU("ledger-writer")
 			length := b.round
 			if round == 0 {
 				length = 500*time.Millisecond + time.Duration(workers)*50*time.Millisecond // warm up, cold starts too; not counted
@@ -140,6 +189,7 @@ func (b *bench) compare(ctx context.Context, peers []peer, workers int, body []b
 			}
 			s := &all[i]
 			s.cpu = append(s.cpu, float64((p.proc.cpu()-before).Microseconds())/float64(r.requests))
+			s.ledger = append(s.ledger, float64((p.proc.threadCPU("ledger-writer")-ledger).Nanoseconds())/1e3/float64(r.requests))
 			s.p50 = append(s.p50, float64(r.p50.Microseconds()))
 			s.p99 = append(s.p99, float64(r.p99.Microseconds()))
 			s.rate = append(s.rate, float64(r.requests)/r.took.Seconds())
@@ -149,7 +199,8 @@ func (b *bench) compare(ctx context.Context, peers []peer, workers int, body []b
 	direct, base := median(all[0].p50), median(all[1].cpu)
 	for i, p := range peers {
 		s := &all[i]
-		row(p.name, workers, fmt.Sprintf("%.0f", median(s.cpu)), fmt.Sprintf("%.2f", median(s.cpu)/base),
+		row(p.name, workers, fmt.Sprintf("%.0f", median(s.cpu)), spread(s.cpu), fmt.Sprintf("%.2f", median(s.cpu)/base),
+			fmt.Sprintf("%.0f", median(s.ledger)), fmt.Sprintf("%.2f", (median(s.cpu)-median(s.ledger))/base),
 			fmt.Sprintf("%.0f", median(s.p50)), fmt.Sprintf("%.0f", median(s.p50)-direct), fmt.Sprintf("%.0f", median(s.p99)),
 			fmt.Sprintf("%.0f", median(s.rate)), s.failed)
 	}

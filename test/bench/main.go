@@ -4,6 +4,8 @@
 //
 //	go run ./test/bench                 everything, a few minutes
 //	go run ./test/bench -only dataplane one section
+//	go run ./test/bench -only builds -against OTHER
+//	                                    two builds of the command, side by side
 //
 // nginx is measured if it is installed.
 package main
@@ -30,6 +32,7 @@ type section struct {
 var sections = []section{
 	{"engine", engineSection},
 	{"dataplane", dataPlaneSection},
+	{"builds", buildsSection},
 	{"coldstart", coldStartSection},
 	{"idle", idleSection},
 }
@@ -43,15 +46,17 @@ type bench struct {
 	round    time.Duration
 	rounds   int
 	profiles string
+	against  string // another build of the spillway command, or empty
 }
 
 func main() {
 	role := flag.String("role", "", "run as a peer: backend or proxy (used by the bench itself)")
 	target := flag.String("target", "", "with -role proxy: the backend's address")
-	only := flag.String("only", "", "run one `section`: engine, dataplane, coldstart or idle")
+	only := flag.String("only", "", "run one `section`: engine, dataplane, builds, coldstart or idle")
 	round := flag.Duration("round", 3*time.Second, "length of one round of load")
 	rounds := flag.Int("rounds", 3, "rounds of load for each peer, alternating")
 	profiles := flag.String("profiles", "", "`directory` to leave CPU profiles in")
+	against := flag.String("against", "", "another build of the spillway `command`, loaded in turn with this one")
 	flag.Parse()
 	if port := os.Getenv("PORT"); port != "" && filepath.Base(os.Args[0]) == "bootstrap" {
 		*role = "backend@127.0.0.1:" + port
@@ -62,7 +67,7 @@ func main() {
 		exit(serveRole(ctx, *role, *target))
 		return
 	}
-	b := &bench{round: *round, rounds: *rounds, profiles: *profiles}
+	b := &bench{round: *round, rounds: *rounds, profiles: *profiles, against: *against}
 	exit(b.run(ctx, *only))
 }
 

@@ -82,7 +82,11 @@ spec:
 }
 
 // up starts `spillway up` and waits until it is ready.
-func (b *bench) up(ctx context.Context, config string, args ...string) (p *process, admin string, ready time.Duration, err error) {
+func (b *bench) up(ctx context.Context, config string) (p *process, admin string, ready time.Duration, err error) {
+	return b.upOf(ctx, b.bin, config)
+}
+
+func (b *bench) upOf(ctx context.Context, bin, config string) (p *process, admin string, ready time.Duration, err error) {
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, "", 0, err
@@ -91,7 +95,7 @@ func (b *bench) up(ctx context.Context, config string, args ...string) (p *proce
 		return nil, "", 0, err
 	}
 	started := time.Now()
-	p, err = b.spawn(ctx, filepath.Base(config), addr, b.bin, append([]string{"up", "--config", config, "--listen", addr, "--admin", admin}, args...)...)
+	p, err = b.spawn(ctx, filepath.Base(config), addr, bin, "up", "--config", config, "--listen", addr, "--admin", admin)
 	if err != nil {
 		return nil, "", 0, err
 	}
