@@ -74,7 +74,7 @@ type Pool struct {
 	// HourlyNano is what the owned pool costs an hour whether used or not.
 	HourlyNano Nano
 
-	PriceVersion string // which entry of the price book the rates came from
+	PriceVersion string // which entry of the price book the rates came from; of a cloud, empty if none holds now
 
 	Lambda LambdaEndpoint
 	SCF    SCFEndpoint
@@ -126,9 +126,10 @@ const (
 	ExcludedRegion              // outside the burst policy's regions
 	ExcludedContract            // a web function without cloud.payload: http-v2
 	ExcludedRetired             // the pool was removed from the configuration
+	ExcludedPrice               // no price or exchange rate of the cloud holds now
 	exclusionCount
 )
 
 func (e Exclusion) String() string {
-	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region", "contract", "retired"}[e]
+	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region", "contract", "retired", "no_price"}[e]
 }

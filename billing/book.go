@@ -30,6 +30,9 @@ type NoPriceError struct {
 	Plan string
 	At   time.Time
 	Why  string
+	// Lapsed says that there was or will be a price: it is a matter of time.
+	Lapsed bool
+	Next   time.Time // from when there may be one again; zero if no such time is known
 }
 
 func (e *NoPriceError) Error() string {
@@ -103,11 +106,15 @@ func NewBook(currency string, plans []PlanSpec, rates []ExchangeRate) (*Book, er
 func (b *Book) At(name string, at time.Time) (Quote, error) {
 	entries, known := b.plans[name]
 	if !known {
-		return Quote{}, &NoPriceError{name, at, "no such plan in the price book"}
+		return Quote{}, &NoPriceError{Plan: name, At: at, Why: "no such plan in the price book"}
 	}
 	i := slices.IndexFunc(entries, func(p plan) bool { return within(at, p.ValidFrom, p.ValidTo) })
 	if i < 0 {
-		return Quote{}, &NoPriceError{name, at, "no entry of the plan is valid then"}
+		none := &NoPriceError{Plan: name, At: at, Why: "no entry of the plan is valid then", Lapsed: true}
+		for _, p := range entries {
+			none.Next = nextAfter(at, none.Next, p.ValidFrom)
+		}
+		return Quote{}, none
 	}
 	p := entries[i]
 	q := Quote{Plan: name, Version: name + "@" + p.Version, Kind: p.Kind, Source: p.Source, Until: p.ValidTo}
@@ -115,7 +122,7 @@ func (b *Book) At(name string, at time.Time) (Quote, error) {
 	if p.Currency != b.currency {
 		x := b.rateAt(p.Currency, at)
 		if x == nil {
-			return Quote{}, &NoPriceError{name, at, "no exchange rate from " + p.Currency + " to " + b.currency + " is valid then"}
+			return Quote{}, b.noRate(name, p.Currency, at)
 		}
 		factor = x.rate
 		q.Version += "+" + x.From + "-" + x.To + "@" + x.ValidFrom.UTC().Format(time.DateOnly)
@@ -134,6 +141,17 @@ func (b *Book) rateAt(from string, at time.Time) *exchange {
 		}
 	}
 	return nil
+}
+
+// noRate says that nothing of currency from can be priced at a time.
+func (b *Book) noRate(plan, from string, at time.Time) *NoPriceError {
+	none := &NoPriceError{Plan: plan, At: at, Why: "no exchange rate from " + from + " to " + b.currency + " is valid then"}
+	for i := range b.exchange {
+		if x := &b.exchange[i]; x.From == from && x.To == b.currency {
+			none.Lapsed, none.Next = true, nextAfter(at, none.Next, x.ValidFrom)
+		}
+	}
+	return none
 }
 
 // quote fills in the prices of p times factor. A price that is not a whole number
@@ -163,6 +181,15 @@ func earlier(a, b time.Time) time.Time {
 		return b
 	}
 	return a
+}
+
+// nextAfter returns the earlier of next and from, of those that are after at; zero
+// is none.
+func nextAfter(at, next, from time.Time) time.Time {
+	if !from.After(at) {
+		return next
+	}
+	return earlier(next, from)
 }
 
 // span is a dated thing, for the overlap check.

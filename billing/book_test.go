@@ -91,9 +91,20 @@ func TestExchange(t *testing.T) {
 	if q, err = book.At("l", day("2026-07-01")); err != nil || q.Version != "l@2+USD-CNY@2026-03-01" || !q.Until.Equal(day("2026-09-01")) {
 		t.Fatalf("%+v, %v", q, err)
 	}
-	for _, at := range []string{"2025-12-31", "2026-02-28", "2026-09-01"} {
-		if _, err := book.At("l", day(at)); !errors.As(err, new(*NoPriceError)) {
-			t.Errorf("%s: %v", at, err)
+	for at, next := range map[string]time.Time{"2025-12-31": first.ValidFrom, "2026-02-28": day("2026-03-01"), "2026-09-01": {}} {
+		var none *NoPriceError
+		if _, err := book.At("l", day(at)); !errors.As(err, &none) || !none.Lapsed || !none.Next.Equal(next) {
+			t.Errorf("%s: %+v, %v", at, none, err)
+		}
+	}
+	rates[0].From = "EUR"
+	if book, err = NewBook("CNY", []PlanSpec{second, first}, rates); err != nil {
+		t.Fatal(err)
+	}
+	for _, plan := range []string{"l", "m"} {
+		var none *NoPriceError
+		if _, err := book.At(plan, day("2026-03-01")); !errors.As(err, &none) || none.Lapsed {
+			t.Errorf("%s, which nothing priced ever: %+v, %v", plan, none, err)
 		}
 	}
 }

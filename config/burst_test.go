@@ -1,6 +1,10 @@
 package config
 
 import (
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -172,4 +176,155 @@ func loadNext(t *testing.T, text string, checks Checks) *Loaded {
 		t.Fatal(err)
 	}
 	return l
+}
+
+// TestLapsedPrices: a rate that has run out closes the cloud that is billed in that
+// currency, and nothing else, until there is another.
+func TestLapsedPrices(t *testing.T) {
+	const rate = `{from: CNY, to: USD, rate: "0.14", date: 2026-01-01, source: test}`
+	l := mustLoad(t, strings.Replace(burstObjects, rate,
+		`{from: CNY, to: USD, rate: "0.14", date: 2026-01-01, until: 2026-11-01, source: test}, {from: CNY, to: USD, rate: "0.15", date: 2026-12-01, source: test}`, 1))
+	p := l.Platform
+	qq, onprem := poolIndex(p, "qq"), poolIndex(p, "onprem")
+	f := p.Function(spillway.FunctionKey{Namespace: "shop", Name: "resize"})
+	if f.Excluded[qq] != spillway.ExcludedPrice || f.Permitted.Has(qq) || !f.Permitted.Has(onprem) || p.Pools[qq].PriceVersion != "" {
+		t.Errorf("excluded %v, permitted %b", f.Excluded, f.Permitted)
+	}
+	if spend := p.BurstPolicies[0].Spend; spend[0].Limit != 0 || spend[1].Limit != 100e9 {
+		t.Errorf("spend %+v", spend)
+	}
+	if want := time.Date(2026, 12, 1, 0, 0, 0, 0, time.UTC); !l.PricesUntil.Equal(want) {
+		t.Errorf("the next rate holds from %s, want %s", l.PricesUntil, want)
+	}
+	warned(t, l, "nothing is sent to pool qq", "spec.maxBurstSpend[1] in conf/a.yaml:23:18 counts as 0 USD")
+	checks := testChecks
+	checks.Previous = p
+	unpack(t, &txtar.Archive{Files: []txtar.File{{Name: "conf/a.yaml", Data: []byte(burstObjects)}}})
+	if again, err := Load("conf", testDay, checks); err != nil || !again.Platform.Functions[0].Permitted.Has(qq) {
+		t.Errorf("a new rate does not open the cloud: %v", err)
+	}
+}
+
+func warned(t *testing.T, l *Loaded, wants ...string) {
+	t.Helper()
+	for _, want := range wants {
+		if !slices.ContainsFunc(l.Warnings, func(w string) bool { return strings.Contains(w, want) }) {
+			t.Errorf("no warning %q in %q", want, l.Warnings)
+		}
+	}
+}
+
+// TestWorstCaseOnSCF is 3 s and 65 s of INIT of 128 MiB, 8.5 GiB-seconds, and one
+// request, in CNY at 0.14, each in billionths rounded up.
+func TestWorstCaseOnSCF(t *testing.T) {
+	p := mustLoad(t, burstObjects).Platform
+	b := p.Function(spillway.FunctionKey{Namespace: "shop", Name: "resize"}).Bindings[poolIndex(p, "qq")]
+	if b.MiB != 128 || b.Timeout != 3*time.Second || b.WorstCase != 132_186+187 {
+		t.Errorf("binding %+v", b)
+	}
+}
+
+func TestSCFDefaultsFollowTheRegion(t *testing.T) {
+	for region, want := range map[string]int64{"ap-shanghai": 128000, "ap-shanghai-fsi": 128000, "ap-singapore": 64000, "eu-frankfurt": 64000} {
+		p := mustLoad(t, object("Pool", "a", "{kind: scf, region: "+region+", pricePlan: mine}")+object("PriceBook", "b",
+			"{plans: [{plan: mine, version: a, kind: scf, source: s, perRequest: 1, perGiBSecond: 1}]}")).Platform.Pools[0]
+		if p.Limits != (spillway.CloudLimits{MemoryMiB: want, RampPerMinute: 500}) || p.SCF != (spillway.SCFEndpoint{Namespace: "default", CredentialsFrom: "environment"}) || p.InitTimeout != 65*time.Second {
+			t.Errorf("%s: %+v", region, p)
+		}
+	}
+}
+
+// TestSpendMayStandAlone: one object is a list of one, in faults too.
+func TestSpendMayStandAlone(t *testing.T) {
+	spend := mustLoad(t, object("BurstPolicy", "p", "{maxBurstSpend: {window: hour, amount: 3}}")).Platform.BurstPolicies[1].Spend
+	if len(spend) != 1 || spend[0] != (spillway.Budget{Limit: 3e9, Location: time.UTC, AtLimit: spillway.AtLimitRedirect}) {
+		t.Errorf("spend %+v", spend)
+	}
+}
+
+func TestRevisionsThatACloudCannotTellApart(t *testing.T) {
+	warned(t, mustLoad(t, strings.Replace(burstObjects, ", qualifier: canary}", "}", 1)), "revisions v1 and v2 are both prod in pool qq")
+	for _, w := range mustLoad(t, burstObjects).Warnings {
+		if strings.Contains(w, "are both") {
+			t.Errorf("unexpected: %s", w)
+		}
+	}
+}
+
+// TestTheFirstOfEqualsLeads, in the order in which they were written.
+func TestTheFirstOfEqualsLeads(t *testing.T) {
+	equal := strings.NewReplacer("weight: 90", "weight: 50", "weight: 10}", "weight: 50}", "name: v1, package", "name: zz, package", "revision: v1", "revision: zz").Replace(burstObjects)
+	p := mustLoad(t, equal).Platform
+	lead := p.Function(spillway.FunctionKey{Namespace: "shop", Name: "resize"})
+	if lead.Revision != "zz" || lead.Canary() || !lead.Revisions[1].Canary() || lead.Revisions[0] != lead {
+		t.Errorf("%s leads %v", lead.Revision, lead.Revisions)
+	}
+	for i, f := range p.Functions {
+		if f.Index != i || p.RevisionOf(f.FunctionKey, f.Revision) != f {
+			t.Errorf("function %d has index %d", i, f.Index)
+		}
+	}
+}
+
+// TestRegionsOfNoPool are misspelt, most likely.
+func TestRegionsOfNoPool(t *testing.T) {
+	l := mustLoad(t, strings.Replace(burstObjects, "regions: [ap-guangzhou]", "regions: [ap-guangzhou, us-esat-1]", 1))
+	warned(t, l, "burst policy default: us-esat-1 is the region of no pool")
+	checks := testChecks
+	checks.Previous = l.Platform
+	retired := strings.ReplaceAll(strings.ReplaceAll(burstObjects, "metadata: {name: aws}\nspec: {kind: lambda, region: us-east-1}", "metadata: {name: other}\nspec: {kind: process}"),
+		"order: [onprem, qq, aws]", "order: [onprem, qq]")
+	retired = strings.Replace(strings.Replace(retired, ", {pool: aws}", "", 1), "regions: [ap-guangzhou]", "regions: [us-east-1]", 1)
+	warned(t, loadNext(t, retired, checks), "burst policy default: us-east-1 is the region of no pool")
+}
+
+// TestPoolsThatCannotFollow are refused: the previous platform stays.
+func TestPoolsThatCannotFollow(t *testing.T) {
+	pools := func(prefix string, kind string, n int) string {
+		var text strings.Builder
+		for i := range n {
+			text.WriteString(object("Pool", fmt.Sprintf("%s%d", prefix, i), "{kind: "+kind+", region: us-east-1}"))
+		}
+		return text.String()
+	}
+	for name, c := range map[string]struct{ before, after, want string }{
+		"kind":      {pools("a", "process", 2), pools("a", "process", 1) + strings.Replace(pools("a", "lambda", 2), pools("a", "lambda", 1), "", 1), "conf/a.yaml:9:14: spec.kind: pool a1 was of kind process"},
+		"came back": {pools("a", "process", 1) + pools("b", "lambda", 1), pools("a", "process", 1) + pools("b", "process", 1), "spec.kind: pool b0 was of kind lambda"},
+		"too many":  {pools("a", "process", 10), pools("b", "process", 7), "metadata.name: pool 17, with those that were removed while the server runs; allowed: at most 16 until a restart"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			checks := testChecks
+			checks.Previous = mustLoad(t, c.before).Platform
+			if name == "came back" {
+				checks.Previous = loadNext(t, pools("a", "process", 1), checks).Platform
+			}
+			unpack(t, &txtar.Archive{Files: []txtar.File{{Name: "conf/a.yaml", Data: []byte(c.after)}}})
+			if _, err := Load("conf", testDay, checks); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("want %q, got %v", c.want, err)
+			}
+		})
+	}
+}
+
+// TestEverythingIsWrittenBack: the effective configuration means the same, at the
+// start and while serving.
+func TestEverythingIsWrittenBack(t *testing.T) {
+	first := mustLoad(t, burstObjects)
+	text, err := first.Render("yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checks := testChecks
+	if err := os.WriteFile("conf/a.yaml", text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	again, err := Load("conf", testDay, checks)
+	if err != nil || !reflect.DeepEqual(first.Platform, again.Platform) {
+		t.Fatalf("%v; it differs:\n%s", err, text)
+	}
+	checks.Previous = first.Platform
+	next, err := Load("conf", testDay, checks)
+	if err != nil || next.Platform.Revision != first.Platform.Revision || next.Platform.Generation != 2 || !reflect.DeepEqual(next.Platform.Pools, first.Platform.Pools) {
+		t.Errorf("%v; the successor of itself differs", err)
+	}
 }

@@ -128,25 +128,25 @@ func checkTraffic(s *source, spec *v1alpha1.FunctionSpec) {
 		return
 	}
 	var total int64
+	bad := false
 	for i, t := range spec.Traffic {
 		path := index("spec.traffic", i)
 		s.reference(path+".revision", "revision", t.Revision, names)
 		if t.Weight == nil {
 			s.fault(path+".weight", "is required", "0 to 100")
-			return
 		}
 		s.count(path+".weight", t.Weight, 0, 100)
-		if s.faulty(path + ".weight") {
-			return
-		}
+		bad = bad || s.faulty(path+".weight")
 		for j := range i {
 			if spec.Traffic[j].Revision == t.Revision {
 				s.fault(path+".revision", quoteShort(t.Revision)+fmt.Sprintf(" is already in spec.traffic[%d]", j), "one entry for each revision")
 			}
 		}
-		total += *t.Weight
+		if !bad {
+			total += *t.Weight
+		}
 	}
-	if total != 100 {
+	if total != 100 && !bad {
 		s.fault("spec.traffic", fmt.Sprintf("the weights add up to %d", total), "100")
 	}
 }

@@ -39,22 +39,19 @@ func checkPolicy(e entry[v1alpha1.BurstPolicy]) {
 
 func checkWeights(s *source, spec *v1alpha1.BurstPolicySpec) {
 	var total int64
+	bad := false
 	for _, pool := range sortedKeys(spec.Weights) {
 		path := join("spec.weights", pool)
 		n := spec.Weights[pool]
 		if n < 0 || n > 1000 {
 			s.fault(path, fmt.Sprintf("%d is out of range", n), "0 to 1000")
-			return
-		}
-		if !slices.Contains(spec.Order, pool) {
+		} else if !slices.Contains(spec.Order, pool) {
 			s.fault(path, quoteShort(pool)+" is not in the order of the policy", alternatives(spec.Order))
 		}
-		if s.faulty(path) {
-			return
-		}
-		total += n
+		bad = bad || s.faulty(path)
+		total += max(0, min(n, 1000))
 	}
-	if len(spec.Weights) > 0 && total == 0 {
+	if len(spec.Weights) > 0 && total == 0 && !bad {
 		s.fault("spec.weights", "are all zero", "at least one above zero")
 	}
 }

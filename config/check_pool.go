@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spillway-dev/spillway/api/v1alpha1"
@@ -59,6 +60,9 @@ func (l *loading) checkPool(e entry[v1alpha1.Pool]) {
 	} else {
 		e.onlyOf("lambda", "spec.lambda", "spec.limits.rampPer10s")
 		e.endpoint("spec.scf.endpoint", spec.SCF.Endpoint)
+		if u, err := url.Parse(spec.SCF.Endpoint); err == nil && strings.Trim(u.Path, "/") != "" {
+			e.fault("spec.scf.endpoint", "has a path, and SCF has none", "http://HOST:PORT or https://HOST")
+		}
 		if !scfNamespace.MatchString(spec.SCF.Namespace) {
 			e.fault("spec.scf.namespace", quoteShort(spec.SCF.Namespace)+" is not a namespace of SCF", "1 to 30 letters, digits, - and _, beginning with a letter")
 		}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/api/v1alpha1"
 )
 
@@ -99,38 +100,40 @@ func zone(name string) (*time.Location, error) {
 	return time.LoadLocation(name)
 }
 
-// checkKept checks that what children keep for themselves fits in their parent.
+// checkKept checks that what children keep for themselves fits in their parent, in
+// the units that quotas are counted in.
 func (l *loading) checkKept() {
-	type key struct{ quota, side, name string }
-	limits := map[key]int64{}
+	nodes := map[string]entry[v1alpha1.Quota]{}
 	for _, e := range l.all.quotas {
-		for side, c := range sides(&e.object.Spec.Nominal) {
-			for name, n := range dimensions(c) {
-				if n != nil {
-					limits[key{e.Metadata.Name, side, name}] = *n
-				}
-			}
-		}
+		nodes[e.Metadata.Name] = e
 	}
-	kept := map[key]int64{}
+	kept := map[string]int64{} // by parent and dimension
 	for _, e := range l.all.quotas {
-		lends := sides(&e.object.Spec.LendingLimit)
+		parent, ok := nodes[e.object.Spec.Parent]
+		if !ok {
+			continue
+		}
+		nominal, lends, most := sides(&e.object.Spec.Nominal), sides(&e.object.Spec.LendingLimit), sides(&parent.object.Spec.Nominal)
 		for _, side := range sortedKeys(lends) {
-			lent := dimensions(lends[side])
-			for _, name := range sortedKeys(lent) {
-				own, limited := limits[key{e.Metadata.Name, side, name}]
-				if lent[name] == nil || !limited {
+			own := resourcesByName(keeps(limits(nominal[side]), limits(lends[side])))
+			limit := resourcesByName(limits(most[side]))
+			for _, name := range sortedKeys(own) {
+				at := side + "." + name
+				sum := parent.Metadata.Name + " " + at
+				if kept[sum] += own[name]; own[name] == 0 || kept[sum] <= limit[name] {
 					continue
 				}
-				parent := key{e.object.Spec.Parent, side, name}
-				kept[parent] += max(0, own-*lent[name])
-				if most, ok := limits[parent]; ok && kept[parent] > most {
-					e.fault("spec.lendingLimit."+side+"."+name, fmt.Sprintf("with its siblings it keeps more than the nominal of their parent %s", parent.quota),
-						"to lend more, or a larger nominal of the parent")
-				}
+				place := parent.locate("spec.nominal." + at)
+				e.fault("spec.lendingLimit."+at, fmt.Sprintf("with its siblings it keeps more than the nominal of their parent %s in %s:%d:%d", parent.Metadata.Name, parent.file, place.line, place.col),
+					"to lend more, or a larger nominal of the parent")
 			}
 		}
 	}
+}
+
+// resourcesByName are the dimensions of r by the names that people write.
+func resourcesByName(r spillway.Resources) map[string]int64 {
+	return map[string]int64{"slots": r.Slots, "cpu": r.MilliCPU, "memory": r.MiB}
 }
 
 func sides(n *v1alpha1.Nominal) map[string]*v1alpha1.Capacity {

@@ -54,7 +54,7 @@ func (l *loading) compilePools(p *spillway.Platform) {
 		}
 		p.Pools[at] = l.compilePool(at, e)
 		if at < len(old.Pools) && old.Pools[at].Kind != p.Pools[at].Kind {
-			e.fault("spec.kind", fmt.Sprintf("pool %s was of kind %s when the server started", e.Metadata.Name, old.Pools[at].Kind), "another name, or a restart")
+			e.fault("spec.kind", fmt.Sprintf("pool %s was of kind %s earlier while the server runs", e.Metadata.Name, old.Pools[at].Kind), "another name, or a restart")
 		}
 		if at >= spillway.MaxPools {
 			e.fault("metadata.name", fmt.Sprintf("pool %d, with those that were removed while the server runs", at+1), fmt.Sprintf("at most %d until a restart", spillway.MaxPools))

@@ -23,11 +23,11 @@ func (l *loading) compileFunction(p *spillway.Platform, e entry[v1alpha1.Functio
 	for i := range spec.Revisions {
 		r := &spec.Revisions[i]
 		all = append(all, l.compileRevision(p, e, r, weights[r.Name]))
+		p.Functions = append(p.Functions, all[i])
 		if all[i].Weight > all[lead].Weight {
 			lead = i
 		}
 	}
-	p.Functions = append(p.Functions, all...)
 	if len(all) > 1 {
 		all[lead].Revisions = all
 		l.judgeSplit(p, all)
@@ -137,6 +137,8 @@ func exclusion(policy *spillway.BurstPolicy, f *spillway.Function, pool *spillwa
 		return spillway.ExcludedResidency
 	case cloud && f.Burst == spillway.BurstDeny:
 		return spillway.ExcludedBurst
+	case cloud && pool.PriceVersion == "":
+		return spillway.ExcludedPrice
 	case cloud && f.Contract == spillway.ContractHTTP && !f.Bindings[pool.Index].HTTPv2:
 		return spillway.ExcludedContract
 	case cloud && len(policy.Regions) > 0 && !slices.Contains(policy.Regions, pool.Region):
@@ -181,10 +183,15 @@ func (l *loading) judge(p *spillway.Platform, f *spillway.Function, e entry[v1al
 		l.warn("function %s: minWarm: %d does not fit in any on-prem pool that may run it", f.FunctionKey, f.MinWarm)
 	}
 	for _, region := range f.Residency {
-		if !slices.ContainsFunc(p.Pools, func(pool *spillway.Pool) bool { return pool.Region == region }) {
+		if !hasRegion(p, region) {
 			l.warn("function %s: residency %s is the region of no pool", f.FunctionKey, region)
 		}
 	}
+}
+
+// hasRegion reports whether a pool that is not retired is in a region.
+func hasRegion(p *spillway.Platform, region string) bool {
+	return slices.ContainsFunc(p.Pools, func(pool *spillway.Pool) bool { return pool.Region == region && !pool.Retired })
 }
 
 // fitsWarm reports whether all warm instances of f fit in one of the pools.

@@ -46,6 +46,11 @@ func (l *loading) compilePolicy(p *spillway.Platform, o *v1alpha1.BurstPolicy) s
 	}
 	policy.KillSwitch, policy.Shadow = o.Spec.KillSwitch, o.Spec.Shadow
 	policy.Regions = slices.Sorted(slices.Values(o.Spec.Regions))
+	for _, region := range policy.Regions {
+		if !hasRegion(p, region) {
+			l.warn("burst policy %s: %s is the region of no pool", policy.Name, region)
+		}
+	}
 	return policy
 }
 

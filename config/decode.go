@@ -161,15 +161,24 @@ func keyText(key ast.MapKeyNode) (text, problem string) {
 }
 
 func (d *decoder) list(n ast.Node, v reflect.Value, path string) {
-	seq, ok := n.(*ast.SequenceNode)
+	items, ok := listOf(n, standsAlone[path])
 	if !ok {
 		d.wrongType(n, path, "a list")
 		return
 	}
-	v.Set(reflect.MakeSlice(v.Type(), len(seq.Values), len(seq.Values)))
-	for i, item := range seq.Values {
+	v.Set(reflect.MakeSlice(v.Type(), len(items), len(items)))
+	for i, item := range items {
 		d.node(item, v.Index(i), path+"["+strconv.Itoa(i)+"]")
 	}
+}
+
+// listOf returns the items of a list. Where one may stand alone, a mapping is one.
+func listOf(n ast.Node, alone bool) (items []ast.Node, ok bool) {
+	if seq, ok := n.(*ast.SequenceNode); ok {
+		return seq.Values, true
+	}
+	_, one := mapping(n)
+	return []ast.Node{n}, alone && one
 }
 
 // wrongType does not repeat text: it may be a secret in the wrong place.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -22,7 +23,7 @@ const (
 	scfStep = v1alpha1.Bytes(128 * mib)
 )
 
-// scfLarge are the regions whose accounts have the larger memory quota.
+// scfLarge begin the names of the regions whose accounts have the larger memory quota.
 var scfLarge = []string{"ap-beijing", "ap-chengdu", "ap-chongqing", "ap-guangzhou", "ap-hongkong", "ap-nanjing", "ap-shanghai"}
 
 // fillDefaults gives every field that was not written its default, and adds the
@@ -149,7 +150,7 @@ func (l *loading) fillPool(p *v1alpha1.Pool) {
 		setDefault(&s.SCF.Credentials, &v1alpha1.Credentials{Environment: true})
 		setDefault(&s.Limits, new(v1alpha1.CloudLimits{}))
 		memory := v1alpha1.Bytes(64000 * mib)
-		if slices.Contains(scfLarge, s.Region) {
+		if slices.ContainsFunc(scfLarge, func(prefix string) bool { return strings.HasPrefix(s.Region, prefix) }) {
 			memory *= 2
 		}
 		setDefault(&s.Limits.Memory, new(memory))

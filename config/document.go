@@ -30,6 +30,9 @@ func refuse(paths ...string) map[string]string {
 	return m
 }
 
+// standsAlone are lists of objects that take one object without a list around it.
+var standsAlone = map[string]bool{"spec.maxBurstSpend": true}
+
 var kindNames = []string{v1alpha1.KindFunction, v1alpha1.KindPool, v1alpha1.KindQuota, v1alpha1.KindBurstPolicy,
 	v1alpha1.KindPriceBook, v1alpha1.KindServer}
 

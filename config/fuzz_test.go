@@ -26,6 +26,7 @@ func FuzzConfig(f *testing.F) {
 		f.Add(a.Files[0].Data)
 	}
 	f.Add([]byte(twoPools + function("f", "burst: allow, cloud: [{pool: lambda}]")))
+	f.Add([]byte(burstObjects))
 	dir := f.TempDir()
 	f.Chdir(dir)
 	if err := errors.Join(os.Mkdir("fn", 0o755), os.Mkdir("conf", 0o755), os.WriteFile("fn/bootstrap", nil, 0o700)); err != nil {

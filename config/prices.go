@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"math/big"
 	"time"
@@ -83,30 +84,49 @@ func (s *source) required(path string, d v1alpha1.Decimal) {
 	}
 }
 
+// errLapsed is the lack of an exchange rate that there was or will be.
+var errLapsed = errors.New("no exchange rate holds now")
+
 // convert returns an amount of code in the platform's currency at the time of
-// loading, rounded down: a budget never grows by conversion.
+// loading, rounded down: a budget never grows by conversion. While a rate has
+// lapsed the amount is 0.
 func (l *loading) convert(amount v1alpha1.Amount, code string) (spillway.Nano, error) {
-	own := l.currency()
-	if code == own {
+	if code == l.currency() {
 		return spillway.Nano(amount), nil
 	}
-	for _, r := range l.rates {
-		if r.From != code || r.To != own || l.now.Before(r.ValidFrom) || !r.ValidTo.IsZero() && !l.now.Before(r.ValidTo) {
-			continue
-		}
-		rate, err := billing.ParseDecimal(r.Rate)
-		if err != nil {
-			return 0, err
-		}
-		l.until(r.ValidTo)
-		product := rate.Mul(rate, new(big.Rat).SetInt64(int64(amount)))
-		whole := new(big.Int).Quo(product.Num(), product.Denom())
-		if !whole.IsInt64() {
-			return 0, spillway.ErrOverflow
-		}
-		return spillway.Nano(whole.Int64()), nil
+	r, err := l.rate(code)
+	if err != nil {
+		return 0, err
 	}
-	return 0, fmt.Errorf("no exchange rate from %s to %s holds now", code, own)
+	rate, err := billing.ParseDecimal(r.Rate)
+	if err != nil {
+		return 0, err
+	}
+	l.until(r.ValidTo)
+	product := rate.Mul(rate, new(big.Rat).SetInt64(int64(amount)))
+	whole := new(big.Int).Quo(product.Num(), product.Denom())
+	if !whole.IsInt64() {
+		return 0, spillway.ErrOverflow
+	}
+	return spillway.Nano(whole.Int64()), nil
+}
+
+// rate returns the exchange rate from code that holds at the time of loading.
+func (l *loading) rate(code string) (billing.ExchangeRate, error) {
+	err := fmt.Errorf("there is no exchange rate from %s to %s", code, l.currency())
+	for _, r := range l.rates {
+		switch {
+		case r.From != code || r.To != l.currency():
+		case l.now.Before(r.ValidFrom):
+			l.until(r.ValidFrom)
+			err = errLapsed
+		case !r.ValidTo.IsZero() && !l.now.Before(r.ValidTo):
+			err = errLapsed
+		default:
+			return r, nil
+		}
+	}
+	return billing.ExchangeRate{}, err
 }
 
 func timeOf(d *v1alpha1.Date) time.Time {

@@ -190,7 +190,13 @@ func (l *loading) checkPoolPrice(e entry[v1alpha1.Pool], plans map[billing.PlanK
 		return
 	}
 	quote, err := l.book.At(name, l.now)
-	if err != nil {
+	var none *billing.NoPriceError
+	switch lapsed := errors.As(err, &none) && none.Lapsed; {
+	case lapsed && want != billing.PlanOwned:
+		l.warn("nothing is sent to pool %s: %v", e.Metadata.Name, err)
+		l.until(none.Next)
+		return
+	case err != nil:
 		e.fault(path, err.Error(), "a plan with a price at this time, and an exchange rate if it is in another currency")
 	}
 	if name == defaultOwnedPlan && len(l.all.functions) > 0 {
@@ -217,6 +223,8 @@ func (l *loading) checkMoney(s *source, path string, amount *v1alpha1.Amount, cu
 	}
 	_, err := l.convert(*amount, currency)
 	switch {
+	case errors.Is(err, errLapsed):
+		l.warn("%s in %s counts as 0 %s: no exchange rate holds now", path, where(s), l.currency())
 	case errors.Is(err, spillway.ErrOverflow):
 		s.fault(path+".amount", "is too large in "+l.currency(), "up to "+maxMoney+" "+l.currency())
 	case err != nil:

@@ -28,7 +28,8 @@ type BurstPolicySpec struct {
 	// The part of the work that may run in clouds. Default: not limited.
 	MaxBurstShare *BurstShare `json:"maxBurstShare,omitempty"`
 	// Limits on what calls under this policy may spend, at most one per window,
-	// beside the budgets of their quota. When one is spent calls wait on-prem.
+	// beside the budgets of their quota. When one is spent calls wait on-prem. A single
+	// one needs no list.
 	MaxBurstSpend []BurstSpend `json:"maxBurstSpend,omitempty"`
 	// Keeps bursting from flapping. Default: it opens when on-prem is full and
 	// closes when there is room.
@@ -64,7 +65,8 @@ type BurstSpend struct {
 	Window string `json:"window"`
 	// Decimal amount with at most 9 decimals, such as "0.50". Required.
 	Amount *Amount `json:"amount"`
-	// ISO 4217 code. Default: the price book's.
+	// ISO 4217 code; it must be the price book's currency or have an exchange rate.
+	// Default: the price book's.
 	Currency string `json:"currency,omitempty"`
 	// IANA time zone of the window's borders. Default UTC.
 	TimeZone string `json:"timeZone,omitempty"`

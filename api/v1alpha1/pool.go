@@ -57,6 +57,7 @@ type Lambda struct {
 // SCF says how to reach Tencent SCF in one region.
 type SCF struct {
 	// http or https URL to use in place of the public one, without a path.
+	// Default: the public one.
 	Endpoint string `json:"endpoint,omitempty"`
 	// SCF's own namespace of the functions. Default default.
 	Namespace string `json:"namespace,omitempty"`

@@ -15,7 +15,8 @@ type PriceBookSpec struct {
 	Currency string `json:"currency,omitempty"`
 	// Price plans; all entries of a plan replace the built-in plan of that name.
 	Plans []Plan `json:"plans,omitempty"`
-	// Rates for plans and budgets in other currencies.
+	// Rates for plans and budgets in other currencies. Nothing is sent to a cloud
+	// whose plan has no rate; one that lapses closes the cloud until there is another.
 	ExchangeRates []ExchangeRate `json:"exchangeRates,omitempty"`
 }
 

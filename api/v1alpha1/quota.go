@@ -47,7 +47,7 @@ type Budget struct {
 	// call. Required.
 	Amount *Amount `json:"amount"`
 	// ISO 4217 code; it must be the price book's currency or have an exchange rate.
-	// Default: the price book's.
+	// While the rate has lapsed the amount counts as 0. Default: the price book's.
 	Currency string `json:"currency,omitempty"`
 	// IANA time zone of the window's borders. Default UTC.
 	TimeZone string `json:"timeZone,omitempty"`

@@ -28,8 +28,8 @@ type ServerSpec struct {
 // Alerts says when and where to tell that money is being used up. Metrics tell in
 // any case.
 type Alerts struct {
-	// http or https URL that gets a JSON document for each threshold that a budget
-	// passes. Default: none.
+	// http or https URL, without user and query, that gets a JSON document for each
+	// threshold that a budget passes. Default: none.
 	Webhook string `json:"webhook,omitempty"`
 	// Percentages of a budget, ascending, 1 to 100, at most 10. Default 50, 80, 100.
 	Budgets []int64 `json:"budgets,omitempty"`

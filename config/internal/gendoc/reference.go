@@ -136,7 +136,8 @@ func (a *api) describe(t ast.Expr) (word, inner string) {
 		word, inner = a.describe(t.Elt)
 		return "list of " + map[bool]string{true: "objects", false: word}[inner != ""], inner
 	case *ast.MapType:
-		return "names to text", ""
+		word, _ = a.describe(t.Value)
+		return "names to " + map[bool]string{true: "numbers", false: word}[word == "number"], ""
 	case *ast.Ident:
 		if a.structs[t.Name] != nil && scalars[t.Name] == "" {
 			return "object", t.Name
