@@ -50,9 +50,11 @@ type Config struct {
 type Cage interface {
 	// Enter puts the process just forked into the cage.
 	Enter(pid int) error
-	// Peak returns the most memory used together in bytes, 0 if not known, and
-	// whether something was killed for using too much.
-	Peak() (bytes int64, exceeded bool)
+	// Peak returns the most memory used together in bytes, 0 if not known. It is asked
+	// many times a second.
+	Peak() int64
+	// Overran reports that something was killed for using too much memory.
+	Overran() bool
 	// Empty kills what is left and returns when nothing is. It is called once: after
 	// the process that entered was reaped, or when none was started.
 	Empty()

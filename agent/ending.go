@@ -186,7 +186,7 @@ func (i *Instance) samplePeak() int64 {
 	i.sampled = now
 	var peak int64
 	if i.config.Cage != nil {
-		peak, _ = i.config.Cage.Peak()
+		peak = i.config.Cage.Peak()
 	}
 	if peak == 0 {
 		peak = peakRSS(i.proc.pid)

@@ -199,7 +199,7 @@ func (i *Instance) supervise() {
 	<-i.quiet // nobody reads the payload of an event any more
 	i.proc.reap()
 	if cage := i.config.Cage; cage != nil {
-		peak, exceeded := cage.Peak()
+		peak, exceeded := cage.Peak(), cage.Overran()
 		cage.Empty()
 		i.mu.Lock()
 		i.peak, i.exceeded = max(i.peak, peak), exceeded

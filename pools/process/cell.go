@@ -4,8 +4,10 @@ package process
 type limiter interface {
 	// enter puts a process under the limit.
 	enter(pid int) error
-	// peak returns the most bytes used together, and whether it was too much.
-	peak() (bytes int64, exceeded bool)
+	// peak returns the most bytes used together.
+	peak() int64
+	// overran reports that it was too much.
+	overran() bool
 	// empty kills what is left under the limit and waits for it.
 	empty()
 }
@@ -34,7 +36,9 @@ func (c *cell) Enter(pid int) error {
 	return c.limiter.enter(pid)
 }
 
-func (c *cell) Peak() (int64, bool) { return c.limiter.peak() }
+func (c *cell) Peak() int64 { return c.limiter.peak() }
+
+func (c *cell) Overran() bool { return c.limiter.overran() }
 
 func (c *cell) Empty() {
 	c.limiter.empty()

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // hierarchy is the vocabulary of one cgroup version.
@@ -61,7 +63,7 @@ func openCgroups(name string) (*cgroups, error) {
 		return nil, err
 	}
 	for _, file := range left {
-		(&cgroup{h, filepath.Dir(file)}).empty()
+		(&cgroup{h, filepath.Dir(file), -1}).empty()
 	}
 	return c, c.probe()
 }
@@ -143,7 +145,7 @@ func (c *cgroups) describe() string {
 func (c *cgroups) close() { _ = os.Remove(c.dir) } // left for the next server if something is in it
 
 func (c *cgroups) limiter(slot int, mib int64) (limiter, error) {
-	g := &cgroup{c.hierarchy, filepath.Join(c.dir, strconv.Itoa(slot))}
+	g := &cgroup{c.hierarchy, filepath.Join(c.dir, strconv.Itoa(slot)), -1}
 	if err := os.Mkdir(g.dir, 0o755); err != nil {
 		return nil, err
 	}
@@ -157,33 +159,46 @@ func (c *cgroups) limiter(slot int, mib int64) (limiter, error) {
 	if g.together != "" {
 		_ = writeFile(g.dir, g.together, "1")
 	}
+	if most, err := unix.Open(filepath.Join(g.dir, g.hierarchy.peak), unix.O_RDONLY|unix.O_CLOEXEC, 0); err == nil {
+		g.most = most
+	}
 	return g, nil
 }
 
 // cgroup is the limiter of one instance.
 type cgroup struct {
 	hierarchy
-	dir string
+	dir  string
+	most int // descriptor of the file of the peak, kept to be read often; -1: none
 }
 
 func (g *cgroup) enter(pid int) error {
 	return writeFile(g.dir, "cgroup.procs", strconv.Itoa(pid))
 }
 
-func (g *cgroup) peak() (int64, bool) {
-	text, _ := os.ReadFile(filepath.Join(g.dir, g.hierarchy.peak))
-	used, _ := strconv.ParseInt(string(bytes.TrimSpace(text)), 10, 64)
+func (g *cgroup) peak() int64 {
+	var text [24]byte
+	n, _ := unix.Pread(g.most, text[:], 0)
+	used, _ := strconv.ParseInt(string(bytes.TrimSpace(text[:max(n, 0)])), 10, 64)
+	return used
+}
+
+func (g *cgroup) overran() bool {
 	events, _ := os.ReadFile(filepath.Join(g.dir, g.kills))
 	for line := range bytes.Lines(events) {
 		if count, ok := bytes.CutPrefix(bytes.TrimSpace(line), []byte(g.key+" ")); ok {
-			return used, string(count) != "0"
+			return string(count) != "0"
 		}
 	}
-	return used, false
+	return false
 }
 
 // empty kills until the kernel lets the directory go: it holds no process then.
 func (g *cgroup) empty() {
+	if g.most >= 0 {
+		_ = unix.Close(g.most)
+		g.most = -1
+	}
 	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
 		text, err := os.ReadFile(filepath.Join(g.dir, "cgroup.procs"))
 		if err != nil {

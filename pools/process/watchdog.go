@@ -91,10 +91,16 @@ func (t *watched) enter(pid int) error {
 	return nil
 }
 
-func (t *watched) peak() (int64, bool) {
+func (t *watched) peak() int64 {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.most, t.exceeded
+	return t.most
+}
+
+func (t *watched) overran() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.exceeded
 }
 
 // scan adds up the tree and kills it when it is over the limit.
