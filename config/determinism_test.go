@@ -18,8 +18,10 @@ func someObjects(t *rapid.T) []string {
 	objects := []string{
 		object("Pool", "lambda", "{kind: lambda, region: us-east-1}"),
 		object("Pool", "onprem", fmt.Sprintf("{kind: process, region: here, capacity: {slots: %d, cpu: 8, memory: 8Gi}}", rapid.IntRange(1, 9).Draw(t, "slots"))),
-		object("BurstPolicy", "default", fmt.Sprintf("{onPremWaitBudget: %dms}", rapid.IntRange(0, 500).Draw(t, "wait"))),
-		object("Quota", "root", "{department: all, budgets: [{window: day, amount: 5}]}"),
+		object("Pool", "scf", "{kind: scf, region: ap-guangzhou}"),
+		object("PriceBook", "prices", "{exchangeRates: [{from: CNY, to: USD, rate: '0.14', date: 2026-01-01, source: s}]}"),
+		object("BurstPolicy", "default", somePolicy(t)),
+		object("Quota", "root", "{department: all, nominal: {onPrem: {slots: 9}}, budgets: [{window: day, amount: 5}]}"),
 	}
 	quotas := rapid.IntRange(0, 5).Draw(t, "quotas")
 	for i := range quotas {
@@ -27,13 +29,43 @@ func someObjects(t *rapid.T) []string {
 		if i > 0 && rapid.Bool().Draw(t, "nested") {
 			parent = fmt.Sprintf("q%d", rapid.IntRange(0, i-1).Draw(t, "parent"))
 		}
-		objects = append(objects, object("Quota", fmt.Sprintf("q%d", i), fmt.Sprintf("{parent: %s, namespaces: [n%d]}", parent, i)))
+		objects = append(objects, object("Quota", fmt.Sprintf("q%d", i), fmt.Sprintf("{parent: %s, namespaces: [n%d], nominal: {onPrem: {slots: 9}}, borrowingLimit: {onPrem: {slots: %d}}, lendingLimit: {onPrem: {slots: %d}}}",
+			parent, i, rapid.IntRange(0, 9).Draw(t, "borrows"), rapid.IntRange(8, 9).Draw(t, "lends"))))
 	}
 	for i := range rapid.IntRange(0, 6).Draw(t, "functions") {
-		objects = append(objects, function(fmt.Sprintf("f%d", i), fmt.Sprintf("burst: %s, timeout: %ds, cloud: [{pool: lambda}]",
+		objects = append(objects, function(fmt.Sprintf("f%d", i), fmt.Sprintf("burst: %s, timeout: %ds, cloud: [{pool: lambda}, {pool: scf, function: fn}]",
 			rapid.SampledFrom([]string{"allow", "deny"}).Draw(t, "burst"), rapid.IntRange(1, 60).Draw(t, "timeout"))))
 	}
-	return objects
+	weight := rapid.IntRange(0, 100).Draw(t, "weight")
+	return append(objects, fmt.Sprintf(`apiVersion: spillway.dev/v1alpha1
+kind: Function
+metadata: {name: split, namespace: shop}
+spec:
+  revisions: [{name: v9, package: {path: ../fn}}, {name: v1, package: {path: ../fn}, qualifier: next}, {name: v5, package: {path: ../fn}}]
+  traffic: [{revision: v1, weight: %d}, {revision: v9, weight: %d}]
+  contract: %s
+---
+`, weight, 100-weight, rapid.SampledFrom([]string{"lambda", "http"}).Draw(t, "contract")))
+}
+
+// somePolicy draws a burst policy with some of what it may say.
+func somePolicy(t *rapid.T) string {
+	parts := []string{fmt.Sprintf("onPremWaitBudget: %dms", rapid.IntRange(0, 500).Draw(t, "wait"))}
+	for _, part := range []string{
+		"weights: {onprem: 3, scf: 1, lambda: 0}",
+		"maxBurstShare: {percent: 10, of: gibSeconds}",
+		"maxBurstSpend: {window: month, amount: 7, currency: CNY}",
+		"hysteresis: {closeAfter: 90s}",
+		"regions: [ap-guangzhou]",
+		"windows: [{from: '20:00', to: '24:00', days: [sun, mon]}, {from: '22:00', to: '06:00', timeZone: Asia/Shanghai}]",
+		"killSwitch: true",
+		"shadow: true",
+	} {
+		if rapid.Bool().Draw(t, "written") {
+			parts = append(parts, part)
+		}
+	}
+	return "{" + strings.Join(parts, ", ") + "}"
 }
 
 // TestFilesDoNotMatter writes the same objects in any order over any files, and
@@ -74,6 +106,11 @@ func TestFilesDoNotMatter(t *testing.T) {
 			t.Fatal(err)
 		}
 		again := load(t, map[string]string{"full.yaml": string(text)})
+		for i, f := range one.Platform.Functions {
+			if f.Index != i || f.Platform != one.Platform {
+				t.Fatalf("function %d, %s of %s, has index %d", i, f.Revision, f, f.Index)
+			}
+		}
 		for _, other := range []*Loaded{many, again} {
 			if one.Platform.Revision != other.Platform.Revision || !reflect.DeepEqual(one.Platform, other.Platform) {
 				t.Fatalf("revision %s and %s of\n%s", one.Platform.Revision, other.Platform.Revision, text)
