@@ -32,8 +32,8 @@ which; without it, it is Lambda.
 Use it to try overflow without a cloud account: point a pool's endpoint at it.
 Ctrl-C ends it and prints its bill.
 
-The sub-command is for real clouds as well: 'check' compares the functions there
-with the configuration.`,
+The sub-commands are for real clouds as well: 'check' compares the functions there
+with the configuration, 'export' writes them for Terraform.`,
 		Example: `  spillway cloud --config cloud.yaml
   curl http://127.0.0.1:9002/bill            # what it would cost so far
   curl -H 'Content-Type: application/json' -d '{"kind":"throttle","count":5}' http://127.0.0.1:9002/faults`,
@@ -44,7 +44,7 @@ with the configuration.`,
 	flags.StringVar(&f.config, "config", "", "YAML `file` with keys, functions and limits (required)")
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:9001", "`address` of the cloud's API, IP:port; port 0 picks a free one")
 	flags.StringVar(&f.admin, "admin", "127.0.0.1:9002", "`address` of bill, state and faults; loopback only")
-	cmd.AddCommand(newCloudCheck(s))
+	cmd.AddCommand(newCloudCheck(s), newCloudExport(s))
 	return cmd
 }
 

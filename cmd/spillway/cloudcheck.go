@@ -47,7 +47,7 @@ the package is a zip file; the processor, where the price plan is for one;
 reserved concurrency, and the account's against the pool's limits.
 
 Nothing is run and nothing changed there: the credentials of each pool need read
-permissions only. A cloud is sent
+permissions only, which 'spillway cloud export terraform' lists. A cloud is sent
 at most 12 requests a second.
 
 Exit codes: 0 all as it should be, 1 something is not, or a cloud did not tell,

@@ -1,0 +1,12 @@
+# Written by 'spillway cloud export terraform'. Change the configuration and write it again.
+
+terraform {
+  required_version = ">= 1.3"
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = ">= 5.0"
+    }
+  }
+}

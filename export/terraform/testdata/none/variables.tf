@@ -1,0 +1,2 @@
+# Written by 'spillway cloud export terraform'. Change the configuration and write it again.
+

@@ -1,0 +1,98 @@
+# Written by 'spillway cloud export terraform'. Change the configuration and write it again.
+
+provider "tencentcloud" {
+  alias  = "scf_gz"
+  region = "ap-guangzhou"
+}
+
+# shop/plain, revision v1.
+resource "tencentcloud_scf_function" "scf_gz_plain" {
+  provider    = tencentcloud.scf_gz
+  name        = "plain"
+  namespace   = "tools"
+  description = "Deployed for Spillway."
+  func_type   = "Event"
+  runtime     = "CustomRuntime"
+  handler     = "bootstrap.main"
+  mem_size    = 128
+  timeout     = 3
+  zip_file    = var.scf_gz_plain_zip
+}
+
+resource "tencentcloud_scf_reserved_concurrency_config" "scf_gz_plain" {
+  count                    = var.scf_gz_plain_reserved < 0 ? 0 : 1
+  provider                 = tencentcloud.scf_gz
+  function_name            = tencentcloud_scf_function.scf_gz_plain.name
+  namespace                = "tools"
+  reserved_concurrency_mem = var.scf_gz_plain_reserved
+}
+
+# shop/report, revision v1.
+resource "tencentcloud_scf_function" "scf_gz_report" {
+  provider    = tencentcloud.scf_gz
+  name        = "report"
+  namespace   = "tools"
+  description = "Deployed for Spillway."
+  func_type   = "Event"
+  runtime     = "CustomRuntime"
+  handler     = "bootstrap.main"
+  mem_size    = 128
+  timeout     = 3
+  zip_file    = var.scf_gz_report_zip
+}
+
+resource "tencentcloud_scf_reserved_concurrency_config" "scf_gz_report" {
+  count                    = var.scf_gz_report_reserved < 0 ? 0 : 1
+  provider                 = tencentcloud.scf_gz
+  function_name            = tencentcloud_scf_function.scf_gz_report.name
+  namespace                = "tools"
+  reserved_concurrency_mem = var.scf_gz_report_reserved
+}
+
+resource "tencentcloud_scf_function_version" "scf_gz_report" {
+  provider      = tencentcloud.scf_gz
+  function_name = tencentcloud_scf_function.scf_gz_report.name
+  namespace     = "tools"
+  description   = var.scf_gz_report_release
+}
+
+resource "tencentcloud_scf_function_alias" "scf_gz_report_live" {
+  provider         = tencentcloud.scf_gz
+  name             = "live"
+  function_name    = tencentcloud_scf_function.scf_gz_report.name
+  namespace        = "tools"
+  function_version = tencentcloud_scf_function_version.scf_gz_report.function_version
+}
+
+# What Spillway's own key needs: call these functions, and read what 'spillway cloud check' compares.
+resource "tencentcloud_cam_policy" "scf_gz_spillway" {
+  provider = tencentcloud.scf_gz
+  name     = "spillway-scf.gz"
+  document = jsonencode({
+    version = "2.0"
+    statement = [
+      {
+        effect = "allow"
+        action = ["scf:InvokeFunction", "scf:GetFunction"]
+        resource = [
+          "qcs::scf:ap-guangzhou:uin/${var.scf_gz_uin}:namespace/tools/function/plain",
+          "qcs::scf:ap-guangzhou:uin/${var.scf_gz_uin}:namespace/tools/function/report",
+        ]
+      },
+      {
+        effect = "allow"
+        action = [
+          "scf:GetAccount",
+          "scf:GetAlias",
+          "scf:GetReservedConcurrencyConfig",
+        ]
+        resource = ["*"]
+      },
+    ]
+  })
+}
+
+output "scf_gz_spillway_policy" {
+  description = "Attach it to the user whose key pool scf.gz has."
+  value       = tencentcloud_cam_policy.scf_gz_spillway.id
+}
