@@ -43,6 +43,7 @@ type Pool struct {
 	logs     *logs
 	limiters limiters
 	exits    *exits
+	turns    turns // of starts
 
 	mu        sync.Mutex
 	closed    bool
@@ -65,6 +66,7 @@ func Open(c Config) (*Pool, error) {
 		users:     os.Geteuid() == 0,
 		logs:      &logs{dir: filepath.Join(dir, "logs")},
 		instances: map[spillway.InstanceID]*instance{},
+		turns:     openTurns(),
 	}
 	if err := p.open(); err != nil {
 		if p.lock != nil {
