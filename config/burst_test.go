@@ -244,6 +244,8 @@ func TestSpendMayStandAlone(t *testing.T) {
 
 func TestRevisionsThatACloudCannotTellApart(t *testing.T) {
 	warned(t, mustLoad(t, strings.Replace(burstObjects, ", qualifier: canary}", "}", 1)), "revisions v1 and v2 are both prod in pool qq")
+	alone := strings.Replace(burstObjects, "  cloud: [{pool: qq, qualifier: prod}, {pool: aws}]\n", "", 1)
+	warned(t, mustLoad(t, alone), "function shop/resize: the qualifier of revision v2 means nothing without a cloud binding")
 	for _, w := range mustLoad(t, burstObjects).Warnings {
 		if strings.Contains(w, "are both") {
 			t.Errorf("unexpected: %s", w)
@@ -290,6 +292,7 @@ func TestPoolsThatCannotFollow(t *testing.T) {
 	for name, c := range map[string]struct{ before, after, want string }{
 		"kind":      {pools("a", "process", 2), pools("a", "process", 1) + strings.Replace(pools("a", "lambda", 2), pools("a", "lambda", 1), "", 1), "conf/a.yaml:9:14: spec.kind: pool a1 was of kind process"},
 		"came back": {pools("a", "process", 1) + pools("b", "lambda", 1), pools("a", "process", 1) + pools("b", "process", 1), "spec.kind: pool b0 was of kind lambda"},
+		"currency":  {pools("a", "process", 1), pools("a", "process", 1) + object("PriceBook", "b", "{currency: CNY, exchangeRates: [{from: USD, to: CNY, rate: 7, date: 2026-01-01, source: s}]}"), "conf/a.yaml:9:18: spec.currency: what was spent is counted in USD while the server runs; allowed: USD, or a restart"},
 		"too many":  {pools("a", "process", 10), pools("b", "process", 7), "metadata.name: pool 17, with those that were removed while the server runs; allowed: at most 16 until a restart"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -35,7 +35,8 @@ func (l *loading) compile() {
 }
 
 // compilePools gives every pool its index: the one that it had in the previous
-// platform, or the lowest that no pool has had.
+// platform, or the lowest that no pool has had. It refuses what cannot follow that
+// platform while serving.
 func (l *loading) compilePools(p *spillway.Platform) {
 	old := l.checks.Previous
 	if old == nil {
@@ -45,6 +46,9 @@ func (l *loading) compilePools(p *spillway.Platform) {
 		return
 	}
 	p.Generation = old.Generation + 1
+	if old.Currency != p.Currency {
+		l.all.books[0].fault("spec.currency", fmt.Sprintf("what was spent is counted in %s while the server runs", old.Currency), old.Currency+", or a restart")
+	}
 	p.Pools = make([]*spillway.Pool, len(old.Pools))
 	for _, e := range l.all.pools {
 		at := poolIndex(old, e.Metadata.Name)

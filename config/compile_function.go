@@ -28,6 +28,9 @@ func (l *loading) compileFunction(p *spillway.Platform, e entry[v1alpha1.Functio
 			lead = i
 		}
 	}
+	if at := slices.IndexFunc(spec.Revisions, func(r v1alpha1.Revision) bool { return r.Qualifier != "" }); at >= 0 && len(spec.Cloud) == 0 {
+		l.warn("function %s: the qualifier of revision %s means nothing without a cloud binding (spec.cloud)", all[at].FunctionKey, all[at].Revision)
+	}
 	if len(all) > 1 {
 		all[lead].Revisions = all
 		l.judgeSplit(p, all)

@@ -11,7 +11,8 @@ type PriceBook struct {
 // PriceBookSpec holds prices. Amounts are decimals, quoted or not; they are never
 // rounded.
 type PriceBookSpec struct {
-	// ISO 4217 code in which everything is counted. Default USD.
+	// ISO 4217 code in which everything is counted; it holds from a start to the next.
+	// Default USD.
 	Currency string `json:"currency,omitempty"`
 	// Price plans; all entries of a plan replace the built-in plan of that name.
 	Plans []Plan `json:"plans,omitempty"`
