@@ -23,7 +23,7 @@ func someObjects(t *rapid.T) []string {
 		object("BurstPolicy", "default", somePolicy(t)),
 		object("Quota", "root", "{department: all, nominal: {onPrem: {slots: 9}}, budgets: [{window: day, amount: 5}]}"),
 	}
-	quotas := rapid.IntRange(0, 5).Draw(t, "quotas")
+	quotas := rapid.IntRange(0, 4).Draw(t, "quotas")
 	for i := range quotas {
 		parent := "root"
 		if i > 0 && rapid.Bool().Draw(t, "nested") {
@@ -32,7 +32,7 @@ func someObjects(t *rapid.T) []string {
 		objects = append(objects, object("Quota", fmt.Sprintf("q%d", i), fmt.Sprintf("{parent: %s, namespaces: [n%d], nominal: {onPrem: {slots: 9}}, borrowingLimit: {onPrem: {slots: %d}}, lendingLimit: {onPrem: {slots: %d}}}",
 			parent, i, rapid.IntRange(0, 9).Draw(t, "borrows"), rapid.IntRange(8, 9).Draw(t, "lends"))))
 	}
-	for i := range rapid.IntRange(0, 6).Draw(t, "functions") {
+	for i := range rapid.IntRange(0, 3).Draw(t, "functions") {
 		objects = append(objects, function(fmt.Sprintf("f%d", i), fmt.Sprintf("burst: %s, timeout: %ds, cloud: [{pool: lambda}, {pool: scf, function: fn}]",
 			rapid.SampledFrom([]string{"allow", "deny"}).Draw(t, "burst"), rapid.IntRange(1, 60).Draw(t, "timeout"))))
 	}
