@@ -191,7 +191,7 @@ func absent(err error) bool {
 // may quote a request.
 func refusal(ctx context.Context, operation string, err error, sent bool) error {
 	var response *awshttp.ResponseError
-	if !errors.As(err, &response) || response.HTTPStatusCode() == 0 {
+	if !errors.As(err, &response) || response.HTTPStatusCode() == 0 || response.HTTPStatusCode() == http.StatusOK {
 		switch {
 		case !sent && ctx.Err() == nil:
 			return &readError{text: "no connection to Lambda for " + operation + ": is the pool's endpoint right, and the network up?"}
