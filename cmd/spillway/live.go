@@ -229,7 +229,11 @@ func (a *app) follow(ctx context.Context) {
 		a.live.mu.Unlock()
 		var expired <-chan time.Time
 		if !until.IsZero() {
-			expired = time.After(max(time.Until(until), time.Second))
+			wait := time.Second
+			if a.live.status.Load().Error != "" { // the next prices are not there yet
+				wait = time.Minute
+			}
+			expired = time.After(max(time.Until(until), wait))
 		}
 		select {
 		case <-ctx.Done():

@@ -131,6 +131,8 @@ func exclusionText(e spillway.Exclusion) string {
 		return "the pool's region is outside spec.residency"
 	case spillway.ExcludedBinding:
 		return "spec.cloud does not bind it"
+	case spillway.ExcludedPrice:
+		return "its price or exchange rate has ended; write the next one in the PriceBook"
 	case spillway.ExcludedContract:
 		return "a web function, and its binding has no payload: http-v2"
 	case spillway.ExcludedTooLarge:
@@ -163,6 +165,9 @@ func poolRows(p *spillway.Platform) [][]string {
 		if pool.Kind.Cloud() {
 			holds = atMost(pool.Limits)
 			price = "per call (" + pool.PriceVersion + ")"
+			if pool.PriceVersion == "" {
+				price = "none holds now"
+			}
 		}
 		rows = append(rows, []string{pool.Name, pool.Kind.String(), pool.Region, holds, price})
 	}
