@@ -211,8 +211,10 @@ func refusal(ctx context.Context, operation string, err error, sent bool) error 
 	switch {
 	case status == http.StatusTooManyRequests:
 		e.text += ": others ask a lot too, try again"
+	case e.code == "AccessDeniedException":
+		e.text += ": the pool's credentials need the permission lambda:" + operation
 	case status == http.StatusForbidden:
-		e.text += ": the pool's credentials need the permission lambda:" + operation + ", and the right key"
+		e.text += ": the pool's credentials are wrong or have expired"
 	}
 	return e
 }

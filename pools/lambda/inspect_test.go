@@ -117,6 +117,7 @@ func TestInspectFailures(t *testing.T) {
 		says string
 	}{
 		"denied":    {refuse(403, "AccessDeniedException"), "403 AccessDeniedException: the pool's credentials need the permission lambda:GetFunctionConfiguration"},
+		"other key": {refuse(403, "InvalidSignatureException"), "403 InvalidSignatureException: the pool's credentials are wrong"},
 		"throttled": {refuse(429, "TooManyRequestsException"), "429 TooManyRequestsException"},
 		"broken":    {refuse(500, "ServiceException"), "500 ServiceException"},
 		"invented":  {refuse(400, secret), "with 400"},
@@ -142,7 +143,10 @@ func TestInspectFailures(t *testing.T) {
 // TestInspectIsPaced: each request has its turn, and none goes without.
 func TestInspectIsPaced(t *testing.T) {
 	var asked atomic.Int64
-	url := serve(t, func(w http.ResponseWriter, r *http.Request) { asked.Add(1); answer(w, r, `{"MemorySize":128,"Timeout":3}`) })
+	url := serve(t, func(w http.ResponseWriter, r *http.Request) {
+		asked.Add(1)
+		answer(w, r, `{"MemorySize":128,"Timeout":3}`)
+	})
 	turns, closed := 0, errors.New("closed")
 	i := newPool(t, url).Inspector(func(context.Context) error {
 		if turns++; turns == 3 {

@@ -215,8 +215,10 @@ func refusal(ctx context.Context, action string, err error, seen *sight) error {
 		_, _, code := classOf(said.Code)
 		e := &readError{code: said.Code, text: "SCF answered " + action + " with " + code}
 		switch family, _, _ := strings.Cut(said.Code, "."); family {
-		case "UnauthorizedOperation", "AuthFailure":
-			e.text += ": the pool's key needs the permission scf:" + action + ", and must be right"
+		case "UnauthorizedOperation":
+			e.text += ": the pool's key needs the permission scf:" + action
+		case "AuthFailure":
+			e.text += ": the pool's key is wrong, or this machine's clock"
 		case "RequestLimitExceeded":
 			e.text += ": others ask a lot too, try again"
 		}

@@ -101,6 +101,7 @@ func TestInspectFailures(t *testing.T) {
 		says string
 	}{
 		"denied":    {refuse("UnauthorizedOperation.CAM"), "UnauthorizedOperation.CAM: the pool's key needs the permission scf:GetFunction"},
+		"other key": {refuse("AuthFailure.SignatureFailure"), "AuthFailure.SignatureFailure: the pool's key is wrong"},
 		"throttled": {refuse("RequestLimitExceeded"), "RequestLimitExceeded: others"},
 		"broken":    {refuse("InternalError.System"), "InternalError.System"},
 		"invented":  {refuse(secret), "an error that is not Tencent's"},
