@@ -44,6 +44,8 @@ var rules = []rule{
 	{from: "pools/lambda", deny: []string{opa, sql, module + "/dispatcher", module + "/config", module + "/billing"}, reason: "SDKs stay in their own leaf"},
 	{from: "agent", deny: []string{awsSDK, opa, sql, module + "/dispatcher", module + "/config", module + "/billing"}, reason: "the agent stands beside a function and stays small"},
 	{from: "config", deny: []string{awsSDK, opa, sql, module + "/dispatcher"}, reason: "loading a configuration needs no engine and no SDK"},
+	{from: "clouddrift", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", "log/slog", "os", module + "/pools", module + "/config"}, reason: "the comparison is given what clouds say; the pools ask"},
+	{from: "export/terraform", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", "log/slog", "os", module + "/config"}, reason: "an export is text of what is wanted; the command writes it"},
 	{from: "auth", deny: []string{awsSDK, opa, sql, module + "/dispatcher"}, reason: "identity comes before dispatch; signing is auth/sigv4's"},
 	{from: "simulator/cloud", deny: []string{module + "/billing", module + "/dispatcher", module + "/quota", module + "/pools/lambda", opa, sql}, reason: "the stand-in keeps a bill of its own, so it shares no billing and no client with us"},
 }
@@ -137,7 +139,7 @@ func isStd(path string) bool {
 }
 
 // pureFolders hold decision code: no clock, no global randomness, no goroutine.
-var pureFolders = []string{".", "quota", "dispatcher", "dispatcher/placement", "policy", "billing"}
+var pureFolders = []string{".", "quota", "dispatcher", "dispatcher/placement", "policy", "billing", "clouddrift", "export/terraform"}
 
 // TestPure reads the decision code itself.
 func TestPure(t *testing.T) {
