@@ -91,8 +91,6 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 		return pools.ColdStart{}, &pools.StartError{Type: "Runtime.InvalidEntrypoint", Err: err}
 	}
 	unpack := time.Since(began)
-	end := p.turns.take(ctx)
-	defer end()
 	c, err := p.prepare(i, dir, program)
 	if err != nil {
 		return pools.ColdStart{}, err

@@ -43,7 +43,6 @@ type Pool struct {
 	logs     *logs
 	limiters limiters
 	exits    *exits
-	turns    turns // of starts
 
 	mu        sync.Mutex
 	closed    bool
@@ -66,7 +65,6 @@ func Open(c Config) (*Pool, error) {
 		users:     os.Geteuid() == 0,
 		logs:      &logs{dir: filepath.Join(dir, "logs")},
 		instances: map[spillway.InstanceID]*instance{},
-		turns:     openTurns(),
 	}
 	if err := p.open(); err != nil {
 		if p.lock != nil {
