@@ -12,7 +12,14 @@
 // calls, and the cloud's limits are the ones that it mirrors.
 package clouddrift
 
-import "time"
+import (
+	"errors"
+	"time"
+)
+
+// ErrNoAnswer is behind the errors of whoever asks a cloud that says nothing at
+// all: asking it more is of no use.
+var ErrNoAnswer = errors.New("no answer")
 
 // Status says how a binding or an account compares.
 type Status string

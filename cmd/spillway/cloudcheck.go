@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -26,6 +27,9 @@ const (
 	// checkAtOnce bounds the bindings of one pool that are asked for at once.
 	checkAtOnce = 4
 )
+
+// notAsked is why nothing is known of a binding whose cloud cannot be asked.
+const notAsked = "not asked, for what is said of the account"
 
 // inspector tells how a cloud has functions and the account configured.
 type inspector interface {
@@ -107,22 +111,28 @@ func checkClouds(ctx context.Context, l *config.Loaded, only string) clouddrift.
 	pools := clouddrift.CloudPools(l.Platform, only)
 	wants := clouddrift.Wants(l.Platform, only, func(p *spillway.Pool) string { return architecture(l, p) })
 	found := make([][]clouddrift.Finding, len(pools))
+	pacers := map[string]*pacer{} // pools of one region may be one account
 	var all errgroup.Group
 	for i, pool := range pools {
+		place := pool.Kind.String() + " " + pool.Region
+		if pacers[place] == nil {
+			pacers[place] = &pacer{every: checkEvery}
+		}
+		pace := pacers[place].wait
 		own := slices.DeleteFunc(slices.Clone(wants), func(w clouddrift.Want) bool { return w.Pool != pool })
-		all.Go(func() error { found[i] = checkPool(ctx, pool, own); return nil })
+		all.Go(func() error { found[i] = checkPool(ctx, pool, own, pace); return nil })
 	}
 	_ = all.Wait() // findings hold what failed
 	return clouddrift.NewReport(slices.Concat(found...))
 }
 
 // checkPool returns the findings of one pool, its account's first.
-func checkPool(ctx context.Context, pool *spillway.Pool, wants []clouddrift.Want) []clouddrift.Finding {
-	cloud, closePool, err := openInspector(ctx, pool, (&pacer{every: checkEvery}).wait)
+func checkPool(ctx context.Context, pool *spillway.Pool, wants []clouddrift.Want, pace func(context.Context) error) []clouddrift.Finding {
+	cloud, closePool, err := openInspector(ctx, pool, pace)
 	if err != nil {
 		found := []clouddrift.Finding{clouddrift.FailedAccount(pool, err.Error())}
 		for _, w := range wants {
-			found = append(found, clouddrift.Failed(w, "see the pool's account"))
+			found = append(found, clouddrift.Failed(w, notAsked))
 		}
 		return found
 	}
@@ -130,19 +140,23 @@ func checkPool(ctx context.Context, pool *spillway.Pool, wants []clouddrift.Want
 	return inspect(ctx, cloud, pool, wants)
 }
 
+// inspect asks for the account first: a cloud that says nothing to that is not
+// asked for functions.
 func inspect(ctx context.Context, cloud inspector, pool *spillway.Pool, wants []clouddrift.Want) []clouddrift.Finding {
 	found := make([]clouddrift.Finding, 1+len(wants))
+	account, err := cloud.Account(ctx)
+	found[0] = clouddrift.CompareAccount(pool, account)
+	if err != nil {
+		found[0] = clouddrift.FailedAccount(pool, err.Error())
+	}
+	silent := errors.Is(err, clouddrift.ErrNoAnswer)
 	var all errgroup.Group
 	all.SetLimit(checkAtOnce)
-	all.Go(func() error {
-		account, err := cloud.Account(ctx)
-		found[0] = clouddrift.CompareAccount(pool, account)
-		if err != nil {
-			found[0] = clouddrift.FailedAccount(pool, err.Error())
-		}
-		return nil
-	})
 	for i, w := range wants {
+		if silent {
+			found[1+i] = clouddrift.Failed(w, notAsked)
+			continue
+		}
 		all.Go(func() error {
 			is, err := cloud.Function(ctx, w.Binding.Name, w.Binding.Qualifier)
 			found[1+i] = clouddrift.Compare(w, is)

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"os/exec"
@@ -114,8 +115,8 @@ func TestPacer(t *testing.T) {
 	}
 }
 
-// oddCloud fails for some functions.
-type oddCloud struct{}
+// oddCloud fails for the account, and for some functions.
+type oddCloud struct{ account error }
 
 func (oddCloud) Function(_ context.Context, name, _ string) (clouddrift.Found, error) {
 	if name == "bad" {
@@ -124,8 +125,8 @@ func (oddCloud) Function(_ context.Context, name, _ string) (clouddrift.Found, e
 	return clouddrift.Found{MiB: 128}, nil
 }
 
-func (oddCloud) Account(context.Context) (clouddrift.Account, error) {
-	return clouddrift.Account{}, errors.New("no account")
+func (c oddCloud) Account(context.Context) (clouddrift.Account, error) {
+	return clouddrift.Account{}, c.account
 }
 
 // TestInspectKeepsOrder: findings are in the order of what was wanted, whoever is
@@ -136,7 +137,7 @@ func TestInspectKeepsOrder(t *testing.T) {
 	for _, name := range []string{"a", "bad", "b", "c", "d", "e", "bad", "f"} {
 		wants = append(wants, clouddrift.Want{Pool: pool, Function: &spillway.Function{}, Binding: &spillway.Binding{Name: name, MiB: 128}})
 	}
-	found := inspect(t.Context(), oddCloud{}, pool, wants)
+	found := inspect(t.Context(), oddCloud{errors.New("no account")}, pool, wants)
 	if len(found) != len(wants)+1 || found[0].Status != clouddrift.Unreachable || found[0].Problem != "no account" {
 		t.Fatalf("%+v", found)
 	}
@@ -144,6 +145,16 @@ func TestInspectKeepsOrder(t *testing.T) {
 		if f := found[1+i]; f.Name != w.Binding.Name || (f.Status == clouddrift.Unreachable) != (f.Name == "bad") {
 			t.Errorf("%d: %+v", i, f)
 		}
+	}
+}
+
+// TestSilentCloud: who says nothing is asked once.
+func TestSilentCloud(t *testing.T) {
+	pool := &spillway.Pool{Name: "east"}
+	w := clouddrift.Want{Pool: pool, Function: &spillway.Function{}, Binding: &spillway.Binding{Name: "a", MiB: 128}}
+	found := inspect(t.Context(), oddCloud{fmt.Errorf("x: %w", clouddrift.ErrNoAnswer)}, pool, []clouddrift.Want{w})
+	if len(found) != 2 || found[1].Status != clouddrift.Unreachable || found[1].Problem != notAsked {
+		t.Errorf("%+v", found)
 	}
 }
 

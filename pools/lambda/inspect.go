@@ -176,11 +176,13 @@ func ask[In, Out any](ctx context.Context, i *Inspector, operation string, in In
 
 // readError is an answer other than 200, or none.
 type readError struct {
-	code string // Lambda's own; empty if it is none of the documented
-	text string
+	code  string // Lambda's own; empty if it is none of the documented
+	text  string
+	cause error // clouddrift.ErrNoAnswer, or nil
 }
 
 func (e *readError) Error() string { return e.text }
+func (e *readError) Unwrap() error { return e.cause }
 
 func absent(err error) bool {
 	var e *readError
@@ -194,9 +196,9 @@ func refusal(ctx context.Context, operation string, err error, sent bool) error 
 	if !errors.As(err, &response) || response.HTTPStatusCode() == 0 || response.HTTPStatusCode() == http.StatusOK {
 		switch {
 		case !sent && ctx.Err() == nil:
-			return &readError{text: "no connection to Lambda for " + operation + ": is the pool's endpoint right, and the network up?"}
+			return &readError{text: "no connection to Lambda for " + operation + ": is the pool's endpoint right, and the network up?", cause: clouddrift.ErrNoAnswer}
 		case ctx.Err() != nil:
-			return &readError{text: "Lambda did not answer " + operation + " in time"}
+			return &readError{text: "Lambda did not answer " + operation + " in time", cause: clouddrift.ErrNoAnswer}
 		}
 		return &readError{text: "the answer to " + operation + " could not be read"}
 	}

@@ -128,14 +128,14 @@ func TestInspectFailures(t *testing.T) {
 	} {
 		var asked atomic.Int64
 		_, err := inspectAt(t, func(w http.ResponseWriter, r *http.Request) { asked.Add(1); test.h(w, r) })
-		if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "GetFunctionConfiguration") || strings.Contains(err.Error(), secret) {
+		if err == nil || errors.Is(err, clouddrift.ErrNoAnswer) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "GetFunctionConfiguration") || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if n := asked.Load(); n != 1 {
 			t.Errorf("%s: asked %d times", name, n)
 		}
 	}
-	if _, err := newPool(t, "http://127.0.0.1:1").Inspector(unpaced).Account(t.Context()); err == nil || !strings.Contains(err.Error(), "no connection to Lambda for GetAccountSettings") {
+	if _, err := newPool(t, "http://127.0.0.1:1").Inspector(unpaced).Account(t.Context()); !errors.Is(err, clouddrift.ErrNoAnswer) || !strings.Contains(err.Error(), "no connection to Lambda for GetAccountSettings") {
 		t.Errorf("nobody there: %v", err)
 	}
 }

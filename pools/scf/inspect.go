@@ -186,11 +186,13 @@ func ask[In, Out any](ctx context.Context, i *Inspector, action string, in In, s
 
 // readError is an API error, or no answer.
 type readError struct {
-	code string // Tencent's own; empty if it gave none
-	text string
+	code  string // Tencent's own; empty if it gave none
+	text  string
+	cause error // clouddrift.ErrNoAnswer, or nil
 }
 
 func (e *readError) Error() string { return e.text }
+func (e *readError) Unwrap() error { return e.cause }
 
 // absent says what is missing according to err; nothing if it is another error.
 func absent(err error) clouddrift.Absence {
@@ -228,9 +230,9 @@ func refusal(ctx context.Context, action string, err error, seen *sight) error {
 	case status != 0 && status != http.StatusOK:
 		return &readError{text: fmt.Sprintf("SCF answered %s with HTTP %d", action, status)}
 	case ctx.Err() != nil:
-		return &readError{text: "SCF did not answer " + action + " in time"}
+		return &readError{text: "SCF did not answer " + action + " in time", cause: clouddrift.ErrNoAnswer}
 	case status == 0 && !seen.sent.Load():
-		return &readError{text: "no connection to SCF for " + action + ": is the pool's endpoint right, and the network up?"}
+		return &readError{text: "no connection to SCF for " + action + ": is the pool's endpoint right, and the network up?", cause: clouddrift.ErrNoAnswer}
 	}
 	return &readError{text: "the answer to " + action + " could not be read"}
 }

@@ -113,14 +113,14 @@ func TestInspectFailures(t *testing.T) {
 		var asked atomic.Int64
 		url := serve(t, func(w http.ResponseWriter, r *http.Request) { asked.Add(1); test.h(w, r) })
 		_, err := newPool(t, url).Inspector(unpaced).Function(t.Context(), "fn", "7")
-		if err == nil || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "GetFunction") || strings.Contains(err.Error(), secret) {
+		if err == nil || errors.Is(err, clouddrift.ErrNoAnswer) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), "GetFunction") || strings.Contains(err.Error(), secret) {
 			t.Errorf("%s: %v", name, err)
 		}
 		if n := asked.Load(); n != 1 {
 			t.Errorf("%s: asked %d times", name, n)
 		}
 	}
-	if _, err := newPool(t, "http://127.0.0.1:1").Inspector(unpaced).Account(t.Context()); err == nil || !strings.Contains(err.Error(), "no connection to SCF for GetAccount") {
+	if _, err := newPool(t, "http://127.0.0.1:1").Inspector(unpaced).Account(t.Context()); !errors.Is(err, clouddrift.ErrNoAnswer) || !strings.Contains(err.Error(), "no connection to SCF for GetAccount") {
 		t.Errorf("nobody there: %v", err)
 	}
 	closed := errors.New("closed")

@@ -3,6 +3,8 @@ package cloud
 import (
 	"context"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -125,4 +127,30 @@ func TestReadPaths(t *testing.T) {
 			t.Errorf("%s: %v", path, refused)
 		}
 	}
+}
+
+// FuzzReadPath: no path makes a read panic, and what is answered names a function
+// of the account or none.
+func FuzzReadPath(f *testing.F) {
+	for _, path := range []string{"/2015-03-31/functions/resize/configuration", "/2015-03-31/functions/resize", "/2015-03-31/functions/resize/aliases/live",
+		"/2019-09-30/functions/resize/concurrency", "/2016-08-19/account-settings/", "/2015-03-31/functions/%00/aliases/%ff", "/2015-03-31/functions/a%3Ab%3Ac"} {
+		f.Add(path, "live")
+	}
+	s, err := New(Config{Keys: map[string]string{testKey: testSecret}, Functions: []Function{described()}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { s.Close() })
+	front := &lambdaFront{Server: s, reads: newMeter(1_000_000_000, time.Second)}
+	f.Fuzz(func(t *testing.T, path, qualifier string) {
+		w := httptest.NewRecorder()
+		r := &http.Request{Method: http.MethodGet, URL: &url.URL{RawQuery: url.Values{"Qualifier": {qualifier}}.Encode()}}
+		refused := front.read(w, r, path)
+		if refused == nil && !strings.Contains(path, "account-settings") && !strings.Contains(path, "resize") && !strings.Contains(path, "%") {
+			t.Errorf("%q is answered with %s", path, w.Body)
+		}
+		if refused != nil && (refused.status < 400 || refused.status > 499 || refused.kind == "") {
+			t.Errorf("%q is refused with %+v", path, refused)
+		}
+	})
 }
