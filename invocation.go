@@ -8,6 +8,7 @@ type Call struct {
 	Function     *Function
 	Caller       string // identity
 	PayloadBytes int64
+	Pinned       bool    // the caller asked for this revision
 	OnPremOnly   bool    // its payload is a stream, which no cloud takes
 	Deadline     Instant // zero: the function's own
 }

@@ -60,6 +60,9 @@ func (l *loading) compilePools(p *spillway.Platform) {
 		if at < len(old.Pools) && old.Pools[at].Kind != p.Pools[at].Kind {
 			e.fault("spec.kind", fmt.Sprintf("pool %s was of kind %s earlier while the server runs", e.Metadata.Name, old.Pools[at].Kind), "another name, or a restart")
 		}
+		if at < len(old.Pools) && old.Pools[at].Kind.Cloud() && old.Pools[at].Region != p.Pools[at].Region {
+			e.fault("spec.region", fmt.Sprintf("pool %s was in %s earlier while the server runs, and calls may be on their way there", e.Metadata.Name, old.Pools[at].Region), "another name, or a restart")
+		}
 		if at >= spillway.MaxPools {
 			e.fault("metadata.name", fmt.Sprintf("pool %d, with those that were removed while the server runs", at+1), fmt.Sprintf("at most %d until a restart", spillway.MaxPools))
 		}

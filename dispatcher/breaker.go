@@ -15,7 +15,7 @@ type breaker struct {
 	worked   sliding
 	until    spillway.Instant // open until then; zero while closed
 	pause    time.Duration    // the latest
-	trying   bool             // a trial runs
+	trying   spillway.Instant // since when a trial runs; zero: none does
 	trials   int              // that worked since it was open
 	lastSeen [2]int64         // failures and calls when it opened, for people
 }
@@ -25,6 +25,8 @@ const (
 	breakerPause  = 5 * time.Second
 	breakerLonger = 60 * time.Second
 	trialsToClose = 2
+	// trialFor is how long a trial keeps others away: a call may take its time.
+	trialFor = 10 * time.Second
 	// enoughFailures open the breaker of a pool, enoughRejects that of a function
 	// on it, if they are at least half of the calls.
 	enoughFailures = 5
@@ -37,18 +39,23 @@ func newBreaker(enough int64) breaker {
 
 // blocks reports that no call should go there now.
 func (b *breaker) blocks(now spillway.Instant) bool {
-	return b.until != 0 && (now < b.until || b.trying)
+	return b.until != 0 && (now < b.until || b.trying != 0 && now < b.trying.Add(trialFor))
 }
 
 // start notes that a call goes there, and reports whether it is a trial.
-func (b *breaker) start() bool {
-	b.trying = b.until != 0
-	return b.trying
+func (b *breaker) start(now spillway.Instant) bool {
+	if b.until == 0 {
+		return false
+	}
+	b.trying = now
+	return true
 }
 
 // end notes how a call ended.
 func (b *breaker) end(now spillway.Instant, o endKind, trial bool) {
-	b.trying = b.trying && !trial
+	if trial {
+		b.trying = 0
+	}
 	switch {
 	case o == endNeutral:
 	case o == endFailed:

@@ -13,11 +13,13 @@ type burstState struct {
 	purse    int // see quota.Ask
 	inFlight int64
 	share    *share
+	pending  int64 // MiB-milliseconds in clouds at their worst case, not ended
 
 	// Hysteresis: open while calls may overflow; when on-prem became full, and when
 	// it became calm, zero if it is not.
 	open                 bool
 	fullSince, calmSince spillway.Instant
+	lastFull             spillway.Instant
 
 	minute   int64 // for which windowOpen holds
 	windowOK bool
@@ -100,7 +102,7 @@ func (b *burstState) fits(now spillway.Instant, overflow bool, worst int64, fit 
 	if b.share == nil {
 		return true
 	}
-	percent, ok := b.share.check(now, worst)
+	percent, ok := b.share.check(now, b.pending+worst)
 	if !ok {
 		b.block(fit, placement.FilterCapacity, spillway.Limit{Kind: spillway.LimitBurstShare, Used: percent, Max: b.share.limit.Percent})
 	}
@@ -117,9 +119,11 @@ func (b *burstState) block(fit *placement.Fit, filter placement.Filter, l spillw
 func (b *burstState) observe(now spillway.Instant, full bool, calm bool) {
 	if full {
 		b.calmSince = 0
-		if b.fullSince == 0 {
+		// Nobody asked for a while: it may have had room in between.
+		if gap := b.policy.Hysteresis.OpenAfter + time.Second; b.fullSince == 0 || now >= b.lastFull.Add(gap) && !b.open {
 			b.fullSince = now
 		}
+		b.lastFull = now
 		b.open = b.open || now >= b.opensAt(now)
 		return
 	}
@@ -139,20 +143,20 @@ func (b *burstState) observe(now spillway.Instant, full bool, calm bool) {
 // is not known.
 func (b *burstState) start(now spillway.Instant, worst int64) {
 	b.inFlight++
+	b.pending += worst
 	if b.share != nil {
-		b.share.pending += worst
 		b.share.add(now, work{calls: 1, cloudCalls: 1})
 	}
 }
 
 func (b *burstState) end(now spillway.Instant, worst, mib int64, u *spillway.Usage) {
 	b.inFlight--
+	b.pending -= worst
 	if b.share != nil {
 		used := worst
 		if u != nil {
 			used = usedMiBMillis(mib, u)
 		}
-		b.share.pending -= worst
 		b.share.add(now, work{mibMillis: used, cloudMiBMillis: used})
 	}
 }

@@ -23,7 +23,13 @@ type cloudState struct {
 	throttledUntil        spillway.Instant
 	breaker               breaker
 	functions             map[spillway.FunctionKey]*cloudFunction
-	byIndex               []*cloudFunction // the same, by function index; nil until asked for
+	byIndex               []cloudSlot // the same, by function index; empty until asked for
+}
+
+// cloudSlot is what belongs to one revision of a function.
+type cloudSlot struct {
+	fn      *cloudFunction
+	breaker *breaker
 }
 
 // cloudFunction mirrors one function at a provider: the growth of its
@@ -33,40 +39,45 @@ type cloudFunction struct {
 	step               int64
 	current, previous  int64 // peaks of inFlight in this and the last step
 	newEnvironmentsFor sliding
-	breaker            breaker
+	breakers           map[string]*breaker // by revision
 }
 
 // cloudUse is what one attempt holds of a cloud.
 type cloudUse struct {
 	pool               *cloudState
 	fn                 *cloudFunction
+	breaker            *breaker // of the revision
 	burst              *burstState
 	mib, worst         int64
 	poolTrial, fnTrial bool
 }
 
 func newCloudState(functions int) *cloudState {
-	return &cloudState{byIndex: make([]*cloudFunction, functions), requests: sliding{step: 100 * time.Millisecond}, growth: sliding{step: 6 * time.Second},
+	return &cloudState{byIndex: make([]cloudSlot, functions), requests: sliding{step: 100 * time.Millisecond}, growth: sliding{step: 6 * time.Second},
 		breaker: newBreaker(enoughFailures), functions: map[spillway.FunctionKey]*cloudFunction{}}
 }
 
 // function is the state of f, which is of the Engine's platform.
-func (c *cloudState) function(f *spillway.Function) *cloudFunction {
-	if r := c.byIndex[f.Index]; r != nil {
-		return r
+func (c *cloudState) function(f *spillway.Function) cloudSlot {
+	if s := c.byIndex[f.Index]; s.fn != nil {
+		return s
 	}
 	r := c.functions[f.FunctionKey]
 	if r == nil {
-		r = &cloudFunction{newEnvironmentsFor: sliding{step: time.Second}, breaker: newBreaker(enoughRejects)}
+		r = &cloudFunction{newEnvironmentsFor: sliding{step: time.Second}, breakers: map[string]*breaker{}}
 		c.functions[f.FunctionKey] = r
 	}
-	c.byIndex[f.Index] = r
-	return r
+	if r.breakers[f.Revision] == nil {
+		b := newBreaker(enoughRejects)
+		r.breakers[f.Revision] = &b
+	}
+	c.byIndex[f.Index] = cloudSlot{r, r.breakers[f.Revision]}
+	return c.byIndex[f.Index]
 }
 
 // reload forgets the functions that p does not have and that hold nothing.
 func (c *cloudState) reload(p *spillway.Platform) {
-	c.byIndex = make([]*cloudFunction, len(p.Functions))
+	c.byIndex = make([]cloudSlot, len(p.Functions))
 	for key, r := range c.functions {
 		if r.inFlight == 0 && p.Function(key) == nil {
 			delete(c.functions, key)
@@ -90,13 +101,14 @@ func (r *cloudFunction) grows(now spillway.Instant) bool {
 
 // fits reports whether the provider would take one more call.
 func (c *cloudState) fits(now spillway.Instant, p *spillway.Pool, f *spillway.Function, fit *placement.Fit) bool {
-	fn := c.function(f)
+	slot := c.function(f)
+	fn := slot.fn
 	switch {
 	case c.breaker.blocks(now):
 		*fit = placement.Fit{Filter: placement.FilterUnavailable, Limit: c.breaker.limit("pool " + p.Name)}
 		return false
-	case fn.breaker.blocks(now):
-		*fit = placement.Fit{Filter: placement.FilterUnavailable, Limit: fn.breaker.limit(f.String() + " on " + p.Name)}
+	case slot.breaker.blocks(now):
+		*fit = placement.Fit{Filter: placement.FilterUnavailable, Limit: slot.breaker.limit(f.String() + " on " + p.Name)}
 		return false
 	case now < c.throttledUntil:
 		return atLimit(fit, p, spillway.LimitThrottled, spillway.DimSlots, 0, 0, 0)
@@ -143,13 +155,14 @@ func atLimit(fit *placement.Fit, p *spillway.Pool, kind spillway.LimitKind, dim 
 
 // start counts one attempt in, and returns what ends it.
 func (c *cloudState) start(now spillway.Instant, p *spillway.Pool, f *spillway.Function, burst *burstState) cloudUse {
-	fn := c.function(f)
-	u := cloudUse{pool: c, fn: fn, burst: burst, mib: f.Bindings[p.Index].MiB, worst: burst.worst(f, p)}
+	slot := c.function(f)
+	fn := slot.fn
+	u := cloudUse{pool: c, fn: fn, breaker: slot.breaker, burst: burst, mib: f.Bindings[p.Index].MiB, worst: burst.worst(f, p)}
 	if fn.grows(now) {
 		fn.newEnvironmentsFor.add(now)
 		c.growth.add(now)
 	}
-	u.poolTrial, u.fnTrial = c.breaker.start(), fn.breaker.start()
+	u.poolTrial, u.fnTrial = c.breaker.start(now), slot.breaker.start(now)
 	c.requests.add(now)
 	u.hold()
 	fn.current = max(fn.current, fn.inFlight)
@@ -166,7 +179,7 @@ func (u *cloudUse) hold() {
 // judged tells the breakers how an attempt ended, as far as is known.
 func (u *cloudUse) judged(now spillway.Instant, o *spillway.Outcome) {
 	u.pool.breaker.end(now, poolEnd(o), u.poolTrial)
-	u.fn.breaker.end(now, functionEnd(o), u.fnTrial)
+	u.breaker.end(now, functionEnd(o), u.fnTrial)
 }
 
 // end gives back what an attempt held. Without its usage it is taken to have used

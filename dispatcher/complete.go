@@ -52,7 +52,11 @@ func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *on
 
 func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spillway.Outcome) {
 	d, a := r.d, r.d.Last()
-	r.cloud.judged(now, &o)
+	if o.Class != spillway.Unknown || now < d.Deadline { // else the caller's haste says nothing of the cloud
+		r.cloud.judged(now, &o)
+	} else {
+		r.cloud.judged(now, &spillway.Outcome{Cause: spillway.CauseCancelled})
+	}
 	if o.Class == spillway.Unknown {
 		e.unknown(now, h, r)
 		return
@@ -115,7 +119,7 @@ func (e *Engine) again(now spillway.Instant, h Handle, r *record, exclude bool) 
 		r.tried = r.tried.With(d.Last().Pool)
 	}
 	r.timerAt = 0
-	if f := e.current(d.Call.Function); f != nil {
+	if f := e.current(&d.Call); f != nil {
 		d.Call.Function = f
 	} else {
 		e.decision = placement.Decision{Pool: -1, Reason: spillway.ReasonDenied}

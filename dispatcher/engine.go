@@ -18,6 +18,7 @@ type Engine struct {
 	onPrem   [spillway.MaxPools]*onPremState
 	clouds   [spillway.MaxPools]*cloudState
 	bursts   []*burstState // by burst policy
+	former   []*burstState // of policies that are gone, with calls in clouds
 	tenants  []*tenant     // by namespace
 	waiting  []*tenant     // those with calls that wait
 	easing   bool          // some of them for a limit that eases with time
@@ -119,7 +120,7 @@ func quotaNodes(p *spillway.Platform) []spillway.QuotaNode {
 }
 
 func newBurstState(p *spillway.Platform, i int) *burstState {
-	b := &burstState{policy: &p.BurstPolicies[i], share: newShare(p.BurstPolicies[i].Share)}
+	b := &burstState{policy: &p.BurstPolicies[i], minute: -1, share: newShare(p.BurstPolicies[i].Share)}
 	if len(b.policy.Spend) > 0 {
 		b.purse = len(p.Quotas) + i + 1
 	}
@@ -135,7 +136,7 @@ func (e *Engine) Platform() *spillway.Platform { return e.platform }
 func (e *Engine) Admit(now spillway.Instant, call spillway.Call, verdict *policy.Verdict, d *Decision) (Handle, []Effect) {
 	e.out = e.out[:0]
 	h, r := e.alloc()
-	f := e.current(call.Function)
+	f := e.current(&call)
 	if f == nil {
 		d.begin(now, call, verdict)
 		d.Limit = spillway.Limit{Kind: spillway.LimitRemoved, Name: call.Function.String()}
@@ -154,13 +155,14 @@ func (e *Engine) Admit(now spillway.Instant, call spillway.Call, verdict *policy
 	return h, e.out
 }
 
-// current is f in the Engine's platform, which may have replaced the one that the
-// caller found f in; nil if f is gone.
-func (e *Engine) current(f *spillway.Function) *spillway.Function {
+// current is the call's function in the Engine's platform, which may have replaced
+// the one that it was found in; nil if it is gone.
+func (e *Engine) current(call *spillway.Call) *spillway.Function {
+	f := call.Function
 	if f.Platform == e.platform {
 		return f
 	}
-	if now := e.platform.RevisionOf(f.FunctionKey, f.Revision); now != nil {
+	if now := e.platform.RevisionOf(f.FunctionKey, f.Revision); now != nil || call.Pinned {
 		return now
 	}
 	return e.platform.Function(f.FunctionKey)
@@ -184,7 +186,7 @@ func (d *Decision) begin(now spillway.Instant, call spillway.Call, verdict *poli
 
 // Preview fills d with what Admit would decide now, and changes nothing.
 func (e *Engine) Preview(now spillway.Instant, call spillway.Call, verdict *policy.Verdict, d *Decision) {
-	if f := e.current(call.Function); f != nil {
+	if f := e.current(&call); f != nil {
 		call.Function = f
 	} else {
 		d.begin(now, call, verdict)

@@ -74,7 +74,7 @@ func (e *Engine) restoreIntent(in *OpenIntent) {
 		if p.Name == in.Pool && p.Kind.Cloud() && f != nil {
 			o.pool = p.Index
 			c, burst := e.clouds[p.Index], e.bursts[f.Policy]
-			o.cloud = cloudUse{pool: c, fn: c.function(f), burst: burst, mib: in.Resources.MiB}
+			o.cloud = cloudUse{pool: c, fn: c.function(f).fn, burst: burst, mib: in.Resources.MiB}
 			o.cloud.hold()
 			burst.inFlight++
 			o.ask.Purse = burst.purse

@@ -57,7 +57,8 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 	e.probe.begin(now, r)
 	placement.Decide(&e.query, &e.probe, &e.decision)
 	d.Filtered, d.Limit = e.decision.Filtered, e.decision.Limit
-	if e.probe.shadow >= 0 && d.ShadowPool == 0 {
+	// A call that may still wait for on-prem would not have burst yet.
+	if e.probe.shadow >= 0 && d.ShadowPool == 0 && !(e.decision.Wait && e.query.MayWait) {
 		d.ShadowPool = e.probe.shadow + 1
 	}
 	if d.Limit.Kind == spillway.LimitNoBudget {

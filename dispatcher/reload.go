@@ -1,6 +1,8 @@
 package dispatcher
 
 import (
+	"slices"
+
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/quota"
 )
@@ -54,13 +56,22 @@ func (e *Engine) reloadTenants(old *spillway.Platform) {
 	}
 }
 
-// reloadBursts gives the policies that are still there their new rules. A share
-// over another window or of another unit begins anew.
+// reloadBursts gives the policies that are still there, or are back while calls of
+// theirs are in clouds, their new rules. A share over another window begins anew.
 func (e *Engine) reloadBursts() {
 	byName := map[string]*burstState{}
-	for _, b := range e.bursts {
+	before := append(e.former, e.bursts...)
+	for _, b := range before {
 		byName[b.policy.Name] = b
 	}
+	defer func() {
+		e.former = nil
+		for _, b := range before {
+			if b.inFlight > 0 && !slices.Contains(e.bursts, b) {
+				e.former = append(e.former, b)
+			}
+		}
+	}()
 	e.bursts = e.bursts[:0:0]
 	for i := range e.platform.BurstPolicies {
 		fresh := newBurstState(e.platform, i)
@@ -69,7 +80,7 @@ func (e *Engine) reloadBursts() {
 			e.bursts = append(e.bursts, fresh)
 			continue
 		}
-		b.minute = 0
+		b.minute = -1
 		if fresh.policy.Hysteresis.OpenAfter == 0 {
 			b.open, b.fullSince, b.calmSince = false, 0, 0
 		}
@@ -78,9 +89,6 @@ func (e *Engine) reloadBursts() {
 		}
 		switch s := fresh.share; {
 		case s == nil || b.share == nil || b.share.limit.Window != s.limit.Window:
-			if s != nil && b.share != nil {
-				s.pending = b.share.pending
-			}
 			b.share = s
 		default:
 			b.share.limit = s.limit
@@ -118,12 +126,10 @@ func (e *Engine) reloadQuota(old *spillway.Platform, spent []Spent) {
 
 func (e *Engine) holdAgain(ask *quota.Ask, namespace string, b *burstState) {
 	ask.Leaf = e.leafOf(namespace)
-	if ask.Purse > 0 {
-		ask.Purse = 0
-		for _, live := range e.bursts {
-			if live == b {
-				ask.Purse = b.purse
-			}
+	ask.Purse = 0
+	for _, live := range e.bursts {
+		if live == b && ask.Money > 0 {
+			ask.Purse = b.purse
 		}
 	}
 	e.quota.Reserve(ask)
@@ -183,11 +189,11 @@ func (e *Engine) reloadFunctions(now spillway.Instant, s *onPremState) {
 	for _, f := range e.platform.Functions {
 		fs := byName[revision{f.FunctionKey, f.Revision}]
 		if fs == nil || !servesOn(fs.fn, f) || s.pool.Retired {
-			fs = &functionState{fn: f, minWarm: f.MinWarm}
+			fs = &functionState{fn: f, minWarm: s.warm(f)}
 		} else {
 			delete(byName, revision{f.FunctionKey, f.Revision})
 			fs.fn = f
-			s.setMinWarm(fs, f.MinWarm)
+			s.setMinWarm(fs, s.warm(f))
 		}
 		s.functions = append(s.functions, fs)
 	}
@@ -206,8 +212,42 @@ func (e *Engine) reloadFunctions(now spillway.Instant, s *onPremState) {
 		in = next
 	}
 	e.dropPending(s)
+	e.dropTooLarge(now, s)
 	s.warmAt = now
 	e.startPending(s)
+}
+
+// warm is how many instances of f the pool keeps.
+func (s *onPremState) warm(f *spillway.Function) int {
+	if !f.Permitted.Has(s.pool.Index) {
+		return 0
+	}
+	return f.MinWarm
+}
+
+// dropTooLarge gives up starts that will never have room since the pool is smaller,
+// and places the calls that wait for them again.
+func (e *Engine) dropTooLarge(now spillway.Instant, s *onPremState) {
+	var calls []Handle
+	kept := s.pending[:0]
+	for _, fs := range s.pending {
+		if s.pool.Capacity.Exceeds(spillway.Resources{}, fs.fn.Resources) == spillway.DimNone {
+			kept = append(kept, fs)
+			continue
+		}
+		fs.coming--
+		s.setTotal(fs, -1)
+		s.promised = s.promised.Sub(fs.fn.Resources)
+		if h, ok := fs.activating.pop(); ok {
+			calls = append(calls, h)
+		}
+	}
+	s.pending = kept
+	for _, h := range calls {
+		r := e.record(h)
+		e.endActivation(now, h, r, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled, Detail: "the pool became too small for it"})
+		e.again(now, h, r, true)
+	}
 }
 
 // dropPending gives up starts of retired functions that no call waits for.
@@ -256,7 +296,7 @@ func (e *Engine) reloadWaiting(now spillway.Instant) {
 			continue
 		}
 		h := Handle(r.generation)<<32 | Handle(i)
-		f := e.current(r.d.Call.Function)
+		f := e.current(&r.d.Call)
 		if f == nil {
 			r.d.Limit = spillway.Limit{Kind: spillway.LimitRemoved, Name: r.d.Call.Function.String()}
 			e.refuse(now, h, r, spillway.ReasonDenied)

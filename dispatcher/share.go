@@ -26,11 +26,10 @@ func (w *work) add(o work, sign int64) {
 
 // share holds a burst policy's work of a sliding window to its maxBurstShare.
 type share struct {
-	limit   spillway.BurstShare
-	last    int64 // index of the current step
-	steps   [shareSteps + 1]work
-	sum     work
-	pending int64 // MiB-milliseconds in clouds at their worst case, not ended
+	limit spillway.BurstShare
+	last  int64 // index of the current step
+	steps [shareSteps + 1]work
+	sum   work
 }
 
 func newShare(limit *spillway.BurstShare) *share {
@@ -61,13 +60,14 @@ func (s *share) add(now spillway.Instant, w work) {
 	s.sum.add(w, 1)
 }
 
-// check reports whether one more cloud call of at most worst MiB-milliseconds
-// keeps the share, and the percentage that it would make.
+// check reports whether one more cloud call keeps the share, and the percentage
+// that it would make. worst is the MiB-milliseconds that it and those in flight may
+// use.
 func (s *share) check(now spillway.Instant, worst int64) (percent int64, ok bool) {
 	s.roll(now)
 	part, whole := s.sum.cloudCalls+1, s.sum.calls+1
 	if s.limit.Of == spillway.ShareGiBSeconds {
-		part, whole = s.sum.cloudMiBMillis+s.pending+worst, s.sum.mibMillis+s.pending+worst
+		part, whole = s.sum.cloudMiBMillis+worst, s.sum.mibMillis+worst
 	}
 	if s.sum.calls < s.limit.Minimum {
 		return 0, true

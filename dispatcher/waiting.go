@@ -24,6 +24,11 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 	if now >= until {
 		return false
 	}
+	if b := &e.platform.BurstPolicies[f.Policy]; b.Shadow && d.ShadowPool == 0 {
+		if patience := d.Admitted.Add(b.OnPremWaitBudget); now < patience {
+			until = min(until, patience) // it would have burst then
+		}
+	}
 	t := r.tenant
 	if r.state != callWaiting {
 		if t.count >= maxWaiting {

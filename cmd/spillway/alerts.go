@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"math/bits"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -55,6 +57,7 @@ type alarmKey struct{ kind, name, window string }
 
 type toldAt struct {
 	from    time.Time // of the window
+	limit   spillway.Nano
 	percent int64
 }
 
@@ -97,15 +100,17 @@ func (a *alarm) due(now time.Time, v dispatcher.View, thresholds []int64, curren
 	look := func(kind, name string, b dispatcher.BudgetView) {
 		key, used := alarmKey{kind, name, b.Window}, b.Spent+b.Reserved
 		was := a.told[key]
-		if !was.from.Equal(b.From) {
-			was = toldAt{from: b.From}
+		fresh := !was.from.Equal(b.From) || was.limit != b.Limit
+		if fresh {
+			was = toldAt{from: b.From, limit: b.Limit}
 		}
+		before := was.percent
 		for _, percent := range thresholds {
 			if percent > was.percent && reached(used, b.Limit, percent) {
 				was.percent = percent
 			}
 		}
-		if was.percent > a.told[key].percent || was.percent > 0 && !a.told[key].from.Equal(b.From) {
+		if was.percent > before {
 			all = append(all, budgetAlert{kind, name, b.Window, b.From, now.UTC(), was.percent, used, b.Limit, currency,
 				fmt.Sprintf("%d%% of the %s of %s per %s is used: %s of %s %s", was.percent, kind, name, b.Window, used, b.Limit, currency)})
 		}
@@ -162,6 +167,10 @@ func (a *alarm) post(ctx context.Context, to string, body []byte) error {
 	r.Header.Set("Content-Type", "application/json")
 	resp, err := a.client.Do(r)
 	if err != nil {
+		var at *url.Error
+		if errors.As(err, &at) {
+			err = at.Err // without the URL, which may hold a secret
+		}
 		return fmt.Errorf("call the webhook: %w", err)
 	}
 	defer resp.Body.Close()

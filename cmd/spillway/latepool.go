@@ -30,6 +30,8 @@ type latePool struct {
 	open func(context.Context) (cloudPool, error)
 	log  *slog.Logger
 
+	firstErr error // of opening it at once; not written later
+
 	mu      sync.Mutex
 	pool    cloudPool // nil until open
 	opening bool

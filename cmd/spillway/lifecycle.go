@@ -99,6 +99,9 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 	stop()
 	err = errors.Join(err, a.admin.Close())
 	serving.Wait()
+	a.live.mu.Lock() // a reload that was asked for over the admin port ends first
+	a.live.closed = true
+	a.live.mu.Unlock()
 	err = errors.Join(err, a.close())
 	if err == nil {
 		log.Info("stopped; every call was answered and is in the ledger")

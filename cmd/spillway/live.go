@@ -37,7 +37,8 @@ func (c *liveCallers) Precheck(r *http.Request) error { return c.Load().Precheck
 
 // liveConfig is what was last loaded, and what came of the latest try.
 type liveConfig struct {
-	mu     sync.Mutex // one reload at a time
+	mu     sync.Mutex // one reload at a time, none while closing
+	closed bool
 	loaded *config.Loaded
 
 	reloads, rejected atomic.Int64
@@ -94,6 +95,9 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 	l := &a.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return l.status.Load(), errors.New("the server is ending")
+	}
 	before := l.loaded.Platform
 	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
 	next, err := loadNext(a.dir, before)
@@ -155,7 +159,10 @@ func (a *app) replace(ctx context.Context, next *config.Loaded, said *reloaded) 
 	said.Warnings = fixedChanges(before, next)
 	a.callers.Store(callers)
 	a.server.Reload(next.Platform, changed, spent)
-	return writeOwned(a.loaded.Server.DataDir, ownedOf(next.Platform))
+	if err := writeOwned(a.loaded.Server.DataDir, ownedOf(next.Platform)); err != nil {
+		said.Warnings = append(said.Warnings, "reports without a server show the earlier cost of owned pools: "+err.Error())
+	}
+	return nil
 }
 
 // changedPools opens the pools that are new, and those of clouds that are reached
@@ -168,13 +175,16 @@ func (a *app) changedPools(ctx context.Context, before, next *spillway.Platform)
 		}
 		if i < len(before.Pools) {
 			old := before.Pools[i]
-			if !old.Kind.Cloud() || old.Lambda == p.Lambda && old.SCF == p.SCF && old.Region == p.Region {
+			if !old.Kind.Cloud() || old.Lambda == p.Lambda && old.SCF == p.SCF && old.InitTimeout == p.InitTimeout {
 				continue
 			}
 		}
 		pool, err := a.openPool(ctx, p)
 		if err != nil {
 			return nil, err
+		}
+		if late, ok := pool.(*latePool); ok && late.firstErr != nil {
+			return nil, fmt.Errorf("pool %s cannot be used: %w", p.Name, late.firstErr)
 		}
 		changed[i] = pool
 	}

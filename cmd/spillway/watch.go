@@ -82,7 +82,8 @@ func followDir(ctx context.Context, watcher *fsnotify.Watcher, dir string, chang
 func configFile(dir, path string) bool {
 	dir, path = filepath.Clean(dir), filepath.Clean(path)
 	ext := filepath.Ext(path)
-	return path == dir || filepath.Dir(path) == dir && (ext == ".yaml" || ext == ".yml" || ext == "")
+	swapped := filepath.Base(path) == "..data" // of a mounted ConfigMap
+	return path == dir || filepath.Dir(path) == dir && (swapped || ext == ".yaml" || ext == ".yml" || ext == "")
 }
 
 type hangUps struct{ c chan os.Signal }

@@ -126,7 +126,8 @@ func (a *app) openCloud(ctx context.Context, p *spillway.Pool, at string, open f
 	pool := &latePool{log: a.log, open: open}
 	a.onClose(func() error { pool.Close(); return nil })
 	a.note("pool "+p.Name, "%s; at most %s", at, atMost(p.Limits))
-	if err := pool.tryOpen(ctx); err != nil {
+	if pool.firstErr = pool.tryOpen(ctx); pool.firstErr != nil {
+		err := pool.firstErr
 		a.note("WARNING", "%v; no call goes there until that works, which is tried again every %s", err, reopenAfter)
 	}
 	return pool
