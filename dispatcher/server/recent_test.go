@@ -40,14 +40,16 @@ func TestAccountsExplainAsTheirDecisions(t *testing.T) {
 		whole  bool
 	}{
 		"ran as preferred": {func(*dispatcher.Decision) {}, false},
-		"weighted":         {func(d *dispatcher.Decision) { d.Reason, d.Attempts[0].Reason = spillway.ReasonWeight, spillway.ReasonWeight }, false},
-		"detail":           {func(d *dispatcher.Decision) { d.Attempts[0].Outcome.Detail = "Boom" }, true},
-		"in a cloud":       {func(d *dispatcher.Decision) { d.Attempts[0].Reserved, d.Attempts[0].Settled = 7, 5 }, true},
-		"limit":            {func(d *dispatcher.Decision) { d.Limit = spillway.Limit{Kind: spillway.LimitCapacity, Max: 1} }, true},
-		"two attempts":     {func(d *dispatcher.Decision) { d.Attempts[1], d.Tries = d.Attempts[0], 2 }, true},
-		"unknown":          {func(d *dispatcher.Decision) { d.Attempts[0].Outcome.Class = spillway.Unknown }, true},
-		"refused":          {func(d *dispatcher.Decision) { d.Refusal, d.Tries = spillway.ReasonDenied, 0 }, true},
-		"overflow":         {func(d *dispatcher.Decision) { d.Reason = spillway.ReasonOverflowQuota }, true},
+		"weighted": {func(d *dispatcher.Decision) {
+			d.Reason, d.Attempts[0].Reason = spillway.ReasonWeight, spillway.ReasonWeight
+		}, false},
+		"detail":       {func(d *dispatcher.Decision) { d.Attempts[0].Outcome.Detail = "Boom" }, true},
+		"in a cloud":   {func(d *dispatcher.Decision) { d.Attempts[0].Reserved, d.Attempts[0].Settled = 7, 5 }, true},
+		"limit":        {func(d *dispatcher.Decision) { d.Limit = spillway.Limit{Kind: spillway.LimitCapacity, Max: 1} }, true},
+		"two attempts": {func(d *dispatcher.Decision) { d.Attempts[1], d.Tries = d.Attempts[0], 2 }, true},
+		"unknown":      {func(d *dispatcher.Decision) { d.Attempts[0].Outcome.Class = spillway.Unknown }, true},
+		"refused":      {func(d *dispatcher.Decision) { d.Refusal, d.Tries = spillway.ReasonDenied, 0 }, true},
+		"overflow":     {func(d *dispatcher.Decision) { d.Reason = spillway.ReasonOverflowQuota }, true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := plainOne()
