@@ -13,9 +13,13 @@ help: ## this list
 build: ## the spillway command, in bin/
 	$(GO) build -trimpath -o $(BIN)/ ./cmd/...
 
-functions: ## the example functions, as Lambda packages in bin/functions/
+functions: ## the example functions: Lambda packages in bin/functions/, SCF packages in bin/scf/
+	@mkdir -p $(BIN)/scf
+	@CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BIN)/scf/ ./cmd/spillway-agent
 	@for f in $(FUNCTIONS); do \
-	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -tags lambda.norpc -o $(BIN)/functions/$$f/bootstrap ./examples/functions/$$f || exit 1; \
+	  CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -tags lambda.norpc -o $(BIN)/functions/$$f/bootstrap ./examples/functions/$$f && \
+	  mkdir -p $(BIN)/scf/$$f/lambda && cp -f $(BIN)/scf/spillway-agent $(BIN)/scf/$$f/bootstrap && \
+	  cp -f $(BIN)/functions/$$f/bootstrap $(BIN)/scf/$$f/lambda/ || exit 1; \
 	done
 
 demo: build functions ## a burst to a cloud on this machine, with a bill that checks itself (needs nothing else)

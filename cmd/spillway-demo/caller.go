@@ -38,13 +38,17 @@ type answer struct {
 	Kind                kind
 	Pool, Reason        string
 	Detail              string // of broken
+	Sent                time.Time
 	Took                time.Duration
+	web                 *echoed // of a call of a web function
 }
 
 func (a *answer) function() string { return a.Namespace + "/" + a.Function }
 
-// overflowed reports whether the call ran, or may have run, in a cloud.
-func (a *answer) overflowed(cloudPool string) bool { return a.Kind != refused && a.Pool == cloudPool }
+// invoker makes one call and waits for its end.
+type invoker interface {
+	call(ctx context.Context, function, event string) answer
+}
 
 // caller is an unmodified AWS SDK client of one namespace.
 type caller struct {
@@ -69,7 +73,7 @@ const callLimit = time.Minute
 func (c *caller) call(ctx context.Context, function, event string) answer {
 	began := time.Now()
 	out, err := c.client.Invoke(ctx, &lambda.InvokeInput{FunctionName: aws.String(function), Payload: []byte(event)})
-	a := answer{Namespace: c.namespace, Function: function, Took: time.Since(began)}
+	a := answer{Namespace: c.namespace, Function: function, Sent: began, Took: time.Since(began)}
 	var refusal *smithyhttp.ResponseError
 	switch {
 	case err == nil:

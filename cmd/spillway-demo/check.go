@@ -7,6 +7,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/simulator/cloud"
 )
 
 // check is one promise held against the evidence.
@@ -40,10 +41,14 @@ func (f *findings) check(name, detail string, args ...any) check {
 
 // checkAll holds every promise against e, in the order in which they are printed.
 func checkAll(e *evidence) []check {
-	return []check{
-		checkAnswers(e), checkExecutions(e), checkRefusals(e), checkUnknown(e), checkQuota(e),
-		checkResidency(e), checkBill(e), checkThrottles(e), checkReasons(e), checkHome(e), checkBudgets(e),
+	all := []check{
+		checkAnswers(e), checkExecutions(e), checkRefusals(e), checkUnknown(e), checkQuota(e), checkResidency(e),
 	}
+	for i := range e.clouds {
+		all = append(all, checkBill(e, &e.clouds[i]))
+	}
+	return append(all, checkBudgets(e), checkThrottles(e), checkWeb(e), checkCanary(e), checkKillSwitch(e), checkShadow(e),
+		checkBadFile(e), checkReasons(e), checkHome(e))
 }
 
 func checkAnswers(e *evidence) check {
@@ -74,28 +79,27 @@ func checkExecutions(e *evidence) check {
 	for _, s := range e.onPrem {
 		ran[s.attempt]++
 	}
-	charges := e.billed(billing.KindCharge, false)
-	for key, lines := range e.billed(billing.KindEstimate, false) {
+	charges := e.billed(billing.KindCharge, onPremises)
+	for key, lines := range e.billed(billing.KindEstimate, onPremises) {
 		charges[key] = append(charges[key], lines...)
 	}
 	compare(&f, "on-prem", charges, ran)
-	invoiced := map[attempt]int{}
-	for key, lines := range e.invoiced() {
-		invoiced[key] = len(lines)
-	}
-	estimates := e.billed(billing.KindEstimate, true)
-	paid := e.billed(billing.KindCharge, true)
-	known := map[attempt]int{}
-	for key, n := range invoiced {
-		if len(estimates[key]) == 0 {
-			known[key] = n
+	detail := fmt.Sprintf("on-prem %s charged = %s logged", count(len(charges)), count(len(ran)))
+	for i := range e.clouds {
+		c := &e.clouds[i]
+		paid, known := e.billed(billing.KindCharge, c.has), map[attempt]int{}
+		estimates := e.billed(billing.KindEstimate, c.has)
+		for key, lines := range c.invoiced() {
+			if len(estimates[key]) == 0 {
+				known[key] = len(lines)
+			}
 		}
+		compare(&f, c.pool, paid, known)
+		c.compareFunctions(&f)
+		detail += fmt.Sprintf("; %s %s = %s", c.pool, count(len(paid)), count(len(known)))
 	}
-	compare(&f, "cloud", paid, known)
-	e.compareFunctions(&f, invoiced)
 	e.compareSenders(&f)
-	return f.check("charged = executed", "on-prem %s charged = %s logged; cloud %s = %s",
-		count(len(charges)), count(len(ran)), count(len(paid)), count(len(known)))
+	return f.check("charged = executed", "%s", detail)
 }
 
 // compare wants each attempt charged once and executed once.
@@ -120,17 +124,17 @@ func compare(f *findings, where string, charged map[attempt][]*billing.Entry, ra
 
 // compareFunctions holds the stand-in's list against what its functions logged.
 // An environment that did not start is billed and has no function to log.
-func (e *evidence) compareFunctions(f *findings, invoiced map[attempt]int) {
-	logged := map[attempt]bool{}
-	for _, s := range e.remote {
+func (c *cloudSide) compareFunctions(f *findings) {
+	logged, invoiced := map[attempt]bool{}, c.invoiced()
+	for _, s := range c.spans {
 		logged[s.attempt] = true
-		if invoiced[s.attempt] == 0 {
-			f.miss("cloud: %s attempt %d ran and is not on the cloud's bill", s.Invocation, s.N)
+		if len(invoiced[s.attempt]) == 0 {
+			f.miss("%s: %s attempt %d ran and is not on the cloud's bill", c.pool, s.Invocation, s.N)
 		}
 	}
-	for _, l := range e.bill.Lines {
+	for _, l := range c.bill.Lines {
 		if l.Status == "success" && !logged[attempt{l.Invocation, l.Attempt}] {
-			f.miss("cloud: %s attempt %d is on the cloud's bill and no function logged it", l.Invocation, l.Attempt)
+			f.miss("%s: %s attempt %d is on the cloud's bill and no function logged it", c.pool, l.Invocation, l.Attempt)
 		}
 	}
 }
@@ -179,8 +183,10 @@ func checkRefusals(e *evidence) check {
 	for _, s := range e.onPrem {
 		ran("on-prem", s.Invocation)
 	}
-	for _, l := range e.bill.Lines {
-		ran("in the cloud", l.Invocation)
+	for _, c := range e.clouds {
+		for _, l := range c.bill.Lines {
+			ran("in "+c.pool, l.Invocation)
+		}
 	}
 	return f.check("refused calls cost nothing", "%s refused: %d charges, %d executions", count(len(refusals)), lines, executions)
 }
@@ -189,15 +195,20 @@ func checkRefusals(e *evidence) check {
 // and no charge, and nothing else is estimated.
 func checkUnknown(e *evidence) check {
 	var f findings
-	estimates, charges := e.billed(billing.KindEstimate, true), e.billed(billing.KindCharge, true)
+	estimates, charges := e.billed(billing.KindEstimate, inAnyCloud), e.billed(billing.KindCharge, inAnyCloud)
 	byCall, answered, lost := map[string]int{}, 0, 0
-	invoiced := e.invoiced()
+	invoiced := map[attempt]int{}
+	for i := range e.clouds {
+		for key, lines := range e.clouds[i].invoiced() {
+			invoiced[key] += len(lines)
+		}
+	}
 	for key, lines := range estimates {
 		byCall[key.Invocation] += len(lines)
 		if len(charges[key]) > 0 {
 			f.miss("%s attempt %d has an estimate and a charge", key.Invocation, key.N)
 		}
-		if len(invoiced[key]) > 0 {
+		if invoiced[key] > 0 {
 			lost++
 		}
 	}
@@ -212,7 +223,7 @@ func checkUnknown(e *evidence) check {
 			answered++
 		}
 	}
-	return f.check("unknown outcomes listed apart", "%d unknown = %d estimated; the cloud ran %d of them, %d never arrived",
+	return f.check("unknown outcomes listed apart", "%d unknown = %d estimated; the clouds ran %d of them, %d never arrived",
 		answered, len(estimates), lost, len(estimates)-lost)
 }
 
@@ -220,66 +231,70 @@ func checkUnknown(e *evidence) check {
 func checkResidency(e *evidence) check {
 	var f findings
 	answers := e.byInvocation()
-	bound, confined := map[string]bool{}, 0
-	for _, fn := range e.platform.Functions {
-		for i, pool := range e.platform.Pools {
-			if pool.Kind.Cloud() && fn.Permitted.Has(i) {
-				bound[fn.Bindings[i].Name] = true
-			}
-		}
-	}
-	for i := range e.answers {
-		if !e.mayLeave(&e.answers[i]) {
-			confined++
-		}
-	}
-	outside := func(who, function, invocation string) {
+	outside := func(who, pool, function, invocation string) {
 		a := answers[invocation]
-		if (a != nil && !e.mayLeave(a)) || (function != "" && !bound[function]) {
-			f.miss("%s executed %s, which may not leave (function %s)", who, invocation, function)
+		if (a != nil && !e.mayRunIn(a, pool)) || (function != "" && !e.bound(pool, function)) {
+			f.miss("%s executed %s, which may not be there (%s)", who, invocation, function)
 		}
 	}
-	for _, l := range e.bill.Lines {
-		outside("the cloud", l.Function, l.Invocation)
-	}
-	for _, s := range e.remote {
-		outside("a function in the cloud", "", s.Invocation)
+	for _, c := range e.clouds {
+		for _, l := range c.bill.Lines {
+			outside(c.pool, c.pool, l.Function, l.Invocation)
+		}
+		for _, s := range c.spans {
+			outside("a function in "+c.pool, c.pool, "", s.Invocation)
+		}
 	}
 	for i := range e.ledger {
 		if l := &e.ledger[i]; l.Cloud {
-			outside("by our ledger, the cloud", "", l.Invocation)
+			outside("by our ledger, "+l.Pool, l.Pool, "", l.Invocation)
 		}
 	}
-	return f.check("nothing outside its residency", "%s confined calls; %d seen by the cloud", count(confined), f.count)
+	detail := "seen by a cloud: " + count(f.count)
+	for _, c := range e.clouds {
+		confined := 0
+		for i := range e.answers {
+			if !e.mayRunIn(&e.answers[i], c.pool) {
+				confined++
+			}
+		}
+		detail = fmt.Sprintf("%s calls may not be in %s; ", count(confined), c.pool) + detail
+	}
+	return f.check("nothing outside its residency", "%s", detail)
 }
 
-func (e *evidence) mayLeave(a *answer) bool {
+// mayRunIn reports whether configuration permits the function of a call in a pool.
+func (e *evidence) mayRunIn(a *answer, pool string) bool {
 	fn := e.platform.Function(spillway.FunctionKey{Namespace: a.Namespace, Name: a.Function})
-	if fn == nil {
-		return true
-	}
-	for i, pool := range e.platform.Pools {
-		if pool.Kind.Cloud() && fn.Permitted.Has(i) {
-			return true
-		}
-	}
-	return false
+	p := e.pool(pool)
+	return fn == nil || p != nil && fn.Permitted.Has(p.Index)
+}
+
+// bound reports whether a function of a cloud is that of one of ours.
+func (e *evidence) bound(pool, function string) bool {
+	p := e.pool(pool)
+	return p != nil && slices.ContainsFunc(e.platform.Functions, func(fn *spillway.Function) bool {
+		return fn.Permitted.Has(p.Index) && fn.Bindings[p.Index].Name == function
+	})
 }
 
 // checkThrottles wants that we stopped before the provider's limits: whatever it
 // throttled was injected.
 func checkThrottles(e *evidence) check {
 	var f findings
-	if e.state.Throttles != 0 {
-		f.miss("the cloud throttled %d calls over its limits", e.state.Throttles)
-	}
-	injected := 0
-	for _, fault := range e.state.Faults {
-		if fault.Kind == "throttle" {
-			injected += fault.Fired
+	throttles, injected := 0, 0
+	for _, c := range e.clouds {
+		if c.state.Throttles != 0 {
+			f.miss("%s throttled %d calls over its limits", c.pool, c.state.Throttles)
+		}
+		throttles += c.state.Throttles
+		for _, fault := range c.state.Faults {
+			if fault.Kind == cloud.Throttle {
+				injected += fault.Fired
+			}
 		}
 	}
-	return f.check("the cloud never had to throttle us", "%d throttled over a limit; %d injected", e.state.Throttles, injected)
+	return f.check("no cloud ever had to throttle us", "%d throttled over a limit; %d injected", throttles, injected)
 }
 
 // checkReasons wants every ending that the script is about to have happened.

@@ -10,44 +10,59 @@ import (
 	"github.com/spillway-dev/spillway/simulator/cloud"
 )
 
-// checkBill compares our exact charges with the cloud's own bill, line by line
-// and in sum, and our estimates with what the cloud billed for those calls.
-func checkBill(e *evidence) check {
+// checkBill compares our exact charges for one cloud with its own bill, line by line
+// and in sum, and our estimates with what it billed for those calls.
+func checkBill(e *evidence, c *cloudSide) check {
 	var f findings
-	invoiced := e.invoiced()
+	invoiced := c.invoiced()
 	ours, theirs := new(big.Rat), new(big.Rat)
-	for key, lines := range e.billed(billing.KindCharge, true) {
+	for key, lines := range e.billed(billing.KindCharge, c.has) {
 		for _, l := range lines {
 			amount := money(l.Amount.Text('f'))
 			ours.Add(ours, amount)
 			cost := billedFor(invoiced[key])
 			theirs.Add(theirs, cost)
-			if amount.Cmp(cost) != 0 {
+			if cost = c.ours(cost); amount.Cmp(cost) != 0 {
 				f.miss("%s attempt %d: we charge %s, the cloud bills %s", key.Invocation, key.N, decimal(amount), decimal(cost))
 			}
 		}
 	}
-	estimated, lost := new(big.Rat), new(big.Rat)
-	for key, lines := range e.billed(billing.KindEstimate, true) {
+	estimated, lost := e.estimated(c, &f)
+	total := new(big.Rat).Add(theirs, lost)
+	if want := money(c.bill.Total); total.Cmp(want) != 0 {
+		f.miss("the cloud's lines that we know add up to %s, its bill is %s", decimal(total), decimal(want))
+	}
+	bill := decimal(theirs)
+	if c.rate().Cmp(big.NewRat(1, 1)) != 0 {
+		bill = fmt.Sprintf("%s %s × %s", bill, c.bill.Currency, decimal(c.rate()))
+	}
+	return f.check("our cost of "+c.pool+" = its own bill", "%s = %s; unknown: estimated %s, billed %s",
+		decimal(ours), bill, decimal(estimated), decimal(c.ours(lost)))
+}
+
+// estimated sums what we estimated, and what the cloud billed for those calls in its
+// own currency.
+func (e *evidence) estimated(c *cloudSide, f *findings) (ours, theirs *big.Rat) {
+	ours, theirs = new(big.Rat), new(big.Rat)
+	invoiced := c.invoiced()
+	for key, lines := range e.billed(billing.KindEstimate, c.has) {
 		amount, cost := new(big.Rat), billedFor(invoiced[key])
 		for _, l := range lines {
 			amount.Add(amount, money(l.Amount.Text('f')))
 		}
-		if amount.Cmp(cost) < 0 {
-			f.miss("%s attempt %d: we estimated %s, the cloud bills %s", key.Invocation, key.N, decimal(amount), decimal(cost))
+		if amount.Cmp(c.ours(cost)) < 0 {
+			f.miss("%s attempt %d: we estimated %s, the cloud bills %s", key.Invocation, key.N, decimal(amount), decimal(c.ours(cost)))
 		}
-		estimated.Add(estimated, amount)
-		lost.Add(lost, cost)
+		ours.Add(ours, amount)
+		theirs.Add(theirs, cost)
 	}
-	total := new(big.Rat).Add(theirs, lost)
-	if want := money(e.bill.Total); total.Cmp(want) != 0 {
-		f.miss("the cloud's lines that we know add up to %s, its bill is %s", decimal(total), decimal(want))
-	}
-	return f.check("our cloud cost = the cloud's own bill", "%s = %s; unknown: estimated %s, billed %s",
-		decimal(ours), decimal(theirs), decimal(estimated), decimal(lost))
+	return ours, theirs
 }
 
-// billedFor sums the cloud's lines of one attempt.
+// ours is an amount of the cloud's in our currency.
+func (c *cloudSide) ours(amount *big.Rat) *big.Rat { return new(big.Rat).Mul(amount, c.rate()) }
+
+// billedFor sums a cloud's lines of one attempt.
 func billedFor(lines []cloud.Line) *big.Rat {
 	sum := new(big.Rat)
 	for _, l := range lines {

@@ -43,7 +43,7 @@ func checkQuota(e *evidence) check {
 			f.miss("%s, %s: %d at once, the limit is %d", name, class, got, limit)
 		}
 	}
-	for class, spans := range [spillway.ClassCount][]span{spillway.ClassOnPrem: e.onPrem, spillway.ClassCloud: e.remote} {
+	for class, spans := range [spillway.ClassCount][]span{spillway.ClassOnPrem: e.onPrem, spillway.ClassCloud: e.remote()} {
 		under := e.spansByNode(spans)
 		for i, node := range e.platform.Quotas {
 			hold(spillway.Class(class), node.Name, peak(under[i]), node.Nominal[class].Slots)
@@ -54,9 +54,11 @@ func checkQuota(e *evidence) check {
 			hold(p.Class(), "pool "+p.Name, peak(e.onPrem), p.Capacity.Slots)
 		}
 	}
-	e.holdStandIn(&f)
+	for i := range e.clouds {
+		e.holdStandIn(&f, &e.clouds[i])
+	}
 	unended := 0
-	for _, s := range slices.Concat(e.onPrem, e.remote) {
+	for _, s := range slices.Concat(e.onPrem, e.remote()) {
 		if !s.ended {
 			unended++
 		}
@@ -87,15 +89,15 @@ func (e *evidence) spansByNode(spans []span) map[int][]span {
 	return under
 }
 
-// holdStandIn compares the stand-in's own peaks: of each function with the quota
-// of its namespace, of the account with the roots of the tree.
-func (e *evidence) holdStandIn(f *findings) {
+// holdStandIn compares a stand-in's own peaks: of each function with the quota of
+// its namespace, of the account with the roots of the tree.
+func (e *evidence) holdStandIn(f *findings, c *cloudSide) {
 	cloudSlots := func(q int) int64 { return e.platform.Quotas[q].Nominal[spillway.ClassCloud].Slots }
 	for _, fn := range e.platform.Functions {
 		q := e.platform.Namespaces[fn.Namespace].Quota
-		for _, seen := range e.state.Functions {
-			if q >= 0 && e.boundTo(fn, seen.Name) && int64(seen.PeakConcurrency) > cloudSlots(q) {
-				f.miss("the cloud saw %d of %s at once, %s has %d cloud slots", seen.PeakConcurrency, fn, e.platform.Quotas[q].Name, cloudSlots(q))
+		for _, seen := range c.state.Functions {
+			if q >= 0 && e.pool(c.pool) != nil && fn.Bindings[e.pool(c.pool).Index].Name == seen.Name && int64(seen.PeakConcurrency) > cloudSlots(q) {
+				f.miss("%s saw %d of %s at once, %s has %d cloud slots", c.pool, seen.PeakConcurrency, fn, e.platform.Quotas[q].Name, cloudSlots(q))
 			}
 		}
 	}
@@ -109,16 +111,7 @@ func (e *evidence) holdStandIn(f *findings) {
 			all += cloudSlots(q)
 		}
 	}
-	if int64(e.state.PeakConcurrency) > all {
-		f.miss("the cloud saw %d calls at once, all quotas together have %d cloud slots", e.state.PeakConcurrency, all)
+	if int64(c.state.PeakConcurrency) > all {
+		f.miss("%s saw %d calls at once, all quotas together have %d cloud slots", c.pool, c.state.PeakConcurrency, all)
 	}
-}
-
-func (e *evidence) boundTo(fn *spillway.Function, name string) bool {
-	for i, pool := range e.platform.Pools {
-		if pool.Kind.Cloud() && fn.Bindings[i].Name == name {
-			return true
-		}
-	}
-	return false
 }

@@ -1,10 +1,10 @@
-// Command spillway-demo runs Spillway and a stand-in cloud on this machine, plays
-// a day of two departments against them in less than a minute, and then checks
+// Command spillway-demo runs Spillway and stand-ins of two clouds on this machine,
+// plays a day of two departments against them in about a minute, and then checks
 // every promise against what the executors themselves wrote down.
 //
-//	stage ─ spillway cloud ─ spillway up ─ script of phases ─ wait for estimates
-//	                                             │
-//	   summary, exit code ─ checks ─ evidence: answers, ledger, logs, cloud's bill
+//	stage ─ 2 × spillway cloud ─ spillway up ─ script of phases ─ wait for estimates
+//	                                                 │
+//	   summary, exit code ─ checks ─ evidence: answers, ledger, logs, clouds' bills
 package main
 
 import (
@@ -23,10 +23,12 @@ import (
 
 const usage = `spillway-demo plays a day of two departments on this machine and checks the result.
 
-It starts 'spillway cloud' (a strict stand-in of AWS Lambda) and 'spillway up' on
-free ports, sends them more than 5,000 signed calls through the AWS SDK, and then
-compares what clients were told, what the ledger says, and what those who executed
-the calls wrote down. Exit code 0: every check passed; 1: not.
+It starts 'spillway cloud' twice (strict stand-ins of AWS Lambda and Tencent SCF)
+and 'spillway up' on free ports, and sends more than 20,000 calls of seven functions
+through the AWS SDK and plain HTTP. Meanwhile it changes the rules in the files: a
+canary, a kill switch, shadow mode, a file with a mistake. Then it compares what
+clients were told, what the ledger says, and what those who executed the calls wrote
+down. Exit code 0: every check passed; 1: not.
 
   spillway-demo                    # a live view on a terminal, else a line now and then
   spillway-demo --keep             # keep the directory: configuration, logs, ledger

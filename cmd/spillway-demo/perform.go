@@ -9,14 +9,12 @@ import (
 	"time"
 
 	"github.com/spillway-dev/spillway"
-	"github.com/spillway-dev/spillway/billing/ledger"
-	"github.com/spillway-dev/spillway/billing/sqlite"
 	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
 )
 
 // errInterrupted ends a run that the user does not want any more.
-var errInterrupted = errors.New("interrupted; both programs were stopped")
+var errInterrupted = errors.New("interrupted; all programs were stopped")
 
 // settleWithin bounds the wait for estimates: provider timeout, INIT limit and
 // margin of the demo's functions are 13 s together.
@@ -25,7 +23,8 @@ const settleWithin = 40 * time.Second
 // perform runs the whole demo on a stage.
 func perform(ctx context.Context, s *stage, live bool, people *os.File) (*summary, error) {
 	began := time.Now()
-	w, err := s.start(ctx)
+	all := script()
+	w, err := s.start(ctx, all[0].Live)
 	if err != nil {
 		return nil, stopped(ctx, err)
 	}
@@ -34,17 +33,16 @@ func perform(ctx context.Context, s *stage, live bool, people *os.File) (*summar
 		w.abandon()
 		return nil, err
 	}
-	fmt.Fprintf(people, "front door %s, admin %s, stand-in cloud %s\n\n", w.front, w.admin, w.cloudAPI)
-	all := script()
-	t := newTally(len(all), cloudPool(platform))
+	fmt.Fprintf(people, "front door %s, admin %s\nstand-in clouds: Lambda %s, SCF %s\n\n", w.front, w.admin, w.clouds[0].Endpoint, w.clouds[1].Endpoint)
+	t := newTally(all, cloudPools(platform))
 	p := newProgress(all, t)
-	err = w.show(ctx, live, people, p, func(ctx context.Context) error { return w.play(ctx, p) })
+	e := &evidence{platform: platform, script: all}
+	err = w.show(ctx, live, people, p, func(ctx context.Context) error { return w.play(ctx, p, &e.moments) })
 	if err != nil {
-		fmt.Fprintln(people, "stopping both programs")
+		fmt.Fprintln(people, "stopping all programs")
 		w.abandon()
 		return nil, stopped(ctx, err)
 	}
-	e := &evidence{platform: platform, script: all}
 	e.sent, e.answers = t.all()
 	result := &summary{evidence: e, Phases: t.figures(all), dir: s.dir, programs: s.programs}
 	result.Samples = w.samples(ctx, e.answers)
@@ -66,13 +64,14 @@ func stopped(ctx context.Context, err error) error {
 	return err
 }
 
-func cloudPool(p *spillway.Platform) string {
+func cloudPools(p *spillway.Platform) map[string]bool {
+	all := map[string]bool{}
 	for _, pool := range p.Pools {
 		if pool.Kind.Cloud() {
-			return pool.Name
+			all[pool.Name] = true
 		}
 	}
-	return ""
+	return all
 }
 
 // show runs work under a view of its progress.
@@ -102,22 +101,23 @@ func (w *world) show(ctx context.Context, live bool, people *os.File, p *progres
 }
 
 // play runs the script and waits until the ledger has what is still unknown.
-func (w *world) play(ctx context.Context, p *progress) error {
-	callers := map[string]*caller{}
-	for namespace, key := range w.stage.keys {
-		callers[namespace] = newCaller(w.front, namespace, key)
-	}
+func (w *world) play(ctx context.Context, p *progress, m *moments) error {
+	by := w.callers(p.script)
 	for i, phase := range p.script {
 		p.enter(i, "")
+		if err := w.change(ctx, phase.Live, m); err != nil {
+			return err
+		}
 		for _, fault := range phase.Faults {
 			if err := w.inject(ctx, fault); err != nil {
 				return err
 			}
 		}
+		var midway error
 		p.tally.begin(i)
-		drive(ctx, i, phase, callers, p.tally)
+		drive(ctx, i, phase, by, p.tally, func() { midway = phase.Midway.Do(ctx, w, p, m) })
 		p.tally.end(i)
-		if err := errors.Join(context.Cause(ctx), w.died()); err != nil {
+		if err := errors.Join(context.Cause(ctx), midway, w.died()); err != nil {
 			return err
 		}
 	}
@@ -154,31 +154,4 @@ func (s *stage) platform() (*spillway.Platform, error) {
 		return nil, fmt.Errorf("read the demo's configuration: %w", err)
 	}
 	return loaded.Platform, nil
-}
-
-// collect stops both programs and takes the cloud's side of the evidence.
-func (w *world) collect(ctx context.Context, e *evidence) (err error) {
-	e.bill, e.state, err = w.stop(ctx)
-	return err
-}
-
-// collect reads what is left on disk.
-func (s *stage) collect(ctx context.Context, e *evidence) (err error) {
-	if e.onPrem, err = readSpans(s.onPremLog); err != nil {
-		return err
-	}
-	if e.remote, err = readSpans(s.cloudLog); err != nil {
-		return err
-	}
-	store, err := ledger.OpenReadOnly(ctx, s.data)
-	if err != nil {
-		return err
-	}
-	for line, err := range store.Lines(ctx, sqlite.Filter{}) {
-		if err != nil {
-			return errors.Join(err, store.Close())
-		}
-		e.ledger = append(e.ledger, line)
-	}
-	return store.Close()
 }

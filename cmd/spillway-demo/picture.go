@@ -32,7 +32,7 @@ var (
 // picture draws f for a terminal of so many columns: at most 23 lines.
 func picture(f frame, columns int) string {
 	width := min(max(columns-2, minWidth), maxWidth)
-	parts := []string{header(f, width), "", places(f, width), "", phases(f, width), "", why(f, width)}
+	parts := []string{header(f, width), "", places(f, width), rules(f, width), "", phases(f, width), why(f, width)}
 	text := strings.Join(parts, "\n")
 	return " " + strings.ReplaceAll(text, "\n", "\n ") + "\n"
 }
@@ -53,25 +53,64 @@ func header(f frame, width int) string {
 	return top + "\n" + bar(f.done, f.planned, width-lipgloss.Width(calls), good) + calls
 }
 
-// places shows pools and quotas: used of what may be used, and money.
+// places shows pools, and the quotas of those who pay: used of what may be used, and
+// money.
 func places(f frame, width int) string {
 	part := (width - 46) / 3
-	rows := []string{dim.Render(fmt.Sprintf("%-11s%-*s%-*s%s", "", part+8, "on-prem", part+8, "cloud", "spent today of budget"))}
-	var ours, theirs dispatcher.PoolView
+	rows := []string{dim.Render(fmt.Sprintf("%-11s%-*s%-*s%s", "", part+8, "on-prem", part+8, "clouds", "spent today of budget"))}
+	var ours dispatcher.PoolView
+	var theirs []string
 	for _, p := range f.view.Pools {
 		if p.Cloud {
-			theirs = p
+			theirs = append(theirs, fmt.Sprintf("%s %d", p.Name, p.Running))
 		} else {
 			ours = p
 		}
 	}
 	rows = append(rows, fmt.Sprintf("%-11s%s%s%s", "pools", use(ours.Running, ours.Slots, part, owned),
-		use(theirs.Running, theirs.Slots, part, rented), dim.Render(waiting(f.view))))
+		rented.Render(fmt.Sprintf("%-*s", part+8, strings.Join(theirs, "  "))), dim.Render(waiting(f.view))))
 	for _, q := range f.view.Quotas {
+		if q.Parent != "" && len(q.Budgets) == 0 {
+			continue
+		}
 		rows = append(rows, fmt.Sprintf("%-11s%s%s%s", indent(f.view.Quotas, q)+q.Name, use(q.OnPrem.Used, q.OnPrem.Limit, part, owned),
 			use(q.Cloud.Used, q.Cloud.Limit, part, rented), spending(q, part)))
 	}
 	return strings.Join(rows, "\n")
+}
+
+// rules says what holds now that changes in the course of a run.
+func rules(f frame, width int) string {
+	states, calls, cost := map[string]int{}, int64(0), spillway.Nano(0)
+	for _, b := range f.view.Bursts {
+		if b.State != "on_prem_only" {
+			states[strings.ReplaceAll(b.State, "_", " ")]++
+		}
+		if b.Shadow != nil {
+			calls, cost = calls+b.Shadow.Calls, cost+b.Shadow.Cost
+		}
+	}
+	text := strings.Join(slices.Sorted(maps.Keys(states)), ", ")
+	if calls > 0 {
+		text += fmt.Sprintf(": %s calls would have gone to clouds, for %s", count(int(calls)), dollars(cost))
+	}
+	if f.phase < len(f.script) && f.script[f.phase].Live.Canary > 0 {
+		text += fmt.Sprintf("  ·  v2 gets %d %%", f.script[f.phase].Live.Canary)
+	}
+	if f.phase < len(f.script) && f.note != "" {
+		text += "  ·  " + f.note
+	}
+	return dim.Render("bursting   ") + firstLines(text, width-11, 1)
+}
+
+// firstLines is text folded to width, and what is over n lines left out.
+func firstLines(text string, width, n int) string {
+	lines := strings.Split(lipgloss.Wrap(text, width, " "), "\n")
+	if len(lines) > n {
+		lines = lines[:n]
+		lines[n-1] = strings.TrimRight(lines[n-1], " ·") + " …"
+	}
+	return strings.Join(lines, "\n")
 }
 
 func waiting(v dispatcher.View) string {
@@ -155,19 +194,20 @@ func tint(n int, style lipgloss.Style, form, text string) string {
 	return style.Render(cell)
 }
 
-// why lists placement reasons and refusals, most frequent first.
+// why lists placement reasons and refusals, most frequent first, in at most four
+// lines.
 func why(f frame, width int) string {
 	reasons, refusals := f.endings()
-	list := func(title string, all map[string]int) string {
+	list := func(title string, all map[string]int, lines int) string {
 		text := frequencies(all)
 		if text == "" {
 			text = "none"
 		}
-		lines := strings.Split(lipgloss.Wrap(text, width-9, " "), "\n")
-		return dim.Render(fmt.Sprintf("%-9s", title)) + strings.Join(lines, "\n"+strings.Repeat(" ", 9))
+		text = firstLines(text, width-11, lines)
+		return dim.Render(fmt.Sprintf("%-9s", title)) + strings.ReplaceAll(text, "\n", "\n"+strings.Repeat(" ", 9))
 	}
 	delete(reasons, "unknown")
-	return list("placed", reasons) + "\n" + list("refused", refusals)
+	return list("placed", reasons, 3) + "\n" + list("refused", refusals, 1)
 }
 
 func frequencies(all map[string]int) string {

@@ -44,6 +44,13 @@ func (p *progress) enter(phase int, note string) {
 	p.phase, p.note = phase, note
 }
 
+// at is the position in script.
+func (p *progress) at() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.phase
+}
+
 // watch polls the server until ctx ends.
 func (p *progress) watch(ctx context.Context, w *world) {
 	ticker := time.NewTicker(pollEvery)

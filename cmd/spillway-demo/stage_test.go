@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"math/big"
 	"os"
 	"path/filepath"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/examples/demo"
 	"github.com/spillway-dev/spillway/simulator/cloud"
 )
 
@@ -20,8 +22,13 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func testStage(t *testing.T) *stage {
 	t.Helper()
 	programs := t.TempDir()
-	for _, name := range []string{"spillway", "functions/echo/bootstrap", "functions/flaky/bootstrap", "functions/payroll/bootstrap",
-		"functions/report/bootstrap", "functions/thumbnail/bootstrap"} {
+	names := []string{"spillway"}
+	for folder, functions := range packages {
+		for _, f := range functions {
+			names = append(names, folder+"/"+f+"/bootstrap")
+		}
+	}
+	for _, name := range names {
 		path := filepath.Join(programs, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
@@ -35,7 +42,7 @@ func testStage(t *testing.T) *stage {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(s.dir) })
-	if err := s.configure("http://127.0.0.1:9"); err != nil {
+	if _, err := s.configure(demo.Live{}); err != nil {
 		t.Fatal(err)
 	}
 	return s
@@ -45,10 +52,6 @@ func testStage(t *testing.T) *stage {
 func TestConfigurationFitsTheScript(t *testing.T) {
 	s := testStage(t)
 	p, err := s.platform()
-	if err != nil {
-		t.Fatal(err)
-	}
-	account, err := cloud.LoadConfig(s.path("cloud.yaml"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,15 +67,33 @@ func TestConfigurationFitsTheScript(t *testing.T) {
 			}
 		}
 	}
-	if least < 5000 {
-		t.Errorf("%d calls, want at least 5,000", least)
+	if least < atLeast {
+		t.Errorf("%d calls, want at least %d", least, atLeast)
 	}
+	for _, at := range s.sites {
+		account, err := cloud.LoadConfig(s.path(at.file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pool := poolNamed(t, p, at.pool)
+		l := pool.Limits
+		ours := [4]int64{l.Concurrency, l.RampPer10s, l.MemoryMiB, l.RampPerMinute}
+		if theirs := [4]int64{int64(account.Concurrency), int64(account.RampPer10s), int64(account.MemoryQuota), int64(account.RampPerMinute)}; ours != theirs {
+			t.Errorf("limits of %s differ: ours %v, the cloud's %v", at.pool, ours, theirs)
+		}
+		bindingsAgree(t, p, pool, account)
+	}
+}
+
+func poolNamed(t *testing.T, p *spillway.Platform, name string) *spillway.Pool {
+	t.Helper()
 	for _, pool := range p.Pools {
-		if pool.Kind.Cloud() && (pool.Limits.Concurrency != int64(account.Concurrency) || pool.Limits.RampPer10s != int64(account.RampPer10s)) {
-			t.Errorf("limits differ: ours %+v, the cloud's %d and %d per 10 s", pool.Limits, account.Concurrency, account.RampPer10s)
+		if pool.Name == name {
+			return pool
 		}
 	}
-	bindingsAgree(t, p, account)
+	t.Fatalf("no pool %s", name)
+	return nil
 }
 
 // calmFits wants no calm phase to need more than there is on the premises.
@@ -100,21 +121,64 @@ func calmFits(t *testing.T, p *spillway.Platform, phase phase) {
 
 // bindingsAgree wants the same memory and time limit on both sides, or the money
 // would differ for another reason than a mistake of ours.
-func bindingsAgree(t *testing.T, p *spillway.Platform, account cloud.Config) {
+func bindingsAgree(t *testing.T, p *spillway.Platform, pool *spillway.Pool, account cloud.Config) {
 	t.Helper()
 	deployed := map[string]cloud.Function{}
 	for _, f := range account.Functions {
 		deployed[f.Name] = f
 	}
 	for _, fn := range p.Functions {
-		for i := range p.Pools {
-			b := fn.Bindings[i]
-			if b.Name == "" {
-				continue
+		b := fn.Bindings[pool.Index]
+		if b.Name == "" {
+			continue
+		}
+		if d := deployed[b.Name]; int64(d.MiB) != b.MiB || d.Timeout != b.Timeout || d.Qualifiers[b.Qualifier] == "" {
+			t.Errorf("%s in %s: bound as %d MiB and %s and %q, deployed as %d MiB and %s and %v", fn, pool.Name, b.MiB, b.Timeout, b.Qualifier, d.MiB, d.Timeout, d.Qualifiers)
+		}
+	}
+}
+
+// TestRateIsThatOfTheFiles holds the rate of the check and the price book together:
+// SCF's published price is 0.00011108 CNY a GB-second.
+func TestRateIsThatOfTheFiles(t *testing.T) {
+	p, err := testStage(t).platform()
+	if err != nil {
+		t.Fatal(err)
+	}
+	scf := poolNamed(t, p, "scf")
+	fn := p.Function(spillway.FunctionKey{Namespace: "media", Name: "report"})
+	want := new(big.Rat).Mul(money("0.00011108"), inDollars["CNY"])
+	if got := new(big.Rat).SetFrac64(int64(fn.Bindings[scf.Index].Rate.PerGiBSecond), 1e15); got.Cmp(want) != 0 {
+		t.Errorf("a GB-second is %s USD, want %s", decimal(got), decimal(want))
+	}
+}
+
+// TestLiveRulesAreWhatTheScriptSays loads the files of every phase.
+func TestLiveRulesAreWhatTheScriptSays(t *testing.T) {
+	s := testStage(t)
+	lives := []demo.Live{{KillSwitch: true, Canary: 10}}
+	for _, phase := range script() {
+		lives = append(lives, phase.Live)
+	}
+	for _, live := range lives {
+		if _, err := s.configure(live); err != nil {
+			t.Fatal(err)
+		}
+		if again, err := s.configure(live); again || err != nil {
+			t.Errorf("the same rules were written twice (%v)", err)
+		}
+		p, err := s.platform()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range p.BurstPolicies {
+			if b.Name != "default" && (b.KillSwitch != live.KillSwitch || b.Shadow != live.Shadow) {
+				t.Errorf("%+v: policy %s has kill switch %t, shadow %t", live, b.Name, b.KillSwitch, b.Shadow)
 			}
-			if d := deployed[b.Name]; int64(d.MiB) != b.MiB || d.Timeout != b.Timeout {
-				t.Errorf("%s: bound as %d MiB and %s, deployed as %d MiB and %s", fn, b.MiB, b.Timeout, d.MiB, d.Timeout)
-			}
+		}
+		v2 := p.RevisionOf(spillway.FunctionKey{Namespace: "shop", Name: "thumbnail"}, "v2")
+		if v2 == nil || v2.Weight != int64(live.Canary) {
+			t.Errorf("%+v: v2 is %v", live, v2)
 		}
 	}
 }
@@ -134,7 +198,7 @@ func TestFinanceMustStop(t *testing.T) {
 		}
 	}
 	for i, pool := range p.Pools {
-		if pool.Kind.Cloud() {
+		if pool.Kind.Cloud() && fn.Permitted.Has(i) {
 			least, err = fn.Bindings[i].Rate.CeilNano(1, spillway.Resources{MiB: fn.Bindings[i].MiB})
 			if err != nil {
 				t.Fatal(err)

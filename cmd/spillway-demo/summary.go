@@ -23,7 +23,7 @@ type summary struct {
 	Kinds   map[string]int  `json:"answers"` // by how they ended
 	Phases  []figures       `json:"phases"`
 	Checks  []check         `json:"checks"`
-	Cloud   cloudFigures    `json:"cloud"`
+	Clouds  []cloudFigures  `json:"clouds"`
 	Report  json.RawMessage `json:"report"` // as spillway report -o json
 	Samples []sample        `json:"samples"`
 
@@ -32,8 +32,9 @@ type summary struct {
 	reportText    string
 }
 
-// cloudFigures is the stand-in's own account.
+// cloudFigures is a stand-in's own account.
 type cloudFigures struct {
+	Pool       string `json:"pool"`
 	Executions int    `json:"executions"`
 	Bill       string `json:"bill"`
 	Currency   string `json:"currency"`
@@ -60,9 +61,12 @@ func (s *summary) conclude(took time.Duration) {
 	for _, a := range e.answers {
 		s.Kinds[a.Kind.String()]++
 	}
-	s.Cloud = cloudFigures{Executions: e.bill.Executions, Bill: e.bill.Total, Currency: e.bill.Currency, Peak: e.state.PeakConcurrency}
-	for _, f := range e.state.Functions {
-		s.Cloud.ColdStarts += f.ColdStarts
+	for _, c := range e.clouds {
+		own := cloudFigures{Pool: c.pool, Executions: c.bill.Executions, Bill: c.bill.Total, Currency: c.bill.Currency, Peak: c.state.PeakConcurrency}
+		for _, f := range c.state.Functions {
+			own.ColdStarts += f.ColdStarts
+		}
+		s.Clouds = append(s.Clouds, own)
 	}
 }
 
@@ -200,7 +204,7 @@ func (s *summary) printNext(b *strings.Builder, kept bool) {
 		"explain " + s.anyInvocation() + " --data " + data, "validate " + filepath.Join(s.dir, "conf")} {
 		fmt.Fprintln(b, program, args)
 	}
-	fmt.Fprintf(b, "head -3 %s\n", filepath.Join(s.dir, "executions", "bill.jsonl"))
+	fmt.Fprintf(b, "head -3 %s\n", filepath.Join(s.dir, "executions", "scf-bill.jsonl"))
 }
 
 func (s *summary) anyInvocation() string {

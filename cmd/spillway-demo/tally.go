@@ -10,7 +10,7 @@ import (
 
 // tally counts what is sent and answered. It is safe for concurrent use.
 type tally struct {
-	cloudPool string
+	clouds map[string]bool // names of pools
 
 	mu      sync.Mutex
 	sent    int
@@ -29,12 +29,16 @@ type phaseTally struct {
 	endings      map[string]int // reasons, and "unknown"
 	refusals     map[string]int
 	took         []time.Duration // of calls that ran
+
+	reached chan struct{} // closed when its moment has come
+	open    bool          // its moment is not over
 }
 
-func newTally(phases int, cloudPool string) *tally {
-	t := &tally{cloudPool: cloudPool, phases: make([]phaseTally, phases)}
+func newTally(script []phase, clouds map[string]bool) *tally {
+	t := &tally{clouds: clouds, phases: make([]phaseTally, len(script))}
 	for i := range t.phases {
-		t.phases[i].endings, t.phases[i].refusals = map[string]int{}, map[string]int{}
+		p := &t.phases[i]
+		p.endings, p.refusals, p.reached, p.open = map[string]int{}, map[string]int{}, make(chan struct{}), script[i].Midway != nil
 	}
 	return t
 }
@@ -56,12 +60,40 @@ func (t *tally) take(n int, p phase) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	own := &t.phases[n]
-	if own.sent >= p.Most || t.broken >= maxBroken || (own.sent >= p.Calls && own.has(p.Wants) && own.dry >= p.Dry) {
+	if own.sent >= p.Most || t.broken >= maxBroken || (own.sent >= p.Calls && own.has(p.Wants) && own.dry >= p.Dry && !own.open) {
 		return false
 	}
 	t.sent++
 	own.sent++
+	if p.Midway != nil && own.sent == p.Midway.After {
+		close(own.reached)
+	}
 	return true
+}
+
+// reach lets the moment of phase n come, if it has not.
+func (t *tally) reach(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	select {
+	case <-t.phases[n].reached:
+	default:
+		close(t.phases[n].reached)
+	}
+}
+
+// resume lets phase n end: its moment is over.
+func (t *tally) resume(n int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.phases[n].open = false
+}
+
+// answered is how many calls have ended.
+func (t *tally) answered() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.answers)
 }
 
 func (p *phaseTally) has(wants []want) bool {
@@ -92,7 +124,7 @@ func (t *tally) add(a answer) {
 		}
 	default:
 		p.took = append(p.took, a.Took)
-		if a.overflowed(t.cloudPool) {
+		if t.clouds[a.Pool] {
 			p.overflowed++
 			if a.Namespace == "finance" {
 				p.dry = 0

@@ -10,6 +10,8 @@ import (
 	"os"
 	"strconv"
 	"time"
+
+	"github.com/spillway-dev/spillway/examples/functions/internal/executionlog"
 )
 
 func main() {
@@ -50,10 +52,40 @@ func count(w http.ResponseWriter, r *http.Request) {
 
 // echo answers the body while it arrives.
 func echo(w http.ResponseWriter, r *http.Request) {
+	out, end, err := recorded(w, r)
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusInternalServerError)
+		return
+	}
+	defer end()
 	w.Header().Set("Content-Type", r.Header.Get("Content-Type"))
 	if r.ContentLength >= 0 {
 		w.Header().Set("Content-Length", strconv.FormatInt(r.ContentLength, 10))
 	}
 	_ = http.NewResponseController(w).EnableFullDuplex()
-	_, _ = io.Copy(w, r.Body) // fails only when the caller has gone
+	_, _ = io.Copy(out, r.Body) // fails only when the caller has gone
+}
+
+// recorded is w that records the execution, if EXECUTION_LOG names a file.
+func recorded(w io.Writer, r *http.Request) (out io.Writer, end func(), err error) {
+	if os.Getenv("EXECUTION_LOG") == "" {
+		return w, func() {}, nil
+	}
+	end, err = executionlog.BeginRequest(r.Header.Get("X-Request-Id"))
+	return &untilLast{w, r.ContentLength, end}, end, err
+}
+
+// untilLast calls last before the write that completes an answer of left bytes:
+// whoever reads the answer may count the execution as over then.
+type untilLast struct {
+	io.Writer
+	left int64
+	last func()
+}
+
+func (u *untilLast) Write(p []byte) (int, error) {
+	if u.left -= int64(len(p)); u.left == 0 {
+		u.last()
+	}
+	return u.Writer.Write(p)
 }

@@ -30,19 +30,28 @@ type Line struct {
 	Invocation string `json:"invocation"`
 	Attempt    int    `json:"attempt"`
 	Event      string `json:"event"`
-	At         int64  `json:"at"` // nanoseconds since the Unix epoch, on the machine's clock
+	Version    string `json:"version,omitempty"` // that the function was told it is
+	At         int64  `json:"at"`                // nanoseconds since the Unix epoch, on the machine's clock
 }
 
 // Begin appends a Start line to the file that EXECUTION_LOG names; it does nothing
 // when the variable is empty. Call it first in a handler, and end last, also
 // before the process ends itself: end appends the End line, once. Without the
 // custom keys the Lambda request id stands for the invocation, attempt 1.
-func Begin(ctx context.Context) (end func(), err error) {
+func Begin(ctx context.Context) (end func(), err error) { return begin(lineOf(ctx)) }
+
+// BeginRequest is Begin for a web function, which is not told what its invocation
+// is: the caller's own name for the request stands for it, attempt 1.
+func BeginRequest(name string) (end func(), err error) {
+	return begin(Line{Invocation: name, Attempt: 1})
+}
+
+func begin(line Line) (end func(), err error) {
 	path := os.Getenv("EXECUTION_LOG")
 	if path == "" {
 		return func() {}, nil
 	}
-	line := lineOf(ctx)
+	line.Version = lambdacontext.FunctionVersion
 	if err := line.append(path, Start); err != nil {
 		return nil, err
 	}

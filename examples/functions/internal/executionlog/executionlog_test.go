@@ -44,6 +44,20 @@ func TestBeginAndEnd(t *testing.T) {
 	}
 }
 
+func TestRequestsAreNamedByTheirCaller(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "log")
+	t.Setenv("EXECUTION_LOG", path)
+	end, err := BeginRequest("web-7")
+	if err != nil {
+		t.Fatal(err)
+	}
+	end()
+	text, err := os.ReadFile(path)
+	if err != nil || strings.Count(string(text), `"invocation":"web-7","attempt":1`) != 2 {
+		t.Errorf("%v; recorded\n%s\nwant a start and an end of web-7", err, text)
+	}
+}
+
 func TestNothingIsRecordedWithoutALog(t *testing.T) {
 	t.Setenv("EXECUTION_LOG", "")
 	end, err := Begin(context.Background())
