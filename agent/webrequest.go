@@ -211,9 +211,9 @@ func (u *upload) send() error {
 		case errors.Is(err, io.EOF) && u.web.Length < 0:
 			_, err = u.conn.Write(u.lastChunk())
 			return err
-		case err == io.EOF && left > 0:
+		case errors.Is(err, io.EOF) && left > 0:
 			return u.broken(io.ErrUnexpectedEOF)
-		case err == io.EOF || err == nil && u.web.Length >= 0 && left <= 0:
+		case errors.Is(err, io.EOF) || err == nil && u.web.Length >= 0 && left <= 0:
 			return nil
 		case err != nil:
 			return u.broken(err)

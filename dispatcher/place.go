@@ -58,7 +58,7 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 	placement.Decide(&e.query, &e.probe, &e.decision)
 	d.Filtered, d.Limit = e.decision.Filtered, e.decision.Limit
 	// A call that may still wait for on-prem would not have burst yet.
-	if e.probe.shadow >= 0 && d.ShadowPool == 0 && !(e.decision.Wait && e.query.MayWait) {
+	if e.probe.shadow >= 0 && d.ShadowPool == 0 && (!e.decision.Wait || !e.query.MayWait) {
 		d.ShadowPool = e.probe.shadow + 1
 	}
 	if d.Limit.Kind == spillway.LimitNoBudget {

@@ -44,7 +44,7 @@ func memoryLimit() int64 {
 	limit := int64(math.MaxInt64)
 	var info unix.Sysinfo_t
 	if unix.Sysinfo(&info) == nil {
-		limit = int64(uint64(info.Totalram) * uint64(info.Unit))
+		limit = int64(info.Totalram * uint64(info.Unit))
 	}
 	for _, path := range []string{"/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"} {
 		text, _ := os.ReadFile(path)

@@ -24,7 +24,7 @@ type functionConfiguration struct {
 	CodeSize                           int64
 	State, LastUpdateStatus            string
 	LastModified                       string
-	RevisionId                         string
+	RevisionID                         string `json:"RevisionId"`
 	Environment                        *environmentVariables `json:",omitempty"`
 	EphemeralStorage                   struct{ Size int }
 }
@@ -113,7 +113,7 @@ func (s *lambdaFront) configuration(escaped, qualifier string) (*functionConfigu
 		PackageType: "Zip", Architectures: []string{f.Architecture},
 		MemorySize: f.MiB, Timeout: int(f.Timeout / time.Second),
 		CodeSha256: f.codeDigest(), CodeSize: 1, State: "Active", LastUpdateStatus: "Successful",
-		LastModified: "2026-01-01T00:00:00.000+0000", RevisionId: "00000000-0000-4000-8000-000000000000",
+		LastModified: "2026-01-01T00:00:00.000+0000", RevisionID: "00000000-0000-4000-8000-000000000000",
 	}
 	config.EphemeralStorage.Size = 512
 	if len(f.Env) > 0 {
