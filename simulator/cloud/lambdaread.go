@@ -24,7 +24,7 @@ type functionConfiguration struct {
 	CodeSize                           int64
 	State, LastUpdateStatus            string
 	LastModified                       string
-	RevisionID                         string `json:"RevisionId"`
+	RevisionID                         string                `json:"RevisionId"`
 	Environment                        *environmentVariables `json:",omitempty"`
 	EphemeralStorage                   struct{ Size int }
 }
