@@ -263,6 +263,7 @@ func TestWebFailures(t *testing.T) {
 		{"/raw?say=", "Runtime.InvalidResponse", "without an answer", spillway.CauseCrashed, false},
 		{"/raw?say=hello", "Runtime.InvalidResponse", "not HTTP", spillway.CauseCrashed, false},
 		{"/raw?say=HTTP/1.1%20101%20Switching%0d%0a%0d%0a", "Runtime.InvalidResponse", "switched protocols", spillway.CauseCrashed, false},
+		{"/raw?say=HTTP/1.1%20007%20Bond%0d%0a%0d%0a", "Runtime.InvalidResponse", "no status that HTTP knows", spillway.CauseCrashed, false},
 		{"/raw?say=HTTP/1.1%20200%20OK%0d%0aContent-Length:%205%0d%0a%0d%0aab", "Runtime.InvalidResponse", "closed the connection", spillway.CauseCrashed, false},
 	} {
 		t.Run(test.target, func(t *testing.T) {

@@ -14,6 +14,7 @@ import (
 var (
 	errCallerGone   = errors.New("the caller has gone")
 	errUpgraded     = errors.New("the function switched protocols, which nobody asked for")
+	errNoStatus     = errors.New("the function's answer has no status that HTTP knows")
 	errManyInterims = errors.New("the function sends interim answers without end")
 )
 
@@ -56,6 +57,9 @@ func (r *reception) receive() error {
 	defer func() { _ = resp.Body.Close() }() // of a connection that is read to its end, or closed
 	r.conn.headRoom = -1
 	r.answer.Status, r.answer.Header = resp.StatusCode, resp.Header
+	if resp.StatusCode == http.StatusNoContent {
+		delete(resp.Header, "Content-Length") // it has no body, whatever the function says
+	}
 	if chunked := len(resp.TransferEncoding) > 0; chunked {
 		r.announce(resp)
 	}
@@ -90,6 +94,8 @@ func (r *reception) head() (*http.Response, error) {
 		switch {
 		case err != nil:
 			return nil, err
+		case resp.StatusCode < 100 || resp.StatusCode > 999:
+			return nil, errNoStatus
 		case resp.StatusCode >= 200:
 			return resp, nil
 		case resp.StatusCode == http.StatusSwitchingProtocols:
@@ -170,7 +176,7 @@ func faultText(err error, begun bool) string {
 	switch {
 	case errors.Is(err, errHeadTooLarge):
 		return fmt.Sprintf("the head of its answer has more than %d bytes", maxAnswerHead)
-	case errors.Is(err, errUpgraded), errors.Is(err, errManyInterims):
+	case errors.Is(err, errUpgraded), errors.Is(err, errManyInterims), errors.Is(err, errNoStatus):
 		return err.Error()
 	case begun:
 		return "it broke off its answer"
