@@ -38,17 +38,42 @@ func busyFrame() frame {
 }
 
 func TestPictureFits(t *testing.T) {
-	for name, f := range map[string]frame{"busy": busyFrame(), "begin": {script: script(), phases: make([]figures, len(script()))}} {
+	frames := map[string]frame{"begin": {script: script(), phases: make([]figures, len(script()))}}
+	for i, p := range script() {
+		f := busyFrame()
+		f.phase = i
+		frames[p.Name] = f
+	}
+	for name, f := range frames {
 		for _, columns := range []int{80, 100, 120, 200} {
 			text := picture(f, columns)
 			if lines := strings.Count(text, "\n"); lines > 23 {
 				t.Errorf("%s at %d columns has %d lines, want at most 23", name, columns, lines)
 			}
-			for _, line := range strings.Split(text, "\n") {
-				if w := lipgloss.Width(line); w > columns {
-					t.Errorf("%s at %d columns: a line is %d wide: %q", name, columns, w, line)
-				}
-			}
+			fits(t, text, columns)
+		}
+	}
+}
+
+func fits(t *testing.T, text string, columns int) {
+	t.Helper()
+	for _, line := range strings.Split(text, "\n") {
+		if w := lipgloss.Width(line); w > columns {
+			t.Errorf("at %d columns a line is %d wide: %q", columns, w, line)
+		}
+	}
+}
+
+// TestChecksFit prints good and bad results of a run.
+func TestChecksFit(t *testing.T) {
+	bad := goodEvidence()
+	bad.clouds[1].bill.Total, bad.call("page").Kind, bad.call("page").Detail = "0.1", failed, strings.Repeat("a long story ", 20)
+	for _, e := range []*evidence{goodEvidence(), bad} {
+		s := &summary{Checks: checkAll(e)}
+		for _, columns := range []int{80, 84, 85, 100, 200} {
+			var b strings.Builder
+			s.printChecks(&b, columns)
+			fits(t, b.String(), columns)
 		}
 	}
 }

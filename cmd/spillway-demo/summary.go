@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -169,9 +170,28 @@ func folded(text string, columns int) string {
 		return text
 	}
 	if columns < besideName+30 {
-		return "\n          " + strings.ReplaceAll(lipgloss.Wrap(text, columns-10, " "), "\n", "\n          ")
+		return "\n" + indented(text, columns)
 	}
 	return strings.ReplaceAll(lipgloss.Wrap(text, columns-besideName, " "), "\n", "\n"+strings.Repeat(" ", besideName))
+}
+
+// tinted colours each line of text by itself: as one block, all would be made as wide
+// as the widest.
+func tinted(style lipgloss.Style, text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = style.Render(line)
+	}
+	return strings.Join(lines, "\n")
+}
+
+// indented is text below a name, broken if columns are known and enough.
+func indented(text string, columns int) string {
+	const by = "          "
+	if columns >= 40 {
+		text = strings.ReplaceAll(lipgloss.Wrap(text, columns-len(by), " "), "\n", "\n"+by)
+	}
+	return by + text
 }
 
 func (s *summary) printChecks(b *strings.Builder, columns int) {
@@ -181,12 +201,13 @@ func (s *summary) printChecks(b *strings.Builder, columns int) {
 		if !c.Pass {
 			mark = wrong.Render("FAIL")
 		}
-		fmt.Fprintf(b, "%s  %2d  %-44s %s\n", mark, i+1, c.Name, dim.Render(folded(c.Detail, columns)))
-		for _, m := range c.Misses {
-			fmt.Fprintf(b, "          %s\n", wrong.Render(m))
-		}
+		fmt.Fprintf(b, "%s  %2d  %-44s %s\n", mark, i+1, c.Name, tinted(dim, folded(c.Detail, columns)))
+		misses := c.Misses
 		if more := c.Missed - len(c.Misses); more > 0 {
-			fmt.Fprintf(b, "          %s\n", wrong.Render(fmt.Sprintf("and %s more", count(more))))
+			misses = append(slices.Clone(misses), fmt.Sprintf("and %s more", count(more)))
+		}
+		for _, m := range misses {
+			fmt.Fprintf(b, "%s\n", tinted(wrong, indented(m, columns)))
 		}
 	}
 }
@@ -195,7 +216,7 @@ func (s *summary) printChecks(b *strings.Builder, columns int) {
 func (s *summary) printNext(b *strings.Builder, kept bool) {
 	fmt.Fprintf(b, "\n%s\n", caption.Render("Look further"))
 	if !kept && s.Passed {
-		fmt.Fprintln(b, "make demo DEMO_FLAGS=--keep      # keeps configuration, logs and ledger of the run")
+		fmt.Fprintln(b, "make demo DEMO_FLAGS=--keep      # keeps the run's files, logs and ledger")
 		fmt.Fprintln(b, "less examples/demo/README.md      # the same platform, by hand")
 		return
 	}
