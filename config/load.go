@@ -46,6 +46,8 @@ type Checks struct {
 	// Previous is the platform that the new one will replace while serving: its
 	// pools keep their indices, those that are gone are retired. Nil at the start.
 	Previous *spillway.Platform
+	// Deployed are more files to read, after those of the directory.
+	Deployed []string
 }
 
 // Loaded is a whole configuration: compiled, and as written with defaults.
@@ -78,6 +80,7 @@ func Load(dir string, now time.Time, checks Checks) (*Loaded, error) {
 	if err != nil {
 		return nil, err
 	}
+	files = append(files, checks.Deployed...)
 	for _, file := range files {
 		if err := l.read(file); err != nil {
 			return nil, err

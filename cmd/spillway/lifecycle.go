@@ -41,6 +41,9 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err := f.override(&loaded.Server); err != nil {
 		return err
 	}
+	if loaded, err = withDeployed(f.config, loaded); err != nil {
+		return err
+	}
 	log := f.logger(s.err)
 	front, admin, err := listenBoth(loaded.Server.Listen, loaded.Server.Admin)
 	if err != nil {

@@ -96,33 +96,46 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.closed {
-		return l.status.Load(), errors.New("the server is ending")
+		return l.status.Load(), errEnding
 	}
-	before := l.loaded.Platform
-	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
-	next, err := loadNext(a.dir, before)
-	if err == nil && next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && !due(l.loaded.PricesUntil) {
-		err = a.readCallers(next) // secrets are not part of a revision
-		if err == nil {
-			l.status.Store(said)
-			return said, nil
-		}
+	files, err := a.deployed.Files()
+	if err != nil {
+		return l.status.Load(), err
 	}
-	if err == nil {
-		err = a.replace(ctx, next, said)
-	}
+	said, err := a.loadAndServe(ctx, files)
 	if err != nil {
 		l.rejected.Add(1)
 		said.Error = err.Error()
-		a.log.Error("configuration refused, the last good one stays", "generation", before.Generation, "error", err)
-	} else {
-		l.reloads.Add(1)
-		l.loaded, said.Changed = next, true
-		said.Generation, said.Revision, said.Warnings = next.Platform.Generation, next.Platform.Revision, append(said.Warnings, next.Warnings...)
-		a.log.Info("configuration replaced", "generation", said.Generation, "functions", len(next.Platform.Functions), "warnings", said.Warnings)
+		a.log.Error("configuration refused, the last good one stays", "generation", said.Generation, "error", err)
 	}
 	l.status.Store(said)
 	return said, err
+}
+
+var errEnding = errors.New("the server is ending")
+
+// loadAndServe reads the configuration directory and the deployed functions of
+// files, and serves them unless they are as before. The caller holds live.mu.
+func (a *app) loadAndServe(ctx context.Context, files []string) (*reloaded, error) {
+	l := &a.live
+	before := l.loaded.Platform
+	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
+	next, err := loadNext(a.dir, before, files)
+	if err != nil {
+		return said, err
+	}
+	if next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && !due(l.loaded.PricesUntil) {
+		said.Warnings = next.Warnings
+		return said, a.readCallers(next) // secrets are not part of a revision
+	}
+	if err := a.replace(ctx, next, said); err != nil {
+		return said, err
+	}
+	l.reloads.Add(1)
+	l.loaded, said.Changed = next, true
+	said.Generation, said.Revision, said.Warnings = next.Platform.Generation, next.Platform.Revision, append(said.Warnings, next.Warnings...)
+	a.log.Info("configuration replaced", "generation", said.Generation, "functions", len(next.Platform.Functions), "warnings", said.Warnings)
+	return said, nil
 }
 
 // readCallers reads the secrets of callers again.

@@ -12,12 +12,12 @@ import (
 
 // loadConfig reads and checks a configuration directory; "" means only defaults.
 // Mistakes are config.Faults, those of the policy too.
-func loadConfig(dir string) (*config.Loaded, error) { return loadNext(dir, nil) }
+func loadConfig(dir string) (*config.Loaded, error) { return loadNext(dir, nil, nil) }
 
 // loadNext reads the successor of the configuration that previous was compiled
-// from; nil for the first.
-func loadNext(dir string, previous *spillway.Platform) (*config.Loaded, error) {
-	return config.Load(dir, time.Now(), config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Previous: previous})
+// from; nil for the first. deployed are files besides those of dir.
+func loadNext(dir string, previous *spillway.Platform, deployed []string) (*config.Loaded, error) {
+	return config.Load(dir, time.Now(), config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Previous: previous, Deployed: deployed})
 }
 
 // policyFaults compiles the Rego in dir; p is nil when the rest of the

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -40,6 +42,7 @@ func TestScripts(t *testing.T) {
 			"inflight": inflight,
 			"serves":   serves,
 			"sigterm":  sigterm,
+			"follows":  follows,
 			"field":    field,
 			"function": func(ts *testscript.TestScript, _ bool, args []string) { functions(ts, args) },
 		},
@@ -87,6 +90,45 @@ func ready(ts *testscript.TestScript, _ bool, args []string) {
 			ts.Fatalf("no %s in %s", stateFile, dir)
 		}
 	}
+}
+
+// follows FUNCTION LINE EVENT follows a function's log from its end, calls it until
+// a line holds LINE, and interrupts the log, which must end well.
+func follows(ts *testscript.TestScript, _ bool, args []string) {
+	program := filepath.Join(filepath.SplitList(ts.Getenv("PATH"))[0], "spillway")
+	log := exec.Command(program, "logs", "-f", args[0], "--tail", "0")
+	log.Env = append(os.Environ(), "SPILLWAY_ADMIN="+ts.Getenv("SPILLWAY_ADMIN"))
+	out, err := log.StdoutPipe()
+	ts.Check(err)
+	ts.Check(log.Start())
+	found := make(chan bool)
+	go func() {
+		lines := bufio.NewScanner(out)
+		seen := false
+		for lines.Scan() {
+			if !seen && strings.Contains(lines.Text(), args[1]) {
+				seen = true
+				found <- true
+			}
+		}
+		close(found)
+	}()
+	late := time.After(readyWithin)
+	for seen := false; !seen; {
+		ts.Check(ts.Exec("spillway", "invoke", args[0], "-d", args[2]))
+		select {
+		case ok := <-found:
+			if seen = ok; !ok {
+				ts.Fatalf("the log ended by itself: %v", log.Wait())
+			}
+		case <-late:
+			ts.Fatalf("no line with %s", args[1])
+		case <-time.After(50 * time.Millisecond): // call again: the log may not have been open
+		}
+	}
+	ts.Check(log.Process.Signal(os.Interrupt))
+	<-found
+	ts.Check(log.Wait())
 }
 
 // inflight waits until the server has a call in flight.

@@ -19,6 +19,7 @@ import (
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/config/deployed"
 	"github.com/spillway-dev/spillway/dispatcher"
 	"github.com/spillway-dev/spillway/dispatcher/httpapi"
 	"github.com/spillway-dev/spillway/dispatcher/server"
@@ -31,21 +32,23 @@ import (
 
 // app is one server, wired and not yet listening.
 type app struct {
-	dir     string         // of the configuration; empty for defaults only
-	loaded  *config.Loaded // at the start
-	live    liveConfig
-	alerts  *alarm
-	log     *slog.Logger
-	metrics *prometheus.Registry
-	callers liveCallers
-	policy  *rego.Source
-	pools   map[int]pools.Pool
-	notes   [][2]string // of the banner, about pools
-	ledger  *ledger.Ledger
-	server  *server.Server
-	door    *httpapi.Front
-	front   *http.Server
-	admin   *http.Server
+	dir      string         // of the configuration; empty for defaults only
+	loaded   *config.Loaded // at the start
+	live     liveConfig
+	deployed *deployed.Store
+	alerts   *alarm
+	log      *slog.Logger
+	metrics  *prometheus.Registry
+	callers  liveCallers
+	policy   *rego.Source
+	pools    map[int]pools.Pool
+	onPrem   []logReader
+	notes    [][2]string // of the banner, about pools
+	ledger   *ledger.Ledger
+	server   *server.Server
+	door     *httpapi.Front
+	front    *http.Server
+	admin    *http.Server
 
 	closers []func() error
 }
@@ -54,7 +57,7 @@ type app struct {
 // parts need each other. After an error nothing is left open.
 // What flags override in loaded is as in the files in written.
 func wire(ctx context.Context, dir string, loaded *config.Loaded, written config.Server, log *slog.Logger) (*app, error) {
-	a := &app{dir: dir, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}}
+	a := &app{dir: dir, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}, deployed: deployedIn(loaded.Server.DataDir)}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	callers, err := authenticator(&loaded.Server) // before anything is made or started
 	if err != nil {
@@ -112,6 +115,7 @@ func (a *app) openProcess(p *spillway.Pool) (pools.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pool %s: %w", p.Name, err)
 	}
+	a.onPrem = append(a.onPrem, pool)
 	a.note("pool "+p.Name, "%s; memory limit: %s; %s", p.Capacity, pool.MemoryLimit(), pool.Isolation())
 	a.onClose(func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
@@ -213,6 +217,7 @@ func (a *app) buildPorts(context.Context) error {
 		Config:    func(context.Context) (any, error) { return a.live.status.Load(), nil },
 		Reload:    a.reloadNow,
 		Quota:     func(context.Context) (any, error) { return a.server.View(), nil },
+		Routes:    a.deployRoutes(),
 	})
 	return nil
 }

@@ -29,7 +29,8 @@ type ReportQuery struct {
 	From, To time.Time // zero: open
 }
 
-// AdminConfig is what the admin port shows. All fields but Logger are required.
+// AdminConfig is what the admin port shows. All fields but Routes and Logger are
+// required.
 type AdminConfig struct {
 	Ready   func() error // why the server should not be sent calls, or nil
 	Metrics prometheus.Gatherer
@@ -44,6 +45,8 @@ type AdminConfig struct {
 	// Reload loads the configuration again; an error says why nothing changed. What
 	// it returns besides says what serves now.
 	Reload func(context.Context) (any, error)
+	// Routes are more of them, by pattern of http.ServeMux; callers are checked before.
+	Routes map[string]http.Handler
 	Logger *slog.Logger // nil: nothing is logged
 }
 
@@ -86,6 +89,9 @@ func (a *admin) routes() http.Handler {
 	mux.HandleFunc("GET /v1/functions", a.shown("functions", a.Functions))
 	mux.HandleFunc("GET /v1/config", a.shown("config", a.Config))
 	mux.HandleFunc("POST /v1/reload", a.reload)
+	for pattern, h := range a.Routes {
+		mux.Handle(pattern, h)
+	}
 	return onlyLocal(mux)
 }
 

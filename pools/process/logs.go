@@ -41,11 +41,10 @@ func (l *logs) use(key spillway.FunctionKey) (*logFile, error) {
 		f.uses++
 		return f, nil
 	}
-	dir := filepath.Join(l.dir, fileName(key.Namespace))
-	if err := os.MkdirAll(dir, 0o750); err != nil {
+	f := &logFile{logs: l, key: key, path: l.path(key), uses: 1}
+	if err := os.MkdirAll(filepath.Dir(f.path), 0o750); err != nil {
 		return nil, err
 	}
-	f := &logFile{logs: l, key: key, path: filepath.Join(dir, fileName(key.Name)+".log"), uses: 1}
 	if err := f.reopen(); err != nil {
 		return nil, err
 	}

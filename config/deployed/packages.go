@@ -1,0 +1,113 @@
+package deployed
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+	"time"
+)
+
+// MaxPackage is the most bytes of a package, as a zip file.
+const MaxPackage = 256 << 20
+
+// unusedFor is how long a package stays that no function names: between its upload
+// and the deployment, and for instances that are starting.
+const unusedFor = time.Hour
+
+var digestForm = regexp.MustCompile(`^sha256:([0-9a-f]{64})$`)
+
+// packagePath is where a package is, seen from the file of a function.
+func packagePath(digest string) string {
+	return filepath.Join("..", "packages", digestForm.FindStringSubmatch(digest)[1]+".zip")
+}
+
+func (s *Store) packages() string { return filepath.Join(s.dir, "packages") }
+
+// HasPackage reports whether the package is here.
+func (s *Store) HasPackage(digest string) bool {
+	if !digestForm.MatchString(digest) {
+		return false
+	}
+	_, err := os.Stat(filepath.Join(s.functions(), packagePath(digest)))
+	return err == nil
+}
+
+// PutPackage keeps the zip file that content is, if it has the digest. The same
+// package twice is not an error.
+func (s *Store) PutPackage(digest string, content io.Reader) (err error) {
+	if !digestForm.MatchString(digest) {
+		return problem("%q is not a digest; allowed: sha256: and 64 lower-case hex digits", digest)
+	}
+	for _, dir := range []string{s.functions(), s.packages()} { // paths lead through both
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return fmt.Errorf("keep a package: %w", err)
+		}
+	}
+	file, err := os.CreateTemp(s.packages(), ".next-*")
+	if err != nil {
+		return fmt.Errorf("keep a package: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, os.Remove(file.Name()))
+		}
+	}()
+	found, err := copyDigest(file, content)
+	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
+		return fmt.Errorf("receive a package: %w", err)
+	}
+	if found != digest {
+		return problem("the package that arrived is %s, not %s", found, digest)
+	}
+	if err := os.Rename(file.Name(), filepath.Join(s.functions(), packagePath(digest))); err != nil {
+		return fmt.Errorf("keep a package: %w", err)
+	}
+	return syncDir(s.packages())
+}
+
+func copyDigest(to io.Writer, from io.Reader) (string, error) {
+	sum := sha256.New()
+	n, err := io.Copy(io.MultiWriter(to, sum), io.LimitReader(from, MaxPackage+1))
+	if err == nil && n > MaxPackage {
+		err = problem("the package has more than %d MiB, the most that one may have", MaxPackage>>20)
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), err
+}
+
+// Sweep removes what nothing needs at now: packages that no function names, and
+// what a crash left half written.
+func (s *Store) Sweep(now time.Time) error {
+	files, err := s.Files()
+	if err != nil {
+		return err
+	}
+	used := map[string]bool{}
+	for _, f := range files {
+		text, err := os.ReadFile(f)
+		if err != nil {
+			return fmt.Errorf("sweep packages: %w", err)
+		}
+		o, err := decode(text)
+		if err != nil {
+			return fmt.Errorf("sweep packages: %s: %w", f, err)
+		}
+		for _, v := range o.revisions {
+			used[filepath.Join(s.functions(), v.Package.Path)] = true
+		}
+	}
+	var all []error
+	for _, pattern := range []string{filepath.Join(s.packages(), "*"), filepath.Join(s.functions(), ".next-*")} {
+		found, _ := filepath.Glob(pattern) // the pattern is ours
+		for _, f := range found {
+			if info, err := os.Stat(f); err == nil && !used[f] && now.Sub(info.ModTime()) > unusedFor {
+				all = append(all, os.Remove(f))
+			}
+		}
+	}
+	return errors.Join(all...)
+}
