@@ -27,7 +27,9 @@
 //	kept connection ── rested ≤ 1 s, still open ──► request ── answer ──► kept
 //	        └── closed before a byte of the request reached it ──► once more, on a new one
 //
-// Nothing else is ever sent twice. PORT is below the ports of outgoing connections;
+// Nothing else is ever sent twice. A connection is kept only if all of the request was
+// sent and the answer has ended beyond doubt, and one that has carried a body only for
+// the caller of that body: a function may have left it unread. PORT is below the ports of outgoing connections;
 // before and after each connect the kernel is asked whose socket listens there, so
 // that no other process can pose as the function: one of the instance's own user,
 // or without one, of its session. Every process of the machine can connect to the

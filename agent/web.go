@@ -97,7 +97,7 @@ func (i *Instance) exchange(x *Exchange, c *call, cancel func()) (*pools.WebAnsw
 		r, err = i.attempt(conn, x, cancel)
 	}
 	c.answered = time.Now()
-	i.keepConn(conn, err == nil && r.keep)
+	i.keepConn(conn, err == nil && r.keep && conn.tookBody(x, r.answer.Status))
 	if r.answer.Status == 0 {
 		return nil, err
 	}
@@ -111,7 +111,7 @@ func (i *Instance) connect(x *Exchange) (*webConn, bool, error) {
 	conn := i.web.conn
 	i.web.conn = nil
 	i.mu.Unlock()
-	if conn != nil && x.Web.Body == nil && conn.fresh(&i.web.idle) {
+	if conn != nil && x.Web.Body == nil && conn.servable(x.Web) && conn.fresh(&i.web.idle) {
 		return conn, true, nil
 	}
 	if conn != nil {

@@ -57,6 +57,7 @@ func (r *reception) receive() error {
 	defer func() { _ = resp.Body.Close() }() // of a connection that is read to its end, or closed
 	r.conn.headRoom = -1
 	r.answer.Status, r.answer.Header = resp.StatusCode, resp.Header
+	clearEnd := endsClearly(resp, r.web.Method)
 	if resp.StatusCode == http.StatusNoContent {
 		delete(resp.Header, "Content-Length") // it has no body, whatever the function says
 	}
@@ -73,8 +74,7 @@ func (r *reception) receive() error {
 	if len(resp.Trailer) > 0 {
 		r.answer.Trailer = resp.Trailer
 	}
-	ends := resp.ContentLength < 0 && len(resp.TransferEncoding) == 0 // with the connection
-	r.keep = !resp.Close && !ends && r.conn.br.Buffered() == 0
+	r.keep = clearEnd && r.conn.br.Buffered() == 0
 	r.conn.rest(resp.Header["Keep-Alive"])
 	return nil
 }

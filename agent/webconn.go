@@ -46,6 +46,8 @@ type webConn struct {
 	read     bool   // something of this exchange's answer has come
 	used     time.Time
 	idle     time.Duration // how long it may rest
+	carried  bool          // a request's body, ever
+	carrier  string        // whose
 
 	poll  func(fd uintptr) // sets quiet; made once
 	quiet bool

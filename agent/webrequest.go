@@ -193,7 +193,11 @@ func (u *upload) send() error {
 	left := u.web.Length
 
 	for {
-		n, err := u.web.Body.Read(buffer[chunkRoom : len(buffer)-2])
+		room := buffer[chunkRoom : len(buffer)-2]
+		if u.web.Length >= 0 {
+			room = room[:min(int64(len(room)), left)] // more would be read as another request
+		}
+		n, err := u.web.Body.Read(room)
 		left -= int64(n)
 		if errors.Is(err, io.EOF) || u.web.Length >= 0 && left <= 0 {
 			u.ending()

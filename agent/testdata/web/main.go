@@ -24,7 +24,7 @@ func main() {
 	for path, h := range map[string]http.HandlerFunc{
 		"/echo": echo, "/sees": sees, "/stream": stream, "/duplex": duplex, "/trailers": trailers, "/big": big,
 		"/hints": hints, "/status": status, "/early": early, "/hang": hang, "/exit": exit, "/half": half,
-		"/raw": raw, "/close": closing, "/env": env,
+		"/raw": raw, "/lazy": lazy, "/close": closing, "/env": env,
 	} {
 		mux.HandleFunc(path, h)
 	}

@@ -1,0 +1,164 @@
+package agent
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"runtime"
+	"strings"
+	"testing"
+)
+
+// lazyAnswer is a request for /lazy: what it answers at once, and what later.
+func lazyAnswer(method, body, then string, say ...string) Exchange {
+	q := url.Values{"say": say}
+	if then != "" {
+		q.Set("then", then)
+	}
+	x := postOf("/lazy?"+q.Encode(), body)
+	x.Web.Method = method
+	return x
+}
+
+func calledBy(name string, x Exchange) Exchange {
+	x.Web.Header = http.Header{"X-Spillway-Caller": {name}}
+	return x
+}
+
+const (
+	okHead = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"
+	ok     = okHead + "\r\nok"
+	evil   = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nevil"
+	// smuggled swallows the first line of what comes after it.
+	smuggled = "GET /evil HTTP/1.1\r\nX-Rest: "
+)
+
+// TestWebDesync has a function leave a body unread, or say more than its answer. The
+// next caller's request must arrive as it is, and get its own answer.
+func TestWebDesync(t *testing.T) {
+	refused := strings.Replace(ok, "200 OK", "413 Too Large", 1)
+	for name, c := range map[string]struct {
+		x    Exchange
+		next string // who calls next; the first is A
+	}{
+		"body unread":               {lazyAnswer("POST", smuggled, "", ok), "B"},
+		"body of a GET unread":      {lazyAnswer("GET", smuggled, "", ok), "B"},
+		"body unread, error":        {lazyAnswer("POST", smuggled, "", refused), "A"},
+		"body unread, streamed":     {streamed(lazyAnswer("POST", "", "", ok).Web.Target, strings.NewReader(smuggled), int64(len(smuggled))), "B"},
+		"HEAD with a late body":     {lazyAnswer("HEAD", "", evil, strings.Replace(okHead, "2\r", "54\r", 1)+"\r\n"), "B"},
+		"HEAD with late chunks":     {lazyAnswer("HEAD", "", evil, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), "B"},
+		"HEAD without a length":     {lazyAnswer("HEAD", "", evil, "HTTP/1.1 200 OK\r\n\r\n"), "B"},
+		"204 with a late body":      {lazyAnswer("GET", "", evil, "HTTP/1.1 204 None\r\nContent-Length: 42\r\n\r\n"), "B"},
+		"204 with late chunks":      {lazyAnswer("GET", "", evil, "HTTP/1.1 204 None\r\nTransfer-Encoding: chunked\r\n\r\n"), "B"},
+		"304 with a late body":      {lazyAnswer("GET", "", evil, "HTTP/1.1 304 Same\r\nContent-Length: 42\r\n\r\n"), "B"},
+		"CONNECT":                   {lazyAnswer("CONNECT", "", evil, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"), "B"},
+		"HTTP/1.0, two framings":    {lazyAnswer("GET", "", evil, "HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n"), "B"},
+		"close, in another writing": {lazyAnswer("GET", "", evil, okHead+"connection: x, CLOSE\r\n\r\nok"), "B"},
+		"second answer":             {lazyAnswer("GET", "", "", ok+evil), "B"},
+		"second answer, later":      {lazyAnswer("GET", "", "", ok, evil), "B"},
+		"interim answer, later":     {lazyAnswer("GET", "", "", ok, "HTTP/1.1 100 Continue\r\n\r\n"), "B"},
+		"end of line, later":        {lazyAnswer("GET", "", "", ok, "\r\n"), "B"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := start(t, webConfig(t))
+			if e := i.Exchange(context.Background(), calledBy("A", c.x)); e.Cause != 0 || e.Web == nil {
+				t.Fatalf("%v %s", e.Cause, e.Payload)
+			}
+			if strings.HasSuffix(name, "later") {
+				untilHeard(i)
+			}
+			e := i.Exchange(context.Background(), calledBy(c.next, get("/sees")))
+			answered(t, e, 200, "*")
+			if !strings.HasPrefix(string(e.Web.Body), "GET /sees\n") {
+				t.Errorf("the next caller got %q", e.Web.Body)
+			}
+		})
+	}
+}
+
+// untilHeard waits until something has come on the connection that is kept, if any.
+func untilHeard(i *Instance) {
+	i.mu.Lock()
+	conn := i.web.conn
+	i.mu.Unlock()
+	for conn != nil && conn.br.Buffered() == 0 && conn.raw.Control(conn.poll) == nil && conn.quiet {
+		runtime.Gosched()
+	}
+}
+
+// TestWebKeeps: what must not be kept does not keep the rest from being so.
+func TestWebKeeps(t *testing.T) {
+	i := start(t, webConfig(t))
+	kept := func() *webConn {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		return i.web.conn
+	}
+	first := kept()
+	for name, x := range map[string]Exchange{
+		"GET":        get("/sees"),
+		"small body": postOf("/echo", "x"),
+		"long body":  postOf("/sees", strings.Repeat("x", 1<<20)),
+		"no body":    postOf("/echo", ""),
+		"204":        get("/status?code=204"),
+		"304":        get("/status?code=304"),
+		"404":        get("/status?code=404"),
+		"chunks":     get("/trailers"),
+	} {
+		if e := i.Exchange(context.Background(), calledBy("A", x)); e.Cause != 0 || e.Web == nil {
+			t.Fatalf("%s: %v %s", name, e.Cause, e.Payload)
+		}
+		if kept() != first {
+			t.Fatalf("%s: the connection was not kept", name)
+		}
+	}
+	answered(t, i.Exchange(context.Background(), calledBy("B", get("/sees"))), 200, "*")
+	if kept() == first || kept() == nil {
+		t.Error("a connection that carried a body is another caller's")
+	}
+}
+
+// TestWebUndelivered has the function answer before the kernel could hand it the whole
+// body.
+func TestWebUndelivered(t *testing.T) {
+	i := start(t, webConfig(t))
+	x := lazyAnswer("POST", strings.Repeat("x", 400<<10), "", ok)
+	x.Web.Target += "&hold"
+	answered(t, i.Exchange(context.Background(), x), 200, "ok")
+	if i.web.conn != nil {
+		t.Error("a connection with half a request on its way was kept")
+	}
+}
+
+// TestWebLongerThanSaid streams a body with more bytes than its length.
+func TestWebLongerThanSaid(t *testing.T) {
+	i := start(t, webConfig(t))
+	x := streamed("/echo", strings.NewReader("hello"+smuggled), 5)
+	answered(t, i.Exchange(context.Background(), x), 200, "hello")
+	e := i.Exchange(context.Background(), get("/sees"))
+	answered(t, e, 200, "*")
+	if !strings.HasPrefix(string(e.Web.Body), "GET /sees\n") {
+		t.Errorf("the next caller got %q", e.Web.Body)
+	}
+}
+
+// TestWebShorterThanSaid breaks a body off in the middle, and the function answers
+// before it knows.
+func TestWebShorterThanSaid(t *testing.T) {
+	i := start(t, webConfig(t))
+	r, w := io.Pipe()
+	x := streamed("/early", r, 10)
+	go func() {
+		_, _ = io.WriteString(w, "12345")
+		_ = w.CloseWithError(errors.New("connection lost"))
+	}()
+	if e := i.Exchange(context.Background(), x); e.Web != nil && !e.InstanceGone {
+		i.mu.Lock()
+		defer i.mu.Unlock()
+		if i.web.conn != nil {
+			t.Error("a connection with half a request on it was kept")
+		}
+	}
+}
