@@ -71,8 +71,8 @@ func (r *reception) receive() error {
 	if err != nil {
 		return err
 	}
-	if len(resp.Trailer) > 0 {
-		r.answer.Trailer = resp.Trailer
+	if trailer := trailing(resp.Trailer); len(trailer) > 0 {
+		r.answer.Trailer = trailer
 	}
 	r.keep = clearEnd && r.conn.br.Buffered() == 0
 	r.conn.rest(resp.Header["Keep-Alive"])
@@ -81,7 +81,7 @@ func (r *reception) receive() error {
 
 // announce gives back the Trailer field that http.ReadResponse takes out.
 func (r *reception) announce(resp *http.Response) {
-	for name := range resp.Trailer {
+	for name := range trailing(resp.Trailer) {
 		r.answer.Header["Trailer"] = append(r.answer.Header["Trailer"], name)
 	}
 	slices.Sort(r.answer.Header["Trailer"])

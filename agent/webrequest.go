@@ -60,7 +60,7 @@ func appendAnnouncement(b []byte, w *pools.Web) []byte {
 	if w.Trailer == nil {
 		return b
 	}
-	for name := range w.Trailer() {
+	for name := range trailing(w.Trailer()) {
 		b = append(append(append(b, "Trailer: "...), name...), "\r\n"...)
 	}
 	return b
@@ -238,7 +238,7 @@ func asChunk(b []byte, n int) []byte {
 func (u *upload) lastChunk() []byte {
 	b := []byte("0\r\n")
 	if u.web.Trailer != nil {
-		for name, values := range u.web.Trailer() {
+		for name, values := range trailing(u.web.Trailer()) {
 			for _, v := range values {
 				b = append(append(b, name...), ": "...)
 				b = append(append(b, v...), "\r\n"...)
