@@ -2,10 +2,14 @@ package agent
 
 import (
 	"bufio"
+	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -63,13 +67,13 @@ func (l *portLeases) give(port int) {
 // errForeign reports that another process has a web function's port.
 var errForeign = errors.New("another process listens on the port of the function")
 
-// ownsPort checks that what listens on 127.0.0.1:port belongs to the instance: to
-// its own user if it has one, else to a process of its session. Linux lets only one
-// user listen on a port, so there is no second listener to be mistaken for it.
+// ownsPort checks that all that could get a connection to 127.0.0.1:port belongs to
+// the instance: to its own user if it has one, else to a process of its session. Who
+// listens on the port at other addresses does not matter.
 func (i *Instance) ownsPort(port int) error {
 	sockets := listenersOn(port)
 	if len(sockets) == 0 {
-		return errors.New("nothing listens on the port of the function")
+		return errors.New("nothing listens at 127.0.0.1 on the port of the function")
 	}
 	for _, s := range sockets {
 		if c := i.config.Credential; c != nil {
@@ -83,14 +87,14 @@ func (i *Instance) ownsPort(port int) error {
 	return nil
 }
 
-// listenersOn returns the sockets that may accept connections to a loopback port.
+// listenersOn returns the sockets that may accept connections to 127.0.0.1:port.
 func listenersOn(port int) []socketInfo {
-	four, err := diagListeners(unix.AF_INET, port)
+	all, err := diagListeners(unix.AF_INET, port)
 	six, err6 := diagListeners(unix.AF_INET6, port)
-	if err != nil || err6 != nil {
-		return append(listeners("/proc/net/tcp", port), listeners("/proc/net/tcp6", port)...)
+	if all = append(all, six...); err != nil || err6 != nil {
+		all = append(listeners("/proc/net/tcp", port), listeners("/proc/net/tcp6", port)...)
 	}
-	return append(four, six...)
+	return slices.DeleteFunc(all, func(s socketInfo) bool { return !s.loopback() })
 }
 
 // listeners reads a table of the kernel's.
@@ -114,18 +118,35 @@ func listeners(path string, port int) (all []socketInfo) {
 func parseListener(line string, port int) (socketInfo, bool) {
 	const listening = "0A"
 	fields := strings.Fields(line)
-	if len(fields) < 10 || fields[3] != listening || !strings.HasSuffix(fields[1], fmt.Sprintf(":%04X", port)) {
+	if len(fields) < 10 || fields[3] != listening {
 		return socketInfo{}, false
 	}
+	text, ours := strings.CutSuffix(fields[1], fmt.Sprintf(":%04X", port))
 	uid, err := strconv.Atoi(fields[7])
-	if err != nil {
-		return socketInfo{}, false
+	if address, ok := hexIn(text); ours && ok && err == nil {
+		return socketInfo{uid: uid, inode: fields[9], listening: true, address: address}, true
 	}
-	return socketInfo{uid, fields[9], true}, true
+	return socketInfo{}, false
 }
 
-// sessionHas reports whether a process of session sid has the socket open.
+// hexIn reads an address: words of 32 bits as this machine's numbers.
+func hexIn(text string) (netip.Addr, bool) {
+	b, err := hex.DecodeString(text)
+	if err != nil || len(b)%4 != 0 {
+		return netip.Addr{}, false
+	}
+	for word := range slices.Chunk(b, 4) {
+		binary.NativeEndian.PutUint32(word, binary.BigEndian.Uint32(word))
+	}
+	return netip.AddrFromSlice(b)
+}
+
+// sessionHas reports whether a process of session sid has the socket open: mostly it
+// is the leader.
 func sessionHas(sid int, inode string) bool {
+	if sessionOf(sid) == sid && hasSocket(sid, inode) {
+		return true
+	}
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return false

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -27,6 +28,12 @@ func TestListeners(t *testing.T) {
 		}
 		got := append(four, six...)
 		want := append(listeners("/proc/net/tcp", port), listeners("/proc/net/tcp6", port)...)
+		if len(got) == 1 && got[0].loopback() != (address != "[::1]:0") {
+			t.Errorf("%s: %+v", address, got[0])
+		}
+		for n := range got {
+			got[n].only6 = false // the tables do not tell
+		}
 		if len(got) != 1 || len(want) != 1 || got[0] != want[0] || got[0].uid != os.Getuid() || !hasSocket(os.Getpid(), got[0].inode) {
 			t.Errorf("%s: sock_diag %v, tables %v", address, got, want)
 		}
@@ -79,6 +86,83 @@ func TestForeignPort(t *testing.T) {
 	}
 }
 
+// TestOtherAddresses has strangers listen on the function's port where connections to
+// 127.0.0.1 do not go, and then where they do.
+func TestOtherAddresses(t *testing.T) {
+	i := start(t, webConfig(t))
+	for _, at := range []string{"127.0.0.2", "::1", "::"} {
+		_, leave := listenAt(t, at, i.web.port)
+		if err := i.ownsPort(i.web.port); err != nil {
+			t.Errorf("a stranger at %s: %v", at, err)
+		}
+		answered(t, i.Exchange(t.Context(), streamed("/echo", strings.NewReader("x"), 1)), 200, "x")
+		leave()
+	}
+
+	for _, at := range []string{"127.0.0.1", "0.0.0.0", "::ffff:127.0.0.1", "::ffff:0.0.0.0"} {
+		port, leave := listenAt(t, at, 0)
+		if err := i.ownsPort(port); !errors.Is(err, errForeign) {
+			t.Errorf("a stranger at %s: %v", at, err)
+		}
+		leave()
+	}
+	for _, at := range []string{"127.0.0.2", "::1", "::"} {
+		port, leave := listenAt(t, at, 0)
+		if err := i.ownsPort(port); err == nil || errors.Is(err, errForeign) {
+			t.Errorf("only a stranger at %s: %v", at, err)
+		}
+		leave()
+	}
+}
+
+// TestOwnAddresses takes a listener of ours for the function's only where it is reached.
+func TestOwnAddresses(t *testing.T) {
+	uid := &syscall.Credential{Uid: uint32(os.Getuid())}
+	i := &Instance{config: Config{Credential: uid}}
+	for at, owned := range map[string]bool{"127.0.0.1": true, "0.0.0.0": true, "::ffff:127.0.0.1": true, "127.0.0.2": false, "::1": false, "::": false} {
+		port, leave := listenAt(t, at, 0)
+		if err := i.ownsPort(port); (err == nil) != owned || errors.Is(err, errForeign) {
+			t.Errorf("listening at %s: %v", at, err)
+		}
+		leave()
+	}
+	uid.Uid++
+	port, leave := listenAt(t, "127.0.0.1", 0)
+	defer leave()
+	if err := i.ownsPort(port); !errors.Is(err, errForeign) {
+		t.Errorf("another user's: %v", err)
+	}
+}
+
+// listenAt listens at an address, at :: for IPv6 alone, and returns the port.
+func listenAt(t *testing.T, address string, port int) (int, func()) {
+	t.Helper()
+	at, family := netip.MustParseAddr(address), unix.AF_INET6
+	var to unix.Sockaddr = &unix.SockaddrInet6{Port: port, Addr: at.As16()}
+	if at.Is4() {
+		family, to = unix.AF_INET, &unix.SockaddrInet4{Port: port, Addr: at.As4()}
+	}
+	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Skip(err)
+	}
+	leave := func() { _ = unix.Close(fd) }
+	if address == "::" {
+		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if err := errors.Join(unix.Bind(fd, to), unix.Listen(fd, 1)); err != nil {
+		t.Fatalf("listen at %s: %v", address, err)
+	}
+	got, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if four, ok := got.(*unix.SockaddrInet4); ok {
+		return four.Port, leave
+	}
+	return got.(*unix.SockaddrInet6).Port, leave
+}
+
 func TestPorts(t *testing.T) {
 	taken := map[int]bool{}
 	for range 50 {
@@ -109,9 +193,10 @@ func FuzzReadDiag(f *testing.F) {
 func FuzzParseListener(f *testing.F) {
 	f.Add("   0: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 123 1 0", 8080)
 	f.Add("  sl  local_address rem_address   st", 1)
+	f.Add("   0: 0000000000000000FFFF00000100007F:1F90 00000000000000000000000000000000:0000 0A 00000000:00000000 00:00000000 00000000  1000        0 123 1 0", 8080)
 	f.Fuzz(func(t *testing.T, line string, port int) {
-		if s, ok := parseListener(line, port); ok && s.inode == "" {
-			t.Fatal("a socket without an inode")
+		if s, ok := parseListener(line, port); ok && (s.inode == "" || !s.address.IsValid()) {
+			t.Fatal("a socket without an inode or an address")
 		}
 	})
 }

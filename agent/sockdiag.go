@@ -28,6 +28,19 @@ type socketInfo struct {
 	uid       int
 	inode     string
 	listening bool
+	address   netip.Addr // its own end
+	only6     bool       // it takes no IPv4; not known from the kernel's tables
+	device    uint32     // the one it is bound to; 0 if it is not, or from the tables
+}
+
+// loopback reports that a listener may get connections to 127.0.0.1.
+func (s socketInfo) loopback() bool {
+	const lo = 1 // the number of the loopback device
+	if s.device != 0 && s.device != lo || s.only6 {
+		return false
+	}
+	at := s.address.Unmap()
+	return at.IsUnspecified() || at == netip.AddrFrom4([4]byte{127, 0, 0, 1})
 }
 
 // diagListeners returns what listens on a port, of one address family.
@@ -98,7 +111,8 @@ var errDiag = errors.New("sock_diag: an answer that is none")
 
 // readDiag adds the sockets in one datagram and reports whether more may come.
 func readDiag(b []byte, all *[]socketInfo) (more bool, err error) {
-	const header, message, uidAt, inodeAt, listening = unix.SizeofNlMsghdr, 72, 64, 68, 10
+	const header, message, listening = unix.SizeofNlMsghdr, 72, 10
+	const addressAt, deviceAt, uidAt, inodeAt = 8, 40, 64, 68
 	for len(b) >= header {
 		size := int(binary.NativeEndian.Uint32(b))
 		if size < header || size > len(b) {
@@ -125,9 +139,35 @@ func readDiag(b []byte, all *[]socketInfo) (more bool, err error) {
 				inode: strconv.FormatUint(uint64(binary.NativeEndian.Uint32(body[inodeAt:])), 10),
 
 				listening: body[1] == listening,
+				address:   addressIn(body[0], body[addressAt:]),
+				only6:     only6In(body[message:]),
+				device:    binary.NativeEndian.Uint32(body[deviceAt:]),
 			})
 		}
 		b = b[min(len(b), (size+3)&^3):]
 	}
 	return true, nil
+}
+
+func addressIn(family byte, b []byte) netip.Addr {
+	if family == unix.AF_INET {
+		return netip.AddrFrom4([4]byte(b))
+	}
+	return netip.AddrFrom16([16]byte(b))
+}
+
+// only6In looks among the attributes of a socket for INET_DIAG_SKV6ONLY.
+func only6In(b []byte) bool {
+	const header, skV6Only = 4, 11
+	for len(b) > header {
+		size := int(binary.NativeEndian.Uint16(b))
+		if size < header || size > len(b) {
+			return false
+		}
+		if binary.NativeEndian.Uint16(b[2:]) == skV6Only && size > header {
+			return b[header] != 0
+		}
+		b = b[min(len(b), (size+3)&^3):]
+	}
+	return false
 }
