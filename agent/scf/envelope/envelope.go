@@ -8,11 +8,20 @@
 //	[1,2]    →  {"$spillway":CONTEXT,"$event":[1,2]}
 //
 // Unwrap restores the event byte for byte.
+//
+// An event in which a caller uses one of these names in any spelling that a reader
+// might take for it is put into an object of our own too, also when there is no
+// context: what "$spillway" says at the top of an event is always ours.
+//
+//	{"a":1,"$spillway":2}  →  {"$spillway":null,"$event":{"a":1,"$spillway":2}}
 package envelope
 
 import (
 	"bytes"
 	"encoding/json"
+	"io"
+	"slices"
+	"strings"
 )
 
 const (
@@ -20,22 +29,56 @@ const (
 	middle = `,"$event":`
 )
 
-// Wrap returns payload with clientContext, which is JSON or empty. Without a
-// context the payload is returned as it is, unless Unwrap would mistake it.
+const (
+	contextName = "$spillway"
+	eventName   = "$event"
+)
+
+// Wrap returns payload with clientContext, which is a JSON object or empty. Without a
+// context the payload is returned as it is, unless it uses our name itself.
 func Wrap(payload []byte, clientContext string) []byte {
+	merged := false
 	switch {
 	case clientContext != "":
-	case !bytes.HasPrefix(payload, []byte(head)):
+		merged = bytes.HasPrefix(payload, []byte(`{"`)) && !claims(payload, contextName, eventName)
+	case !claims(payload, contextName):
 		return payload
 	default:
 		clientContext = "null"
 	}
 	out := make([]byte, 0, len(head)+len(clientContext)+len(middle)+len(payload)+1)
 	out = append(append(out, head...), clientContext...)
-	if bytes.HasPrefix(payload, []byte(`{"`)) && !bytes.HasPrefix(payload, []byte(`{"$`)) {
+	if merged {
 		return append(append(out, ','), payload[1:]...)
 	}
 	return append(append(append(out, middle...), payload...), '}')
+}
+
+// claims reports that payload is an object with a field that a reader could take for
+// one of names, or that this cannot be told. Readers unescape names, many take the
+// last of two, and encoding/json does not look at their case.
+func claims(payload []byte, names ...string) bool {
+	if !bytes.ContainsRune(payload, '$') && !bytes.Contains(payload, []byte(`\u0024`)) {
+		return false
+	}
+	decoder := json.NewDecoder(bytes.NewReader(payload))
+	if start, err := decoder.Token(); err != nil || start != json.Delim('{') {
+		return err != nil
+	}
+	for decoder.More() {
+		name, err := decoder.Token()
+		text, ok := name.(string)
+		var value json.RawMessage
+		if err != nil || !ok || decoder.Decode(&value) != nil {
+			return true
+		}
+		if slices.ContainsFunc(names, func(ours string) bool { return strings.EqualFold(text, ours) }) {
+			return true
+		}
+	}
+	_, err := decoder.Token() // its end
+	_, rest := decoder.Token()
+	return err != nil || rest != io.EOF
 }
 
 // Unwrap takes apart what Wrap made. Any other event is returned as it is.
@@ -46,7 +89,7 @@ func Unwrap(event []byte) (payload []byte, clientContext string) {
 	}
 	decoder := json.NewDecoder(bytes.NewReader(rest))
 	var context json.RawMessage
-	if decoder.Decode(&context) != nil {
+	if decoder.Decode(&context) != nil || context[0] != '{' && string(context) != "null" {
 		return event, ""
 	}
 	start := len(event) - len(rest) + int(decoder.InputOffset())
