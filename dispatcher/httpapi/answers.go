@@ -114,7 +114,7 @@ func isWeb() *problem {
 
 func noUpgrade() *problem {
 	p := same(http.StatusNotImplemented, typeInvalidParameter, reasonUnsupported,
-		"web functions do not switch protocols in this version: no WebSocket or other Upgrade; nothing ran")
+		"web functions do not switch protocols in this version: no WebSocket, other Upgrade or CONNECT; nothing ran")
 	p.close = true
 	return p
 }

@@ -32,7 +32,8 @@
 //	key reused              422 Spillway.KeyReused            422
 //
 // All below /namespaces/{ns}/functions/{name}/ is a web function's own if {name} is
-// one: any method, path (but . and .. segments), query and body.
+// one: any method but CONNECT, any query and body, and any path but those in which
+// somebody may find a . or .. segment, however encoded, or a NUL.
 //
 //	request    Host as it came. Hop-by-hop fields, those that Connection lists,
 //	           X-Spillway-*, names with an underscore, and the credentials
@@ -49,7 +50,8 @@
 //	           a crash of this server leaves the begin, billed as an estimate.
 //	no answer  502 and X-Spillway-Function-Error, 504 at the time limit; an answer that
 //	           has begun is cut off, so that the client sees that it is not whole
-//	refusals   as on the plain URL; 501 for Upgrade (WebSocket), h2c is not taken up
+//	refusals   as on the plain URL; 501 for Upgrade (WebSocket) and CONNECT, h2c is
+//	           not taken up
 //
 // A client that goes away ends the execution, and its process. Idempotency-Key is
 // passed on and joins nothing: an answer that streams cannot be given twice.

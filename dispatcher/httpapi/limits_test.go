@@ -33,7 +33,7 @@ func TestSlowBody(t *testing.T) {
 		s := always(executed("1"), nil)
 		d := openWith(t, s, func(*Config) {}, func(h *http.Server) { h.ReadTimeout = 20 * time.Millisecond })
 		c := dial(t, d.addr)
-		_, _ = io.WriteString(c, rawText.Replace("POST {L} HTTP/1.1|{H}{A}"+head+"||1"))
+		_, _ = io.WriteString(c, rawURL.text("POST {L} HTTP/1.1|{H}{A}"+head+"||1"))
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 		if err != nil {
 			t.Fatal(err)
@@ -51,7 +51,7 @@ func TestSlowBody(t *testing.T) {
 func TestSlowHeader(t *testing.T) {
 	d := openWith(t, always(nil, nil), func(*Config) {}, func(h *http.Server) { h.ReadHeaderTimeout = 20 * time.Millisecond })
 	c := dial(t, d.addr)
-	_, _ = io.WriteString(c, rawText.Replace("POST {P} HTTP/1.1|{H}X-A: "))
+	_, _ = io.WriteString(c, rawURL.text("POST {P} HTTP/1.1|{H}X-A: "))
 	if _, err := io.ReadAll(c); err != nil {
 		t.Errorf("not closed: %v", err)
 	}
@@ -116,7 +116,7 @@ func TestLargePayloads(t *testing.T) {
 func TestChunkedTooLarge(t *testing.T) {
 	s := always(executed("1"), nil)
 	c := dial(t, open(t, s).addr)
-	_, _ = io.WriteString(c, rawText.Replace("POST {L} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||"))
+	_, _ = io.WriteString(c, rawURL.text("POST {L} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||"))
 	chunk := fmt.Sprintf("%x\r\n%s\r\n", 1<<20, strings.Repeat("a", 1<<20))
 	for range 7 {
 		_, _ = io.WriteString(c, chunk)

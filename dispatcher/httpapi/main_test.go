@@ -40,6 +40,7 @@ const (
 	testSecret  = "0123456789abcdef-secret"
 	testToken   = "0123456789abcdef-token"
 	narrowToken = "0123456789abcdef-narrow"
+	pageToken   = "0123456789abcdef-paged"
 	testID      = "01934d3e-0000-7000-8000-000000000001"
 )
 
@@ -124,6 +125,7 @@ func authenticator(t testing.TB, anonymous bool) *auth.Authenticator {
 		Tokens: []auth.Token{
 			{Token: testToken, Identity: auth.Identity{Name: "bearer", Invoke: []string{"*"}}},
 			{Token: narrowToken, Identity: auth.Identity{Name: "narrow", Invoke: []string{"web/resize"}}},
+			{Token: pageToken, Identity: auth.Identity{Name: "paged", Invoke: []string{"web/page"}}},
 		},
 		SigV4: sigv4.New("", "lambda"), Anonymous: anonymous,
 	})

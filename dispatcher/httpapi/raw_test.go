@@ -3,170 +3,219 @@ package httpapi
 import (
 	"bufio"
 	"bytes"
+	"context"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/dispatcher/server"
+	"github.com/spillway-dev/spillway/pools"
 )
 
-// In raw requests | is a line end, {H} a Host, {A} the narrow token, which may
-// call web/resize only, {P} and {L} the paths of that function, and {S} a whole
-// second request, whose payload is 9.
-var rawText = strings.NewReplacer("|", "\r\n", "{H}", "Host: 127.0.0.1\r\n", "{A}", "Authorization: Bearer "+narrowToken+"\r\n",
-	"{P}", urlPath, "{L}", lambdaPath,
-	"{S}", "POST "+urlPath+" HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer "+narrowToken+"\r\nContent-Length: 1\r\n\r\n9")
-
-// rawRequests is the corpus: what is sent, the statuses of the answers, and the
-// payloads that ran, all of them as web/resize.
-var rawRequests = []struct {
+// rawTest is one odd request: what is sent and what comes of it, "200 405 ran 1" for
+// two answers and one payload that ran. In send | is a line end, {H} a Host, {A} a
+// token for the function of the path and for no other, {P} the path and {S} a whole
+// second request to it with the payload 9. On the Lambda API a 401 is a 403.
+type rawTest struct {
 	name, send string
-	statuses   []int
-	ran        string // payloads, separated by spaces
+	want       string
+	web        string // on the web path, if it differs
+}
+
+// rawPath is one of the three ways to a function.
+type rawPath struct {
+	name, path, token, caller, function string
+}
+
+var (
+	rawURL    = rawPath{"url", urlPath, narrowToken, "narrow", "web/resize"}
+	rawLambda = rawPath{"lambda", lambdaPath, narrowToken, "narrow", "web/resize"}
+	rawWeb    = rawPath{"web", pagePath + "/sub", pageToken, "paged", "web/page"}
+	rawPaths  = []rawPath{rawURL, rawLambda, rawWeb}
+)
+
+// rawGroups is the corpus, and which paths each group of it is sent to.
+var rawGroups = []struct {
+	name  string
+	paths []rawPath
+	tests []rawTest
 }{
-	// What must work.
-	{"plain", "POST {P} HTTP/1.1|{H}{A}Content-Length: 1||1", []int{200}, "1"},
-	{"pipelined", "POST {P} HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{200, 200}, "1 9"},
-	{"no body", "POST {P} HTTP/1.1|{H}{A}|", []int{200}, "{}"},
-	{"query is not a name", "POST {P}?namespace=shop&name=other HTTP/1.1|{H}{A}Content-Length: 1||1", []int{200}, "1"},
-	{"encoded colon", "POST /namespaces/web/2015-03-31/functions/resize%3av1/invocations HTTP/1.1|{H}{A}Content-Length: 1||1", []int{200}, "1"},
-	{"continue", "POST {P} HTTP/1.1|{H}{A}Expect: 100-continue|Content-Length: 1||1", []int{100, 200}, "1"},
+	{"length", rawPaths, rawLengths},
+	{"coding", rawPaths, rawCodings},
+	{"chunk", rawPaths, rawChunks},
+	{"trailer", rawPaths, rawTrailers},
+	{"line", rawPaths, rawLines},
+	{"connection", rawPaths, rawConnections},
+	{"credential", rawPaths, rawCredentials},
+	{"header", rawPaths, rawHeaders},
+	{"option", []rawPath{rawURL, rawLambda}, rawOptions},
+	{"lambda option", []rawPath{rawLambda}, rawLambdaOptions},
+	{"target", []rawPath{rawURL}, rawTargets},
+	{"name", []rawPath{rawURL}, rawNames()},
+	{"qualifier", []rawPath{rawURL}, rawQualifiers},
+	{"web", []rawPath{rawWeb}, rawWebs},
+}
 
-	// Framing.
-	{"CL before TE", "POST {P} HTTP/1.1|{H}{A}Content-Length: 5|Transfer-Encoding: chunked||1|1|0||{S}", []int{200}, "1"},
-	{"TE before CL", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked|Content-Length: 1||1|1|0||{S}", []int{200}, "1"},
-	{"TE with CL of all that follows", "POST {P} HTTP/1.1|{H}{A}Content-Length: 300|Transfer-Encoding: chunked||0||{S}", []int{200}, "{}"},
-	{"chunked alone", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||1|1|0||{S}", []int{200}, "1"},
-	{"TE in capitals", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: CHUNKED||1|1|0||{S}", []int{200}, "1"},
-	{"TE twice", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked|Transfer-Encoding: identity||1|1|0||{S}", []int{501}, ""},
-	{"TE list", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: gzip, chunked||1|1|0||{S}", []int{501}, ""},
-	{"TE unknown", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: xchunked|Content-Length: 1||1{S}", []int{501}, ""},
-	{"TE with a tab", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding:\tchunked|Content-Length: 1||1|1|0||{S}", []int{200}, "1"},
-	{"TE with a vertical tab", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: \x0bchunked|Content-Length: 1||1{S}", []int{400}, ""},
-	{"TE, space before colon", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding : chunked|Content-Length: 1||1{S}", []int{400}, ""},
-	{"underscored TE", "POST {P} HTTP/1.1|{H}{A}Transfer_Encoding: chunked|Content-Length: 1||1", []int{200}, "1"},
-	{"TE in HTTP/1.0", "POST {P} HTTP/1.0|{H}{A}Transfer-Encoding: chunked|Connection: keep-alive||1|1|0||{S}", []int{411}, ""},
-	{"same CL twice", "POST {P} HTTP/1.1|{H}{A}Content-Length: 1|Content-Length: 1||1", []int{200}, "1"},
-	{"two CL", "POST {P} HTTP/1.1|{H}{A}Content-Length: 1|Content-Length: 2||1{S}", []int{400}, ""},
-	{"CL list", "POST {P} HTTP/1.1|{H}{A}Content-Length: 1, 1||1{S}", []int{400}, ""},
-	{"CL plus", "POST {P} HTTP/1.1|{H}{A}Content-Length: +1||1{S}", []int{400}, ""},
-	{"CL minus", "POST {P} HTTP/1.1|{H}{A}Content-Length: -1||1{S}", []int{400}, ""},
-	{"CL hexadecimal", "POST {P} HTTP/1.1|{H}{A}Content-Length: 0x1||1{S}", []int{400}, ""},
-	{"CL overflow", "POST {P} HTTP/1.1|{H}{A}Content-Length: 18446744073709551617||1{S}", []int{400}, ""},
-	{"CL over the limit", "POST {P} HTTP/1.1|{H}{A}Content-Length: 6291457||1", []int{413}, ""},
-	{"CL of terabytes", "POST {L} HTTP/1.1|{H}{A}Content-Length: 9999999999999||1", []int{413}, ""},
-	{"underscored CL", "POST {P} HTTP/1.1|{H}{A}Content_Length: 1||", []int{200}, "{}"},
-	{"no CL, a body", "POST {P} HTTP/1.1|{H}{A}|x{S}", []int{200, 405}, "{}"},
-	{"truncated body", "POST {P} HTTP/1.1|{H}{A}Content-Length: 9||1", []int{400}, ""},
-	{"truncated chunk", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||9|1", []int{400}, ""},
-	{"no last chunk", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||1|1|", []int{400}, ""},
-	{"chunk size overflow", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||10000000000000001|1|0||{S}", []int{400}, ""},
-	{"negative chunk", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||-1|1|0||{S}", []int{400}, ""},
-	{"chunk longer than said", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||1|111|0||{S}", []int{400}, ""},
-	{"chunk extension", "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||1;a=b|1|0||{S}", []int{200}, "1"},
-	{"credentials in a trailer", "POST {P} HTTP/1.1|{H}Trailer: Authorization|Transfer-Encoding: chunked||1|1|0|{A}|", []int{401}, ""},
-	{"upgrade to h2c", "POST {P} HTTP/1.1|{H}{A}Connection: Upgrade, HTTP2-Settings|Upgrade: h2c|HTTP2-Settings: AAMAAABk|Content-Length: 1||1{S}", []int{200}, "1"},
-	{"upgrade to websocket", "POST {P} HTTP/1.1|{H}{A}Connection: Upgrade|Upgrade: websocket|Content-Length: 1||1{S}", []int{200}, "1"},
-	{"HTTP/2 preface", "PRI * HTTP/2.0||SM||", []int{400}, ""},
-	{"HTTP/1.0 kept alive", "POST {P} HTTP/1.0|{H}{A}Connection: keep-alive|Content-Length: 1||1{S}", []int{200}, "1"},
-	{"HTTP/0.9", "POST {P}|", []int{400}, ""},
-	{"HTTP/3", "POST {P} HTTP/3.0|{H}{A}Content-Length: 1||1", []int{505}, ""},
-	{"other expectation", "POST {P} HTTP/1.1|{H}{A}Expect: magic|Content-Length: 1||1", []int{417}, ""},
-	{"continue without credentials", "POST {P} HTTP/1.1|{H}Expect: 100-continue|Content-Length: 1||", []int{401}, ""},
+func (p rawPath) text(send string) string {
+	credentials := "Authorization: Bearer " + p.token + "\r\n"
+	return strings.NewReplacer("|", "\r\n", "{H}", "Host: 127.0.0.1\r\n", "{A}", credentials, "{T}", p.token, "{P}", p.path, "{L}", lambdaPath,
+		"{S}", "POST "+p.path+" HTTP/1.1\r\nHost: 127.0.0.1\r\n"+credentials+"Content-Length: 1\r\n\r\n9").Replace(send)
+}
 
-	// Header fields.
-	{"two Hosts", "POST {P} HTTP/1.1|{H}Host: evil.example|{A}Content-Length: 1||1", []int{400}, ""},
-	{"no Host", "POST {P} HTTP/1.1|{A}Content-Length: 1||1", []int{400}, ""},
-	{"odd Host", "POST {P} HTTP/1.1|Host: a/b@c|{A}Content-Length: 1||1", []int{400}, ""},
-	{"NUL in a value", "POST {P} HTTP/1.1|{H}{A}X-A: a\x00b|Content-Length: 1||1", []int{400}, ""},
-	{"bare CR in a value", "POST {P} HTTP/1.1|{H}{A}X-A: a\rContent-Length: 9|Content-Length: 1||1", []int{400}, ""},
-	{"header without a name", "POST {P} HTTP/1.1|{H}{A}: a|Content-Length: 1||1", []int{400}, ""},
-	{"header without a colon", "POST {P} HTTP/1.1|{H}{A}Content-Length|Content-Length: 1||1", []int{400}, ""},
-	{"first line continued", "POST {P} HTTP/1.1| {H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"header of 40 KiB", "POST {P} HTTP/1.1|{H}{A}X-A: " + strings.Repeat("a", 40<<10) + "|Content-Length: 1||1", []int{431}, ""},
-	{"5000 headers", "POST {P} HTTP/1.1|{H}{A}" + strings.Repeat("X-A: aaa|", 5000) + "Content-Length: 1||1", []int{431}, ""},
-	{"target of 4 KiB", "POST {P}?" + strings.Repeat("a", 4<<10) + " HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"target of 40 KiB", "POST {P}?" + strings.Repeat("a", 40<<10) + " HTTP/1.1|{H}{A}Content-Length: 1||1", []int{431}, ""},
-	{"two credentials", "POST {P} HTTP/1.1|{H}{A}{A}Content-Length: 1||1", []int{401}, ""},
-	{"forged identity", "POST {P} HTTP/1.1|{H}X-Spillway-Identity: root|X-Remote-User: root|X-Forwarded-User: root|X-Amzn-Caller: root|Content-Length: 1||1", []int{401}, ""},
-	{"forged identity beside a token", "POST {P} HTTP/1.1|{H}{A}X-Spillway-Identity: root|X_Remote_User: root|Forwarded: for=127.0.0.1|Content-Length: 1||1", []int{200}, "1"},
-	{"underscored credentials", "POST {P} HTTP/1.1|{H}X_Authorization: Bearer " + narrowToken + "|Content-Length: 1||1", []int{401}, ""},
-	{"credentials in the query", "POST {P}?access_token=" + narrowToken + " HTTP/1.1|{H}Content-Length: 1||1", []int{401}, ""},
-	{"method override", "GET {P} HTTP/1.1|{H}{A}X-HTTP-Method-Override: POST|Content-Length: 1||1", []int{405}, ""},
-	{"rewritten URL", "POST /namespaces/shop/functions/x/invoke HTTP/1.1|{H}{A}X-Original-URL: {P}|X-Rewrite-URL: {P}|Content-Length: 1||1", []int{403}, ""},
-	{"compressed", "POST {P} HTTP/1.1|{H}{A}Content-Encoding: gzip|Content-Length: 1||1", []int{415}, ""},
-	{"request in a refused body", "POST {P} HTTP/1.1|{H}Content-Length: 160||{S}", []int{401}, ""},
-	{"request in a body of GET", "GET {P} HTTP/1.1|{H}{A}Content-Length: 160||{S}", []int{405}, ""},
-
-	// Targets.
-	{"absolute", "POST http://127.0.0.1{P} HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"absolute, other host", "POST http://evil.example{P} HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"authority", "CONNECT 127.0.0.1:80 HTTP/1.1|{H}{A}|{S}", []int{400}, ""},
-	{"asterisk", "OPTIONS * HTTP/1.1|{H}{A}|{S}", []int{400}, ""},
-	{"two slashes first", "POST //namespaces/web/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"two slashes", "POST /namespaces/web//functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"dots", "POST /namespaces/web/../web/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"one dot", "POST /./namespaces/web/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"encoded dots", "POST /namespaces/shop/%2e%2E/web/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"encoded slash", "POST /namespaces/shop%2Fweb/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"encoded slash in a FunctionName", "POST /namespaces/web/2015-03-31/functions/shop%2fresize/invocations HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"slash encoded twice", "POST /namespaces/web/functions/shop%252Fresize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"backslash", "POST /namespaces/shop\\web/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1{S}", []int{400}, ""},
-	{"encoded letter", "POST /namespaces/web/functions/%72esize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"encoded letter in the path", "POST /%6eamespaces/web/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{404}, ""},
-	{"encoded NUL", "POST /namespaces/web/functions/resize%00/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"broken escape", "POST /namespaces/web/functions/resize%zz/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"UTF-8", "POST /namespaces/web/functions/r\u00e9size/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"fragment", "POST {P}#x HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"path parameter", "POST /namespaces/web/functions/resize;a=b/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"slash last", "POST {P}/ HTTP/1.1|{H}{A}Content-Length: 1||1", []int{404}, ""},
-	{"capitals", "POST /Namespaces/web/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{404}, ""},
-	{"capitals in a name", "POST /namespaces/web/functions/Resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"no namespace", "POST /namespaces//functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"two names", "POST /namespaces/web/functions/resize/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{404}, ""},
-	{"space in the target", "POST /namespaces/web/functions/resize /invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"tab in the target", "POST\t{P} HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
-	{"small letters of a method", "post {P} HTTP/1.1|{H}{A}Content-Length: 1||1", []int{405}, ""},
-	{"another's namespace", "POST /namespaces/shop/functions/resize/invoke HTTP/1.1|{H}{A}Content-Length: 1||1", []int{403}, ""},
-	{"another's function by ARN", "POST /namespaces/web/2015-03-31/functions/arn:aws:lambda:eu-west-1:123456789012:function:other/invocations HTTP/1.1|{H}{A}Content-Length: 1||1", []int{403}, ""},
-	{"two names in one ARN", "POST /namespaces/web/2015-03-31/functions/123456789012:function:resize:function:other/invocations HTTP/1.1|{H}{A}Content-Length: 1||1", []int{400}, ""},
+func (p rawPath) wants(test rawTest) string {
+	switch {
+	case p == rawWeb && test.web != "":
+		return test.web
+	case p == rawLambda:
+		return strings.ReplaceAll(test.want, "401", "403")
+	}
+	return test.want
 }
 
 func TestRawRequests(t *testing.T) {
-	for _, test := range rawRequests {
-		t.Run(test.name, func(t *testing.T) {
-			s := always(executed("1"), nil)
-			d := open(t, s)
-			statuses := exchangeRaw(t, d.addr, rawText.Replace(test.send))
-			if !slices.Equal(statuses, test.statuses) {
-				t.Errorf("answered %v, want %v", statuses, test.statuses)
+	for _, group := range rawGroups {
+		for _, test := range group.tests {
+			for _, path := range group.paths {
+				t.Run(group.name+"/"+test.name+"/"+path.name, func(t *testing.T) {
+					s := &witness{}
+					d := open(t, s)
+					got := exchangeRaw(t, d.addr, path.text(test.send))
+					if ran := s.check(t, path); ran != "" {
+						got += " ran " + ran
+					}
+					want := path.wants(test)
+					if want == "4xx" && (got == "400" || got == "404") {
+						want = got
+					}
+					if got != want {
+						t.Errorf("%s, want %s", got, want)
+					}
+				})
 			}
-			if ran := payloads(t, s.ran()); ran != test.ran {
-				t.Errorf("ran %q, want %q", ran, test.ran)
-			}
-		})
+		}
 	}
 }
 
-// payloads also checks that all that ran is what the token may run.
-func payloads(t *testing.T, asks []server.Ask) string {
-	t.Helper()
-	var all []string
-	for _, ask := range asks {
-		if ask.Function.String() != "web/resize" || ask.Caller != "narrow" {
-			t.Errorf("ran %s as %s", ask.Function, ask.Caller)
+// TestRawCorpus counts the requests, each as it is written and not once per path.
+func TestRawCorpus(t *testing.T) {
+	distinct, sent := map[string]bool{}, map[string]bool{}
+	for _, group := range rawGroups {
+		names := map[string]bool{}
+		for _, test := range group.tests {
+			if names[test.name] {
+				t.Errorf("%s has two tests %q", group.name, test.name)
+			}
+			names[test.name], distinct[test.send] = true, true
+			for _, path := range group.paths {
+				sent[path.text(test.send)] = true
+			}
 		}
-		all = append(all, string(ask.Payload))
+	}
+	if len(distinct) < 200 {
+		t.Errorf("%d distinct requests, want 200 or more", len(distinct))
+	}
+	t.Logf("%d distinct requests, %d with their paths", len(distinct), len(sent))
+}
+
+// run is what a function was given.
+type run struct {
+	ask     server.Ask
+	header  http.Header // of a web function, as are the next two
+	trailer http.Header
+	body    string // with a ! if the function saw that it was broken off
+}
+
+// witness is an Invoker that remembers what ran, with the body a web function read.
+type witness struct {
+	script
+	mu   sync.Mutex
+	runs []run
+}
+
+func (w *witness) Invoke(_ context.Context, ask server.Ask) (*server.Answer, error) {
+	r := run{ask: ask, body: string(ask.Payload)}
+	a := executed("1")
+	if ask.Web != nil {
+		r.readWeb()
+		a.Web = &pools.WebAnswer{Status: http.StatusOK, Header: http.Header{}, Body: []byte("1")}
+		a.Placement = server.Placement{Invocation: testID, Pool: "onprem", Reason: spillway.ReasonPreferred}
+		a.Explanation = nil
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.runs = append(w.runs, r)
+	return a, nil
+}
+
+func (w *witness) Preview(_ context.Context, ask server.Ask) (*server.Answer, error) {
+	return nil, fmt.Errorf("a dry run of %s", ask.Function)
+}
+
+func (r *run) readWeb() {
+	r.header = r.ask.Web.Header.Clone()
+	if r.ask.Web.Body != nil {
+		body, err := io.ReadAll(r.ask.Web.Body)
+		if r.body = string(body); err != nil {
+			r.body += "!"
+		} else if r.ask.Web.Trailer != nil {
+			r.trailer = r.ask.Web.Trailer()
+		}
+	}
+	if r.body == "" {
+		r.body = "-"
+	}
+}
+
+// check returns the payloads that ran, and has each be of the one function that the
+// token is for, asked for in its name, and with nothing of the caller's that a web
+// function might take for ours.
+func (w *witness) check(t *testing.T, path rawPath) string {
+	t.Helper()
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var all []string
+	for _, r := range w.runs {
+		all = append(all, r.body)
+		if r.ask.Function.String() != path.function || r.ask.Caller != path.caller || (r.ask.Web != nil) != (path == rawWeb) {
+			t.Errorf("ran %s as %s, web %v", r.ask.Function, r.ask.Caller, r.ask.Web != nil)
+		}
+		if r.ask.Web != nil {
+			checkWebHeader(t, &r)
+		}
 	}
 	return strings.Join(all, " ")
 }
 
+func checkWebHeader(t *testing.T, r *run) {
+	t.Helper()
+	for name, want := range map[string]string{headerCaller: "paged", headerForwardedFor: "127.0.0.1", headerForwardedProto: "http",
+		headerForwardedPrefix: pagePath, headerForwardedHost: r.ask.Web.Host} {
+		if got := r.header[name]; len(got) != 1 || got[0] != want {
+			t.Errorf("the function sees %s: %q", name, got)
+		}
+	}
+	for _, h := range []http.Header{r.header, r.trailer} {
+		for name, values := range h {
+			switch {
+			case name == headerForwardedFor, name == headerForwardedProto, name == headerForwardedPrefix, name == headerForwardedHost, name == headerCaller:
+			case hopByHop(name), withheld(name), strings.Contains(name, "_"), strings.Contains(strings.Join(values, ""), pageToken):
+				t.Errorf("the function sees %s: %q", name, values)
+			}
+		}
+	}
+	if !strings.HasPrefix(r.ask.Web.Target, "/") || escapes(r.ask.Web.Target) {
+		t.Errorf("the function is asked for %s", r.ask.Web.Target)
+	}
+}
+
 // exchangeRaw sends text, ends its side, and returns the statuses of all answers.
-func exchangeRaw(t *testing.T, addr, text string) []int {
+func exchangeRaw(t *testing.T, addr, text string) string {
 	t.Helper()
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
@@ -184,18 +233,18 @@ func exchangeRaw(t *testing.T, addr, text string) []int {
 	return statusesOf(t, all)
 }
 
-func statusesOf(t *testing.T, text []byte) (statuses []int) {
+func statusesOf(t *testing.T, text []byte) string {
 	t.Helper()
-	b := bufio.NewReader(bytes.NewReader(text))
+	b, statuses := bufio.NewReader(bytes.NewReader(text)), []string{}
 	for {
 		if _, err := b.Peek(1); err != nil {
-			return statuses
+			return strings.Join(statuses, " ")
 		}
 		resp, err := http.ReadResponse(b, nil)
 		if err != nil {
 			t.Fatalf("answer that is none: %v: %q", err, text)
 		}
 		_, _ = io.Copy(io.Discard, resp.Body)
-		statuses = append(statuses, resp.StatusCode)
+		statuses = append(statuses, fmt.Sprint(resp.StatusCode))
 	}
 }

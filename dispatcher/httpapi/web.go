@@ -57,27 +57,12 @@ func (x *exchange) web() *problem {
 func (x *exchange) checkWeb() (p *problem) {
 	path, _, _ := strings.Cut(x.target.below, "?")
 	switch {
-	case hasDots(path):
-		return oddTarget("has a dotted path segment")
-	case asksUpgrade(x.r.Header):
+	case dotted(path):
+		return oddTarget("has a path segment of dots, or one that might be read as such")
+	case x.r.Method == http.MethodConnect, asksUpgrade(x.r.Header):
 		return noUpgrade()
 	}
 	return x.readDeadline(x.r.Header)
-}
-
-// hasDots reports a . or .. segment, also an encoded one: programs differ in what
-// such a path is.
-func hasDots(path string) bool {
-	if !strings.Contains(path, "/.") && !strings.Contains(path, "%2") {
-		return false
-	}
-	for segment := range strings.SplitSeq(path, "/") {
-		switch strings.ReplaceAll(strings.ReplaceAll(segment, "%2e", "."), "%2E", ".") {
-		case ".", "..":
-			return true
-		}
-	}
-	return false
 }
 
 // asksUpgrade reports a request for another protocol. An offer of h2c may be left

@@ -1,0 +1,91 @@
+package httpapi
+
+import "strings"
+
+// rawChunks are about the lines of a chunked body.
+var rawChunks = []rawTest{
+	{"two", chunked + "1|1|1|2|0||{S}", "200 ran 12", ""},
+	{"none", chunked + "0||{S}", "200 ran {}", "200 ran -"},
+	{"truncated", chunked + "9|1", "400", "200 ran 1!"},
+	{"no end", chunked + "1|1|", "400", "200 ran 1!"},
+	{"nothing at all", chunked, "400", "200 ran !"},
+	{"no end of the last", chunked + "1|1|0|", "400", "200 ran 1!"},
+	{"half an end of the last", chunked + "1|1|0|\r", "400", "200 ran 1!"},
+	{"size overflow", chunked + "10000000000000001|1|0||{S}", "400", "200 ran !"},
+	{"size of 64 bits", chunked + "ffffffffffffffff|1", "400", "200 ran 1!"},
+	{"size of 63 bits", chunked + "7fffffffffffffff|1", "400", "200 ran 1!"},
+	{"negative", chunked + "-1|1|0||{S}", "400", "200 ran !"},
+	{"plus", chunked + "+1|1|0||{S}", "400", "200 ran !"},
+	{"0x", chunked + "0x1|1|0||{S}", "400", "200 ran !"},
+	{"not hexadecimal", chunked + "g|1|0||{S}", "400", "200 ran !"},
+	{"no size", chunked + "|1|0||{S}", "400", "200 ran !"},
+	{"no size but an extension", chunked + ";a|1|0||{S}", "400", "200 ran !"},
+	{"space first", chunked + " 1|1|0||{S}", "400", "200 ran !"},
+	{"space last", chunked + "1 |1|0||{S}", "200 ran 1", ""},
+	{"space inside", chunked + "1 0|1|0||{S}", "400", "200 ran !"},
+	{"NUL last", chunked + "1\x00|1|0||{S}", "400", "200 ran !"},
+	{"underscore", chunked + "0_1|1|0||{S}", "400", "200 ran !"},
+	{"wide digit", chunked + "\uff11|1|0||{S}", "400", "200 ran !"},
+	{"zeros first", chunked + "0000000000000001|1|0||{S}", "200 ran 1", ""},
+	{"too many zeros first", chunked + "00000000000000001|1|0||{S}", "400", "200 ran !"},
+	{"many zeros last", chunked + "1|1|0000||{S}", "200 ran 1", ""},
+	{"longer than said", chunked + "1|111|0||{S}", "400", "200 ran 1!"},
+	{"shorter than said", chunked + "4|1|0||{S}", "400", "200 ran 1\r\n0!"},
+	{"no line end", chunked + "1|10||{S}", "400", "200 ran 1!"},
+	{"line feed after the size", chunked + "1\n1|0||{S}", "400", "200 ran !"},
+	{"line feed after the chunk", chunked + "1|1\n0||{S}", "400", "200 ran 1!"},
+	{"line feed after the last size", chunked + "1|1|0\n|{S}", "400", "200 ran 1!"},
+	{"carriage return after the size", chunked + "1\r1|0||{S}", "400", "200 ran !"},
+	{"two carriage returns", chunked + "1\r|1|0||{S}", "400", "200 ran !"},
+	{"other bytes for a line end", chunked + "1|1xx0||{S}", "400", "200 ran 1!"},
+	{"extension", chunked + "1;a=b|1|0||{S}", "200 ran 1", ""},
+	{"extension of the last", chunked + "1|1|0;a=b||{S}", "200 ran 1", ""},
+	{"quoted extension", chunked + "1;a=\"b;c\"|1|0||{S}", "200 ran 1", ""},
+	{"spaced extension", chunked + "1 ; a = b|1|0||{S}", "400", "200 ran !"},
+	{"line feed in an extension", chunked + "1;a\n1|0||{S}", "400", "200 ran !"},
+	{"carriage return in an extension", chunked + "1;a\rb|1|0||{S}", "400", "200 ran !"},
+	{"quoted line end in an extension", chunked + "1;a=\"|1|0||{S}", "200 ran 1", ""},
+	{"extension that looks like a chunk", chunked + "1;|1|0||{S}", "200 ran 1", ""},
+	{"extension of 5 KiB", chunked + "1;" + strings.Repeat("a", 5<<10) + "|1|0||{S}", "400", "200 ran !"},
+	{"many extensions", chunked + strings.Repeat("1;"+strings.Repeat("a", 100)+"|1|", 1000) + "0||{S}", "400", "200 ran " + strings.Repeat("1", 190) + "!"},
+	{"many small chunks", chunked + strings.Repeat("1|1|", 3000) + "0||", "200 ran " + strings.Repeat("1", 3000), ""},
+	{"larger than a buffer", chunked + "2000|" + strings.Repeat("1", 0x2000) + "|0||", "200 ran " + strings.Repeat("1", 0x2000), ""},
+	{"body of a second length", chunked + "1|1|0||1{S}", "200 ran 1", ""},
+	{"refused", "POST {P} HTTP/1.1|{H}Transfer-Encoding: chunked||zz|{S}", "401", ""},
+}
+
+const chunked = "POST {P} HTTP/1.1|{H}{A}Transfer-Encoding: chunked||"
+
+// rawTrailers are about the fields after a chunked body.
+var rawTrailers = []rawTest{
+	{"credentials", "POST {P} HTTP/1.1|{H}Trailer: Authorization|Transfer-Encoding: chunked||1|1|0|{A}|", "401", ""},
+	{"more credentials", "POST {P} HTTP/1.1|{H}{A}Trailer: Authorization|Transfer-Encoding: chunked||1|1|0|{A}|{S}", "200 ran 1", ""},
+	{"unannounced", chunked + "1|1|0|X-A: b||{S}", "200 ran 1", ""},
+	{"unannounced length", chunked + "1|1|0|Content-Length: 99||{S}", "200 ran 1", ""},
+	{"unannounced coding", chunked + "1|1|0|Transfer-Encoding: chunked||{S}", "200 ran 1", ""},
+	{"unannounced Host", chunked + "1|1|0|Host: evil.example||{S}", "200 ran 1", ""},
+	{"announced", announced("X-A") + "1|1|0|X-A: b||{S}", "200 ran 1", ""},
+	{"announced twice", announced("X-A, x-a") + "1|1|0|X-A: b||{S}", "200 ran 1", ""},
+	{"announced and not there", announced("X-A") + "1|1|0||{S}", "200 ran 1", ""},
+	{"announced caller", announced("X-Spillway-Caller") + "1|1|0|X-Spillway-Caller: root||{S}", "200 ran 1", ""},
+	{"announced address", announced("X-Forwarded-For") + "1|1|0|X-Forwarded-For: 10.0.0.1||{S}", "200 ran 1", ""},
+	{"announced underscore", announced("X_Spillway_Caller") + "1|1|0|X_Spillway_Caller: root||{S}", "200 ran 1", ""},
+	{"announced deadline", announced("X-Spillway-Deadline") + "1|1|0|X-Spillway-Deadline: never||{S}", "200 ran 1", ""},
+	{"announced key", announced("Idempotency-Key") + "1|1|0|Idempotency-Key: a|Idempotency-Key: b||{S}", "200 ran 1", ""},
+	{"announced length", announced("Content-Length") + "1|1|0|Content-Length: 99||{S}", "400", ""},
+	{"announced coding", announced("Transfer-Encoding") + "1|1|0||{S}", "400", ""},
+	{"announced trailer", announced("Trailer") + "1|1|0||{S}", "400", ""},
+	{"announced with a length", "POST {P} HTTP/1.1|{H}{A}Trailer: X-A|Content-Length: 1||1{S}", "200 ran 1", ""},
+	{"no colon", chunked + "1|1|0|X-A||{S}", "400", "200 ran 1!"},
+	{"space before colon", chunked + "1|1|0|X-A : b||{S}", "200 ran 1", ""},
+	{"folded", chunked + "1|1|0|X-A: b| c||{S}", "200 ran 1", ""},
+	{"begins folded", chunked + "1|1|0| X-A: b||{S}", "400", "200 ran 1!"},
+	{"line feeds", chunked + "1|1|0|X-A: b\n\n{S}", "200 ran 1", ""},
+	{"no end", chunked + "1|1|0|X-A: b|", "400", "200 ran 1!"},
+	{"of 8 KiB", chunked + "1|1|0|X-A: " + strings.Repeat("a", 8<<10) + "||{S}", "400", "200 ran 1!"},
+	{"TE without one", "POST {P} HTTP/1.1|{H}{A}TE: trailers|Connection: TE|Content-Length: 1||1{S}", "200 200 ran 1 9", ""},
+}
+
+func announced(names string) string {
+	return "POST {P} HTTP/1.1|{H}{A}Trailer: " + names + "|Transfer-Encoding: chunked||"
+}
