@@ -68,8 +68,11 @@ func answered(out *api.InvokeFunctionResponseParams, b *spillway.Binding, tail b
 	var r pools.Result
 	if bad {
 		broken := readFailure(got)
-		if cause, never := neverRan(broken.status); never && untimed(got) {
+		if cause, never := neverRan(broken.status); never && figures(got) != measuredRun {
 			r := notExecuted(cause, fmt.Sprintf("SCF answered status %d", broken.status))
+			if figures(got) != measuredNone {
+				r = unknown(spillway.CauseProvider, fmt.Sprintf("SCF answered status %d without figures that say that nothing ran", broken.status))
+			}
 			r.Outcome.Usage.ProviderID = id
 			return r
 		}

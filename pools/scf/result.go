@@ -118,16 +118,32 @@ func lambdaError(kind, message string) []byte {
 	return payload
 }
 
-// untimed reports that nothing was measured or billed: what a function writes
-// cannot make an execution look like that.
-func untimed(got *api.Result) bool {
-	return (got.Duration == nil || *got.Duration == 0) && (got.BillDuration == nil || *got.BillDuration == 0)
+// measured is what the figures of an answer say about whether anything ran. A function
+// writes texts and statuses, but not the figures.
+type measured uint8
+
+const (
+	measuredNothing measured = iota // figures are missing or make no sense
+	measuredRun
+	measuredNone // it took no time and is not billed
+)
+
+func figures(got *api.Result) measured {
+	duration, billed := got.Duration, got.BillDuration
+	switch {
+	case duration != nil && *duration > 0, number(billed) > 0, number(got.MemUsage) > 0:
+		return measuredRun
+	case duration != nil && *duration == 0 && billed != nil && *billed == 0:
+		return measuredNone
+	}
+	return measuredNothing
 }
 
 // maxFigure is more than any duration or size of SCF's in its smallest unit.
 const maxFigure = 1 << 40
 
-// usage is what SCF measured, or our own clock where it did not.
+// usage is what SCF measured and bills, else the longer of what it and our own clock
+// measured.
 func usage(got *api.Result, b *spillway.Binding, started time.Time, elapsed time.Duration) spillway.Usage {
 	u := spillway.Usage{Started: spillway.InstantOf(started), MemoryMiB: b.MiB}
 	if n := got.MemUsage; n != nil && *n > 0 && *n <= maxFigure {
@@ -143,7 +159,7 @@ func usage(got *api.Result, b *spillway.Binding, started time.Time, elapsed time
 		return u
 	}
 	u.Estimated = true
-	u.DurationMicros = max(1, elapsed.Microseconds())
-	u.BilledMillis = max(1, int64((elapsed+time.Millisecond-1)/time.Millisecond))
+	u.DurationMicros = max(1, (elapsed + time.Microsecond - 1).Microseconds(), micros)
+	u.BilledMillis = (u.DurationMicros + 999) / 1000
 	return u
 }

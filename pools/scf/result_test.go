@@ -38,7 +38,7 @@ const (
 )
 
 func TestResults(t *testing.T) {
-	const ran, not = spillway.Executed, spillway.NotExecuted
+	const ran, not, lost, provider = spillway.Executed, spillway.NotExecuted, spillway.Unknown, spillway.CauseProvider
 	shim := `{"errorType":"errorString","errorMessage":"no such account","stackTrace":[]}`
 	for name, c := range map[string]struct {
 		result  string
@@ -51,13 +51,20 @@ func TestResults(t *testing.T) {
 		"empty answer":            {`{"RetMsg":"",` + timed + `}`, ran, 0, false, ``},
 		"answer that is like 432": {`{"RetMsg":` + platform("432", "ResourceLimitReached") + `,` + untimed0 + `}`, ran, 0, false, "432"},
 		"quota":                   {`{"RetMsg":` + platform("432", "ResourceLimitReached: over") + `,"ErrMsg":"ResourceLimitReached","InvokeResult":-1,` + untimed0 + `}`, not, spillway.CauseThrottled, false, ""},
-		"quota without figures":   {`{"RetMsg":` + platform("432", "over") + `,"InvokeResult":432}`, not, spillway.CauseThrottled, false, ""},
-		"quota as text":           {`{"ErrMsg":"432 ResourceLimitReached: concurrency exceeded reserved quota"}`, not, spillway.CauseThrottled, false, ""},
-		"quota as a word":         {`{"ErrMsg":"ResourceLimitReached"}`, not, spillway.CauseThrottled, false, ""},
-		"quota as a number":       {`{"RetMsg":"","InvokeResult":432}`, not, spillway.CauseThrottled, false, ""},
-		"quota as words":          {`{"ErrMsg":"statusCode:432"}`, not, spillway.CauseThrottled, false, ""},
-		"ramp":                    {`{"RetMsg":` + platform("429", "ResourceLimit") + `,"ErrMsg":"x"}`, not, spillway.CauseThrottled, false, ""},
-		"balance":                 {`{"RetMsg":` + platform("410", "InsufficientBalance") + `,"ErrMsg":"x"}`, not, spillway.CauseRejected, false, ""},
+		"quota without figures":   {`{"RetMsg":` + platform("432", "over") + `,"InvokeResult":432}`, lost, provider, false, ""},
+		"quota, figures null":     {`{"ErrMsg":"432 ResourceLimitReached","Duration":null,"BillDuration":null,"MemUsage":null}`, lost, provider, false, ""},
+		"quota, only untimed":     {`{"ErrMsg":"432 ResourceLimitReached","Duration":0}`, lost, provider, false, ""},
+		"quota, only not billed":  {`{"ErrMsg":"432 ResourceLimitReached","BillDuration":0}`, lost, provider, false, ""},
+		"quota, no memory":        {`{"ErrMsg":"432 ResourceLimitReached","Duration":0,"BillDuration":0}`, not, spillway.CauseThrottled, false, ""},
+		"quota, but memory":       {`{"ErrMsg":"432 ResourceLimitReached","Duration":0,"BillDuration":0,"MemUsage":4096}`, ran, 0, true, "432"},
+		"quota, negative":         {`{"ErrMsg":"432 ResourceLimitReached","Duration":-1,"BillDuration":0}`, lost, provider, false, ""},
+		"quota, minus zero":       {`{"ErrMsg":"432 ResourceLimitReached","Duration":-0.0,"BillDuration":0}`, not, spillway.CauseThrottled, false, ""},
+		"quota as text":           {`{"ErrMsg":"432 ResourceLimitReached: concurrency exceeded reserved quota",` + untimed0 + `}`, not, spillway.CauseThrottled, false, ""},
+		"quota as a word":         {`{"ErrMsg":"ResourceLimitReached",` + untimed0 + `}`, not, spillway.CauseThrottled, false, ""},
+		"quota as a number":       {`{"RetMsg":"","InvokeResult":432,` + untimed0 + `}`, not, spillway.CauseThrottled, false, ""},
+		"quota as words":          {`{"ErrMsg":"statusCode:432",` + untimed0 + `}`, not, spillway.CauseThrottled, false, ""},
+		"ramp":                    {`{"RetMsg":` + platform("429", "ResourceLimit") + `,"ErrMsg":"x",` + untimed0 + `}`, not, spillway.CauseThrottled, false, ""},
+		"balance":                 {`{"RetMsg":` + platform("410", "InsufficientBalance") + `,"ErrMsg":"x",` + untimed0 + `}`, not, spillway.CauseRejected, false, ""},
 		"forged quota":            {`{"RetMsg":` + platform("432", "ResourceLimitReached") + `,"ErrMsg":"ResourceLimitReached",` + timed + `}`, ran, 0, true, "ResourceLimitReached"},
 		"forged, only billed":     {`{"ErrMsg":"432 ResourceLimitReached","BillDuration":1}`, ran, 0, true, "432"},
 		"forged, only timed":      {`{"ErrMsg":"432 ResourceLimitReached","Duration":0.1}`, ran, 0, true, "432"},
@@ -97,7 +104,7 @@ func TestUsage(t *testing.T) {
 		"rounded up":    {`"Duration":0.8261,"BillDuration":1`, spillway.Usage{DurationMicros: 827, BilledMillis: 1, ProviderID: "aaaa-1"}},
 		"no duration":   {`"BillDuration":1`, spillway.Usage{DurationMicros: 1, BilledMillis: 1, ProviderID: "aaaa-1"}},
 		"nothing":       {`"FunctionRequestId":"not an id"`, spillway.Usage{DurationMicros: 1500, BilledMillis: 2, ProviderID: "aaaa-1", Estimated: true}},
-		"not billed":    {`"Duration":5,"BillDuration":0`, spillway.Usage{DurationMicros: 1500, BilledMillis: 2, ProviderID: "aaaa-1", Estimated: true}},
+		"not billed":    {`"Duration":5.2,"BillDuration":0`, spillway.Usage{DurationMicros: 5200, BilledMillis: 6, ProviderID: "aaaa-1", Estimated: true}},
 		"negative":      {`"Duration":-5,"BillDuration":-5,"MemUsage":-5`, spillway.Usage{DurationMicros: 1500, BilledMillis: 2, ProviderID: "aaaa-1", Estimated: true}},
 		"out of reason": {`"Duration":1e300,"BillDuration":9000000000000000000,"MemUsage":9000000000000000000`, spillway.Usage{DurationMicros: 1500, BilledMillis: 2, ProviderID: "aaaa-1", Estimated: true}},
 		"only too long": {`"Duration":1e300,"BillDuration":7`, spillway.Usage{DurationMicros: 1, BilledMillis: 7, ProviderID: "aaaa-1"}},
@@ -142,7 +149,7 @@ func FuzzResult(f *testing.F) {
 		switch {
 		case r.Outcome.Class == spillway.Executed && (u.BilledMillis < 1 || u.BilledMillis > maxFigure || u.DurationMicros < 1 || u.MaxMemoryMiB < 0):
 			t.Errorf("usage %+v", u)
-		case r.Outcome.Class == spillway.NotExecuted && (billed > 0 || duration > 0):
+		case r.Outcome.Class == spillway.NotExecuted && (billed != 0 || duration != 0 || memory > 0):
 			t.Errorf("it was measured, and yet not executed: %+v", r.Outcome)
 		case r.Outcome.FunctionError != "" && !json.Valid(r.Payload):
 			t.Errorf("error %q is not JSON", r.Payload)
