@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -40,7 +39,7 @@ func (x *exchange) web() *problem {
 	if x.body == nil {
 		in := webRooms.Get().(*[webRoom]byte)
 		defer webRooms.Put(in)
-		if p := x.takeBody(&ask, in[:]); p != nil {
+		if p := x.takeBody(&ask, in[:], stream); p != nil {
 			return p
 		}
 	}
@@ -50,6 +49,7 @@ func (x *exchange) web() *problem {
 	x.front.metrics.received.Add(float64(len(ask.Payload)))
 	x.entered = true
 	a, err := x.front.server.Invoke(context.WithoutCancel(x.r.Context()), ask)
+	x.leaveBody(ask.Web.Body)
 	return x.webEnded(a, err, stream)
 }
 
@@ -74,53 +74,6 @@ func asksUpgrade(h http.Header) bool {
 		}
 	}
 	return false
-}
-
-// takeBody reads a short body into room, so that a slow caller holds no place of the
-// function, and leaves others to be streamed.
-func (x *exchange) takeBody(ask *server.Ask, room []byte) *problem {
-	n := x.r.ContentLength
-	expects := x.r.Header["Expect"] != nil
-	switch {
-	case n == 0:
-	case n > 0 && n <= int64(len(room)) && !expects:
-		if _, err := io.ReadFull(x.r.Body, room[:n]); err != nil {
-			return brokenBody(err)
-		}
-		ask.Payload = room[:n]
-	default:
-		x.streamBody(&ask.Web.Web, expects)
-	}
-	setDeadline(x.w, deadliner.SetReadDeadline, time.Time{})
-	return nil
-}
-
-// streamBody leaves the body to the function, which may answer before its end.
-func (x *exchange) streamBody(w *pools.Web, expects bool) {
-	if d, ok := x.w.(interface{ EnableFullDuplex() error }); ok {
-		_ = d.EnableFullDuplex()
-	}
-	w.Body, w.Length, w.Expect = &requestBody{x}, x.r.ContentLength, expects
-	if len(x.r.Trailer) > 0 {
-		w.Trailer = func() http.Header {
-			filterRequest(x.r.Trailer)
-			return x.r.Trailer
-		}
-	}
-}
-
-// requestBody is the body of a request; Close makes a Read that waits return.
-type requestBody struct{ x *exchange }
-
-func (b *requestBody) Read(p []byte) (int, error) {
-	n, err := b.x.r.Body.Read(p)
-	b.x.front.metrics.received.Add(float64(n))
-	return n, err
-}
-
-func (b *requestBody) Close() error {
-	setDeadline(b.x.w, deadliner.SetReadDeadline, time.Unix(1, 0))
-	return nil
 }
 
 // webEnded answers, or ends the answer that has begun.

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"net/http"
+	"sync"
 	"time"
 
 	"github.com/spillway-dev/spillway/dispatcher/server"
@@ -12,6 +13,11 @@ type webStream struct {
 	x         *exchange
 	placement server.Placement
 	flusher   interface{ FlushError() error }
+
+	// net/http lets interim answers, and the 100 Continue that reading a body may
+	// say, write over each other and over the head of the answer. Who holds speaks
+	// may write them; exchange.status is guarded by it until the call has ended.
+	speaks sync.Mutex
 }
 
 // Placed implements server.WebStream.
@@ -23,16 +29,36 @@ func (s *webStream) Inform(status int, header http.Header) {
 		return
 	}
 	filterAnswer(header)
+	s.speaks.Lock()
+	defer s.speaks.Unlock()
 	h := s.x.w.Header()
 	for name, values := range header {
 		h[name] = values
 	}
-	s.x.w.WriteHeader(status)
+	s.interim(status)
 	clear(h)
+}
+
+// proceed tells the caller to send its body, unless the answer has begun.
+func (s *webStream) proceed() {
+	s.speaks.Lock()
+	defer s.speaks.Unlock()
+	if s.x.status == 0 {
+		s.interim(http.StatusContinue)
+	}
+}
+
+// interim gives the caller time of its own to take it: the server's time for writing
+// counts from the request's head, and a failed write would take the answer along.
+func (s *webStream) interim(status int) {
+	setDeadline(s.x.w, deadliner.SetWriteDeadline, time.Now().Add(writeGrace))
+	s.x.w.WriteHeader(status)
 }
 
 // Begin implements pools.Stream.
 func (s *webStream) Begin(status int, header http.Header, until time.Time) {
+	s.speaks.Lock()
+	defer s.speaks.Unlock()
 	s.x.webHeader(header, s.placement)
 	setDeadline(s.x.w, deadliner.SetWriteDeadline, until)
 	s.x.status = status
