@@ -114,12 +114,17 @@ func BenchmarkExchange(b *testing.B) {
 			b.ReportAllocs()
 			b.ResetTimer()
 			before := ownCPU()
+			life, end := context.WithCancel(context.Background()) // of a server: all calls have it
+			defer end()
 			b.RunParallel(func(pb *testing.PB) {
 				x := postOf("/echo", `{"a":1}`)
 				x.Deadline = time.Now().Add(time.Hour)
+				caller, gone := context.WithCancel(context.Background())
+				defer gone()
+				x.Web.Caller = caller
 				for pb.Next() {
 					i := <-all
-					if e := i.Exchange(context.Background(), x); e.Web == nil || e.Cause != 0 {
+					if e := i.Exchange(life, x); e.Web == nil || e.Cause != 0 {
 						b.Error(string(e.Payload))
 					}
 					all <- i
@@ -128,6 +133,50 @@ func BenchmarkExchange(b *testing.B) {
 			b.ReportMetric(float64((ownCPU()-before).Microseconds())/float64(b.N), "cpu-µs/op")
 		})
 	}
+}
+
+// BenchmarkExchangeAnew is BenchmarkExchange with a caller other than the one before, and
+// so on a new connection each time, to a function that has a user of its own.
+func BenchmarkExchangeAnew(b *testing.B) {
+	i := start(b, webConfig(b))
+	i.config.Credential = &syscall.Credential{Uid: uint32(os.Getuid())}
+	x := [2]Exchange{calledBy("A", postOf("/echo", `{"a":1}`)), calledBy("B", postOf("/echo", `{"a":1}`))}
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := ownCPU()
+	for n := range b.N {
+		x[n%2].Deadline = time.Now().Add(time.Minute)
+		if e := i.Exchange(context.Background(), x[n%2]); e.Web == nil || e.Cause != 0 {
+			b.Fatal(string(e.Payload))
+		}
+	}
+	b.ReportMetric(float64((ownCPU()-before).Microseconds())/float64(b.N), "cpu-µs/op")
+}
+
+// BenchmarkBareExchange is the floor of BenchmarkExchange: the same bytes, written and
+// read on a connection with nobody looking at them.
+func BenchmarkBareExchange(b *testing.B) {
+	i := start(b, webConfig(b))
+	conn, err := net.Dial("tcp4", "127.0.0.1:"+strconv.Itoa(i.web.port))
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer conn.Close()
+	x := postOf("/echo", `{"a":1}`)
+	request := append(appendHead(nil, x.Web, len(x.Body)), x.Body...)
+	answer := make([]byte, 32<<10)
+	b.ReportAllocs()
+	b.ResetTimer()
+	before := ownCPU()
+	for range b.N {
+		if _, err := conn.Write(request); err != nil {
+			b.Fatal(err)
+		}
+		if _, err := conn.Read(answer); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64((ownCPU()-before).Microseconds())/float64(b.N), "cpu-µs/op")
 }
 
 func ownCPU() time.Duration {

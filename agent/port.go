@@ -67,22 +67,43 @@ func (l *portLeases) give(port int) {
 // errForeign reports that another process has a web function's port.
 var errForeign = errors.New("another process listens on the port of the function")
 
+var errNoListener = errors.New("nothing listens at 127.0.0.1 on the port of the function")
+
 // ownsPort checks that all that could get a connection to 127.0.0.1:port belongs to
 // the instance: to its own user if it has one, else to a process of its session. Who
 // listens on the port at other addresses does not matter.
 func (i *Instance) ownsPort(port int) error {
-	sockets := listenersOn(port)
-	if len(sockets) == 0 {
-		return errors.New("nothing listens at 127.0.0.1 on the port of the function")
+	if c := i.config.Credential; c != nil {
+		return ownedBy(int(c.Uid), port)
 	}
+	sockets := listenersOn(port)
 	for _, s := range sockets {
-		if c := i.config.Credential; c != nil {
-			if s.uid != int(c.Uid) {
-				return errForeign
-			}
-		} else if !sessionHas(i.proc.pid, s.inode) {
+		if !sessionHas(i.proc.pid, s.inode) {
 			return errForeign
 		}
+	}
+	if len(sockets) == 0 {
+		return errNoListener
+	}
+	return nil
+}
+
+// ownedBy asks for the one listener that the kernel chooses: others that could take its
+// place share the port with it, and only one user's can.
+func ownedBy(uid, port int) error {
+	s, err := diagReached(port)
+	sockets := []socketInfo{s}
+	switch {
+	case errors.Is(err, unix.ENOENT):
+		return errNoListener
+	case err != nil:
+		sockets = listenersOn(port)
+	}
+	if len(sockets) == 0 {
+		return errNoListener
+	}
+	if slices.ContainsFunc(sockets, func(s socketInfo) bool { return s.uid != uid }) {
+		return errForeign
 	}
 	return nil
 }

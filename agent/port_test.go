@@ -60,7 +60,7 @@ func TestPeerUID(t *testing.T) {
 		t.Errorf("user %d, tables say %d", got, want)
 	}
 	e, _ := farEnd(s)
-	if _, err := diagSocket(endpoints{e.remote, e.remote}); err == nil {
+	if _, err := diagSocket(endpoints{local: e.remote, remote: e.remote}); err == nil {
 		t.Error("a connection that is not there was found")
 	}
 	c.Close()
@@ -180,7 +180,7 @@ func TestPorts(t *testing.T) {
 
 func FuzzReadDiag(f *testing.F) {
 	f.Add([]byte{20, 0, 0, 0, unix.NLMSG_DONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
-	f.Add(diagQuery(unix.AF_INET, diagAll, 0, endpoints{netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2")}))
+	f.Add(diagQuery(unix.AF_INET, diagAll, 0, endpoints{netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2"), lo}))
 	f.Add([]byte(strings.Repeat("\x58\x00\x00\x00\x14\x00", 30)))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var all []socketInfo

@@ -21,7 +21,10 @@ const (
 
 // endpoints are the two ends of a connection as one of its sockets sees them. For
 // listeners only the port of local is looked at.
-type endpoints struct{ local, remote netip.AddrPort }
+type endpoints struct {
+	local, remote netip.AddrPort
+	device        uint32 // that it comes in by; 0 if that is not known
+}
 
 // socketInfo is what the kernel says of a socket.
 type socketInfo struct {
@@ -33,9 +36,10 @@ type socketInfo struct {
 	device    uint32     // the one it is bound to; 0 if it is not, or from the tables
 }
 
+const lo = 1 // the number of the loopback device
+
 // loopback reports that a listener may get connections to 127.0.0.1.
 func (s socketInfo) loopback() bool {
-	const lo = 1 // the number of the loopback device
 	if s.device != 0 && s.device != lo || s.only6 {
 		return false
 	}
@@ -47,7 +51,22 @@ func (s socketInfo) loopback() bool {
 func diagListeners(family uint8, port int) ([]socketInfo, error) {
 	any4 := netip.AddrPortFrom(netip.IPv4Unspecified(), uint16(port))
 	none := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	return diag(family, diagListen, unix.NLM_F_DUMP, endpoints{any4, none})
+	return diag(family, diagListen, unix.NLM_F_DUMP, endpoints{local: any4, remote: none})
+}
+
+// diagReached returns the listener that gets connections to 127.0.0.1:port, as the
+// kernel itself chooses it.
+func diagReached(port int) (socketInfo, error) {
+	local := netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	nobody := netip.AddrPortFrom(local, 0) // finds no connection, so that a listener is left
+	all, err := diag(unix.AF_INET, diagAll, 0, endpoints{netip.AddrPortFrom(local, uint16(port)), nobody, lo})
+	if err == nil && (len(all) == 0 || !all[0].listening) {
+		err = unix.ENOENT
+	}
+	if err != nil {
+		return socketInfo{}, err
+	}
+	return all[0], nil
 }
 
 // diagSocket returns one end of an IPv4 connection, also if it is of an IPv6 socket.
@@ -103,7 +122,7 @@ func diagQuery(family uint8, states uint32, flags uint16, e endpoints) []byte {
 		four := addr.As4()
 		b = append(append(b, four[:]...), make([]byte, 12)...)
 	}
-	b = append(b, 0, 0, 0, 0) // any interface
+	b = binary.NativeEndian.AppendUint32(b, e.device)
 	return append(b, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -28,6 +29,8 @@ type webSide struct {
 	// as far as this function has taught us; both are of the exchange under way.
 	head []byte
 	idle time.Duration
+	// reader is of the one connection that there is: another is opened when that is closed.
+	reader *bufio.Reader
 }
 
 // smallRequest is how much of a request is joined into one piece.
@@ -176,7 +179,7 @@ func (i *Instance) dial(deadline time.Time) (*webConn, error) {
 	if err := i.ownsPort(i.web.port); err != nil {
 		return nil, err
 	}
-	d := net.Dialer{Deadline: deadline}
+	d := net.Dialer{Deadline: deadline, KeepAlive: -1} // nobody gets lost on this machine
 	c, err := d.Dial("tcp4", "127.0.0.1:"+strconv.Itoa(i.web.port))
 	if err != nil {
 		return nil, fmt.Errorf("connect to the function: %w", err)
@@ -185,7 +188,7 @@ func (i *Instance) dial(deadline time.Time) (*webConn, error) {
 		_ = c.Close()
 		return nil, err
 	}
-	return newWebConn(c.(*net.TCPConn))
+	return newWebConn(c.(*net.TCPConn), i.web.reader)
 }
 
 // settleWeb closes the books on c. A whole answer stands, whatever came after it;

@@ -324,3 +324,16 @@ func TestWebCallerGone(t *testing.T) {
 		})
 	}
 }
+
+// TestWebCallerGoneFromEndless: what is left of an answer is not read for nobody.
+func TestWebCallerGoneFromEndless(t *testing.T) {
+	for _, target := range []string{"/big?n=1000000000000000", "/big?n=1000000000000000&length"} {
+		i := start(t, webConfig(t))
+		x := get(target)
+		x.Deadline = time.Now().Add(5 * time.Second)
+		x.Web.Stream = &sink{fail: true}
+		if e := i.Exchange(context.Background(), x); e.Cause != spillway.CauseCancelled || !e.InstanceGone {
+			t.Errorf("%s: %v %s", target, e.Cause, e.Payload)
+		}
+	}
+}

@@ -49,12 +49,17 @@ type reception struct {
 
 // receive reads the answer. What fits Web.Room and is at hand stays there, the
 // rest goes to Web.Stream.
-func (r *reception) receive() error {
+func (r *reception) receive() (err error) {
 	resp, err := r.head()
 	if err != nil {
 		return err
 	}
-	defer func() { _ = resp.Body.Close() }() // of a connection that is read to its end, or closed
+	defer func() {
+		if err != nil {
+			_ = r.conn.Close() // or closing the body would read all that is left of it
+		}
+		_ = resp.Body.Close()
+	}()
 	r.conn.headRoom = -1
 	r.answer.Status, r.answer.Header = resp.StatusCode, resp.Header
 	clearEnd := endsClearly(resp, r.web.Method)

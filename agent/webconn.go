@@ -53,13 +53,14 @@ type webConn struct {
 	quiet bool
 }
 
-func newWebConn(c *net.TCPConn) (*webConn, error) {
+// newWebConn takes over c, and reader.
+func newWebConn(c *net.TCPConn, reader *bufio.Reader) (*webConn, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	w := &webConn{Conn: c, raw: raw}
-	w.br = bufio.NewReaderSize(w, readAhead)
+	w := &webConn{Conn: c, raw: raw, br: reader}
+	reader.Reset(w)
 	fds := make([]unix.PollFd, 1)
 	w.poll = func(fd uintptr) {
 		for {

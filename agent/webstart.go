@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"net"
@@ -34,7 +35,7 @@ func (i *Instance) launchWeb() error {
 		ports.give(port)
 		return err
 	}
-	i.web = &webSide{port: port, head: make([]byte, 0, smallRequest), idle: keepIdle}
+	i.web = &webSide{port: port, head: make([]byte, 0, smallRequest), idle: keepIdle, reader: bufio.NewReaderSize(nil, readAhead)}
 	i.follow()
 	go i.awaitListening()
 	return nil
