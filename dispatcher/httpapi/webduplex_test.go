@@ -183,3 +183,31 @@ func TestWebReadAfter(t *testing.T) {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
 }
+
+// TestWebSignedLarge checks that a signed body, which is read before its call
+// begins, is given to the function as a stream if it is long: written before the
+// answer is read it could wait for a function that waits for its answer to be read.
+func TestWebSignedLarge(t *testing.T) {
+	s := openSite(t, page)
+	for size, streams := range map[int]bool{webRoom: false, webRoom + 1: true, pools.MaxPayload: true} {
+		text := strings.Repeat("a", size)
+		r, err := http.NewRequestWithContext(t.Context(), "POST", "http://"+s.addr+pagePath+"/x", strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sign(t, r, text)
+		resp, err := s.client.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		_, body, _ := strings.Cut(string(got), "X-Spillway-Caller: signer\n")
+		if streams {
+			text = "streamed " + text
+		}
+		if err != nil || resp.StatusCode != 201 || body != text {
+			t.Errorf("%d bytes: %d, %v, %.60q", size, resp.StatusCode, err, body)
+		}
+	}
+}

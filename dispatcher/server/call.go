@@ -85,6 +85,7 @@ func (c *call) attempt(f dispatcher.Effect) {
 func (c *call) invoke(f dispatcher.Effect, now time.Time) pools.Result {
 	r := c.request(f, now)
 	if r.Web == nil || !f.Function.Platform.Pools[f.Pool].Kind.Cloud() {
+		streamLarge(&r)
 		return c.s.pool(f.Pool).Invoke(c.s.life, r)
 	}
 	var err error

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"bytes"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -50,6 +52,21 @@ func (c *call) webOf() *pools.Web {
 	}
 	w.Web.Stream = begun{w.Stream, c}
 	return &w.Web
+}
+
+// atOnce is the longest body in bytes that a web function is sent before its answer is
+// read. A longer one could fill the connection while the function, which answers as
+// it reads, waits for its answer to be read.
+const atOnce = 32 << 10
+
+// streamLarge has a pool read a body beside the answer that is too long for atOnce.
+func streamLarge(r *pools.Request) {
+	if r.Web == nil || r.Web.Body != nil || len(r.Payload) <= atOnce {
+		return
+	}
+	web := *r.Web // another attempt may want it whole
+	web.Body, web.Length = io.NopCloser(bytes.NewReader(r.Payload)), int64(len(r.Payload))
+	r.Web, r.Payload = &web, nil
 }
 
 // begun tells a stream where it comes from before it begins.
