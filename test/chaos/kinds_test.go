@@ -138,7 +138,9 @@ func tryAll(t *testing.T, provider string, trials []trial) {
 	}
 }
 
-func (tr trial) String() string { return strings.TrimSpace(string(tr.fault.Kind) + " " + tr.fault.Reason) }
+func (tr trial) String() string {
+	return strings.TrimSpace(string(tr.fault.Kind) + " " + tr.fault.Reason)
+}
 
 func (tr trial) checkBreaker(t *testing.T, w *world, s *site) {
 	t.Helper()
