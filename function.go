@@ -54,7 +54,11 @@ type Function struct {
 	Contract  Contract
 	Env       []string // KEY=value, sorted
 
-	Resources Resources     // of one invocation; Slots is 1
+	Resources Resources // of one invocation; Slots is 1
+	// Instance is what one instance holds on-prem; Slots is 1. It takes Concurrency
+	// invocations at once, and Resources is their part of it, rounded up.
+	Instance    Resources
+	Concurrency int
 	Timeout   time.Duration // of one execution on-prem
 	Deadline  time.Duration // admission to answer; the caller may ask for less
 	MaxWait   time.Duration // longest wait for a place when it cannot burst

@@ -28,6 +28,8 @@ type Config struct {
 	// Web makes it a web function: an HTTP/1.1 server that listens on 127.0.0.1:$PORT.
 	// It has no Runtime API, and no START, END and REPORT lines.
 	Web bool
+	// WebAtOnce is how many requests it takes at a time; 1 if zero.
+	WebAtOnce int
 
 	InitTimeout time.Duration // fork to first poll; 10 s if zero, as on Lambda
 	MaxResponse int64         // bytes; pools.MaxPayload if zero

@@ -65,6 +65,8 @@ type call struct {
 	tooLarge bool
 	cpu      time.Duration  // of the process when the event was fetched
 	cause    spillway.Cause // why the process was killed, of a web call
+	// untouched says of a web call that it got no connection after all.
+	untouched bool
 }
 
 // Done is closed when the process has been reaped and its group is gone.

@@ -1,12 +1,14 @@
 package agent
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"slices"
 	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -21,17 +23,22 @@ type Exchange struct {
 	Deadline time.Time // the process group is killed then
 }
 
-// webSide is what an Instance of a web function has instead of a Runtime API.
+// webSide is what an Instance of a web function has instead of a Runtime API. All
+// but port and atOnce is guarded by Instance.mu.
 type webSide struct {
-	port int
-	conn *webConn // kept from the last exchange, or nil; guarded by Instance.mu
-	// head is where heads of requests are written, idle how long a connection may rest
-	// as far as this function has taught us; both are of the exchange under way.
-	head []byte
-	idle time.Duration
-	// reader is of the one connection that there is: another is opened when that is closed.
-	reader *bufio.Reader
+	port   int
+	atOnce int           // most exchanges at a time
+	calls  []*call       // under way
+	conns  []*webConn    // kept from exchanges, the latest last
+	idle   time.Duration // how long a connection may rest as far as this function has taught us
+	cpu    cpuShare
+	ender  *call        // the process was ended because of it
+	own    *connBuffers // of the one connection that there is, unless shared: another is opened when that is closed
 }
+
+// shared reports that a process serves several callers, so that one of them cannot
+// have it ended by going away.
+func (w *webSide) shared() bool { return w.atOnce > 1 }
 
 // smallRequest is how much of a request is joined into one piece.
 const smallRequest = 2 << 10
@@ -40,6 +47,11 @@ const smallRequest = 2 << 10
 // has ended, or the process group was killed and reaped. An answer that is not
 // whole, a caller who has gone, ctx and the deadline all end the process: only so
 // it is known that the request is not being served any more.
+//
+// Where the process serves several requests at once, the function is told that a
+// caller has gone by the end of its side of the connection, and ends the request
+// itself; one whose connection it closes has ended. The deadline and ctx still end
+// the process, and the other requests with it.
 func (i *Instance) Exchange(ctx context.Context, x Exchange) Ending {
 	switch {
 	case ctx.Err() != nil, x.Web.Caller.Err() != nil:
@@ -48,37 +60,59 @@ func (i *Instance) Exchange(ctx context.Context, x Exchange) Ending {
 		return Ending{Cause: spillway.CauseTimeout}
 	}
 	c := &call{event: Event{ID: x.ID, Deadline: x.Deadline}}
-	if !i.occupy(c) {
-		return Ending{Cause: spillway.CauseCrashed, InstanceGone: i.gone()}
+	if ok, ending := i.occupy(c); !ok {
+		if ending {
+			<-i.exited
+		}
+		return Ending{Cause: spillway.CauseCrashed, InstanceGone: ending}
 	}
 	cancel := func() { i.cut(c, spillway.CauseCancelled) }
 	stop := context.AfterFunc(ctx, cancel)
-	stopCaller := context.AfterFunc(x.Web.Caller, cancel)
+	stopCaller := func() bool { return true }
+	if !i.web.shared() {
+		stopCaller = context.AfterFunc(x.Web.Caller, cancel)
+	}
 	answer, err := i.exchange(&x, c, cancel)
 	stop()
 	stopCaller()
 	return i.settleWeb(c, answer, err)
 }
 
-// occupy makes c the call of i, unless there is one or the process is ending.
-func (i *Instance) occupy(c *call) bool {
+// occupy makes c a call of i, unless there is no place or the process is ending.
+func (i *Instance) occupy(c *call) (ok, ending bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.closed || i.killed || i.running != nil {
-		return false
+	if i.closed || i.killed || len(i.web.calls) >= i.web.atOnce {
+		return false, i.closed || i.killed
 	}
-	i.running = c
-	return true
+	i.web.calls = append(i.web.calls, c)
+	return true, false
+}
+
+// begun notes that c reaches the function now.
+func (i *Instance) begun(c *call) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	c.first, i.invoked = !i.invoked, true
+	c.fetched, c.cpu = time.Now(), i.web.cpu.begin(cpuTime(i.proc.pid))
 }
 
 // cut kills the process group because of c, if c is still running.
 func (i *Instance) cut(c *call, cause spillway.Cause) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.running == c && c.cause == spillway.CauseNone {
+	if slices.Contains(i.web.calls, c) && c.cause == spillway.CauseNone {
 		c.cause = cause
-		i.killLocked()
+		i.endFor(c)
 	}
+}
+
+// endFor kills the process group because of c; mu is held.
+func (i *Instance) endFor(c *call) {
+	if i.web.ender == nil && !i.closed && !i.killed {
+		i.web.ender = c
+	}
+	i.killLocked()
 }
 
 // exchange sends the request and receives the answer. It tries a second time only
@@ -88,13 +122,12 @@ func (i *Instance) exchange(x *Exchange, c *call, cancel func()) (*pools.WebAnsw
 	if err != nil {
 		return nil, err
 	}
-	c.first, i.invoked = !i.invoked, true
-	c.fetched, c.cpu = time.Now(), cpuTime(i.proc.pid)
+	i.begun(c)
 	r, err := i.attempt(conn, x, cancel)
 	if err != nil && kept && conn.untouched(err) {
 		_ = conn.Close()
 		if conn, err = i.dial(x.Deadline); err != nil {
-			c.fetched = time.Time{} // it got nothing
+			c.untouched = true
 			return nil, err
 		}
 		r, err = i.attempt(conn, x, cancel)
@@ -110,40 +143,58 @@ func (i *Instance) exchange(x *Exchange, c *call, cancel func()) (*pools.WebAnsw
 // connect returns a connection, and whether it has been used before. A streamed
 // request always gets a new one: it could not be sent twice.
 func (i *Instance) connect(x *Exchange) (*webConn, bool, error) {
-	i.mu.Lock()
-	conn := i.web.conn
-	i.web.conn = nil
-	i.mu.Unlock()
-	if conn != nil && x.Web.Body == nil && conn.servable(x.Web) && conn.fresh(&i.web.idle) {
+	if conn := i.kept(x.Web); conn != nil {
 		return conn, true, nil
-	}
-	if conn != nil {
-		_ = conn.Close()
 	}
 	conn, err := i.dial(x.Deadline)
 	return conn, false, err
 }
 
-// keepConn keeps a connection for the next exchange, or closes it.
-func (i *Instance) keepConn(conn *webConn, keep bool) {
-	if keep {
-		i.mu.Lock()
-		defer i.mu.Unlock()
-		if !i.closed {
-			i.web.conn = conn
-			return
+// kept takes the connection that was used last of those that can carry the request.
+// A process that serves one request at a time may accept no second connection while
+// it has one, so that one is closed when it is not to be used.
+func (i *Instance) kept(request *pools.Web) *webConn {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	w := i.web
+	for at, conn := range slices.Backward(w.conns) {
+		fits := request.Body == nil && conn.servable(request)
+		if !fits && w.shared() {
+			continue
 		}
+		w.conns = slices.Delete(w.conns, at, at+1)
+		if fits && conn.fresh(&w.idle) {
+			return conn
+		}
+		_ = conn.Close()
 	}
-	_ = conn.Close()
+	return nil
+}
+
+// keepConn keeps a connection for the next exchange, in place of the oldest if there
+// are enough, or closes it.
+func (i *Instance) keepConn(conn *webConn, keep bool) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if !keep || i.closed {
+		_ = conn.Close()
+		return
+	}
+	w := i.web
+	if len(w.conns) == w.atOnce {
+		_ = w.conns[0].Close()
+		w.conns = slices.Delete(w.conns, 0, 1)
+	}
+	w.conns = append(w.conns, conn)
 }
 
 // leaveWeb gives back what a web function held; its process has ended.
 func (i *Instance) leaveWeb() {
 	i.mu.Lock()
-	conn := i.web.conn
-	i.web.conn = nil
+	conns := i.web.conns
+	i.web.conns = nil
 	i.mu.Unlock()
-	if conn != nil {
+	for _, conn := range conns {
 		_ = conn.Close()
 	}
 	ports.give(i.web.port)
@@ -151,9 +202,9 @@ func (i *Instance) leaveWeb() {
 
 func (i *Instance) attempt(conn *webConn, x *Exchange, cancel func()) (*reception, error) {
 	conn.begin(x.Deadline)
-	r := &reception{conn: conn, web: x.Web, until: x.Deadline}
-	i.web.head = appendHead(i.web.head[:0], x.Web, len(x.Body))
-	if err := conn.writeAll(i.web.head, x.Body); err != nil {
+	r := &reception{conn: conn, web: x.Web, until: x.Deadline, shared: i.web.shared()}
+	conn.head = appendHead(conn.head[:0], x.Web, len(x.Body))
+	if err := conn.writeAll(conn.head, x.Body); err != nil {
 		// It may have answered and closed before it read everything.
 		if failed := r.receive(); failed == nil {
 			r.keep = false
@@ -162,6 +213,10 @@ func (i *Instance) attempt(conn *webConn, x *Exchange, cancel func()) (*receptio
 			return r, failed
 		}
 		return r, err
+	}
+	if r.shared { // the function learns it; when it is done with the request is its own to say
+		cancel = conn.halfClose
+		defer func(stop func() bool) { r.keep = stop() && r.keep }(context.AfterFunc(x.Web.Caller, cancel))
 	}
 	if x.Web.Body != nil {
 		r.upload = startUpload(conn, x.Web, cancel)
@@ -188,25 +243,33 @@ func (i *Instance) dial(deadline time.Time) (*webConn, error) {
 		_ = c.Close()
 		return nil, err
 	}
-	return newWebConn(c.(*net.TCPConn), i.web.reader)
+	buffers := i.web.own
+	if i.web.shared() {
+		buffers = newConnBuffers()
+	}
+	return newWebConn(c.(*net.TCPConn), buffers)
 }
 
 // settleWeb closes the books on c. A whole answer stands, whatever came after it;
-// anything else ends the process.
+// anything else ends the process, unless it is known that the request has ended.
 func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending {
+	ended := err != nil && i.web.shared() && c.hasEnded(err)
+	if ended {
+		i.awaitExit(exitPatience)
+	}
 	i.mu.Lock()
-	if err != nil {
-		i.killLocked()
+	if err != nil && !ended {
+		i.endFor(c)
 	}
 	gone := i.killed || i.closed
 	if !gone {
-		i.running = nil // from here on nobody ends the process because of c
+		i.web.forget(c) // from here on nobody ends the process because of c
 	}
 	i.mu.Unlock()
 	if gone {
 		<-i.exited
 	}
-	e := Ending{Delivered: !c.fetched.IsZero(), Started: c.fetched, InstanceGone: gone}
+	e := Ending{Delivered: !c.fetched.IsZero() && !c.untouched, Started: c.fetched, InstanceGone: gone}
 	exceeded := i.retire(c, &e)
 	if err != nil {
 		e.Cause = c.causeOf(err)
@@ -214,7 +277,7 @@ func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending
 	if !e.Delivered {
 		return e
 	}
-	i.measure(&e, c, gone)
+	i.measureWeb(&e, c)
 	if c.first {
 		e.Init = i.cold.Start + i.cold.Init
 	}
@@ -227,15 +290,59 @@ func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending
 	return e
 }
 
+// hasEnded reports that the function has closed the connection of a call that nobody
+// cut: its own word that it is done with the request.
+func (c *call) hasEnded(err error) bool {
+	closed := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
+	return closed && c.cause == spillway.CauseNone
+}
+
+// exitPatience is how long after a connection was closed its process may be found to
+// have ended, which tells a crash from a request that was given up.
+const exitPatience = 50 * time.Millisecond
+
+func (i *Instance) awaitExit(d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-i.exited:
+	case <-timer.C:
+	}
+}
+
+// forget takes c off the calls under way.
+func (w *webSide) forget(c *call) {
+	if at := slices.Index(w.calls, c); at >= 0 {
+		w.calls = slices.Delete(w.calls, at, at+1)
+	}
+}
+
 // retire ends c for everybody else, and reads what the supervisor left.
 func (i *Instance) retire(c *call, e *Ending) (exceeded bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.running == c {
-		i.running = nil
+	i.web.forget(c)
+	if !c.fetched.IsZero() {
+		used := time.Duration(i.proc.usage.Utime.Nano() + i.proc.usage.Stime.Nano())
+		if !e.InstanceGone {
+			used = cpuTime(i.proc.pid)
+		}
+		e.CPU = i.web.cpu.end(used) - c.cpu
 	}
 	e.PeakBytes = i.peak
 	return i.exceeded
+}
+
+// measureWeb is measure, but for the CPU time.
+func (i *Instance) measureWeb(e *Ending, c *call) {
+	end := c.answered
+	if end.IsZero() {
+		end = time.Now()
+	}
+	e.Duration = end.Sub(c.fetched)
+	if !e.InstanceGone {
+		e.PeakBytes = i.samplePeak()
+	}
 }
 
 // causeOf says why a web call has no whole answer; nobody else writes to c any more.
@@ -251,11 +358,15 @@ func (c *call) causeOf(err error) spillway.Cause {
 	return spillway.CauseCrashed
 }
 
-// explainWeb is explain for a process that was ended.
+// explainWeb is explain for a process that was ended, or a call without an answer.
 func (i *Instance) explainWeb(e *Ending, c *call, exceeded bool, err error) {
-	if err != nil && e.Cause == spillway.CauseCrashed && !exceeded && i.proc.killedByUs() {
+	if e.Cause == spillway.CauseCrashed && !exceeded && (!e.InstanceGone || i.proc.killedByUs()) {
 		e.ErrorType, e.FunctionError = "Runtime.InvalidResponse", spillway.FunctionUnhandled
-		e.Payload = errorPayload(e.ErrorType, "RequestId: "+c.event.ID+" Error: "+faultText(err, e.Web != nil))
+		text := faultText(err, e.Web != nil)
+		if other := i.web.ender; e.InstanceGone && other != nil && other != c {
+			e.ErrorType, text = "Sandbox.Failure", "the process was ended because another request of it passed its deadline or was cancelled"
+		}
+		e.Payload = errorPayload(e.ErrorType, "RequestId: "+c.event.ID+" Error: "+text)
 		return
 	}
 	c.answered = time.Time{} // no answer stands

@@ -160,7 +160,7 @@ func TestWebIdleClose(t *testing.T) {
 	for range 20 {
 		answered(t, i.Exchange(context.Background(), postOf("/echo", "again")), 200, "again")
 		i.mu.Lock()
-		conn := i.web.conn
+		conn := i.web.conns[0]
 		i.mu.Unlock()
 		for conn.raw.Control(conn.poll) == nil && conn.quiet { // until it is closed
 			runtime.Gosched()

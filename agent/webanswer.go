@@ -45,6 +45,8 @@ type reception struct {
 	until  time.Time
 	answer pools.WebAnswer
 	keep   bool // the connection can be used again
+	shared bool // a caller who goes leaves the answer to end unseen
+	unseen bool
 }
 
 // receive reads the answer. What fits Web.Room and is at hand stays there, the
@@ -79,7 +81,7 @@ func (r *reception) receive() (err error) {
 	if trailer := trailing(resp.Trailer); len(trailer) > 0 {
 		r.answer.Trailer = trailer
 	}
-	r.keep = clearEnd && r.conn.br.Buffered() == 0
+	r.keep = clearEnd && !r.unseen && r.conn.br.Buffered() == 0
 	r.conn.rest(resp.Header["Keep-Alive"])
 	return nil
 }
@@ -158,16 +160,28 @@ func (r *reception) stream(resp *http.Response) error {
 	gathered := r.answer.Body
 	r.answer.Body, r.answer.Streamed = nil, true
 	r.web.Stream.Begin(r.answer.Status, r.answer.Header, r.until)
-	if _, err := r.web.Stream.Write(gathered); err != nil {
-		return errCallerGone
+	pass := func(p []byte) error {
+		if r.unseen {
+			return nil
+		}
+		if _, err := r.web.Stream.Write(p); err != nil {
+			if r.unseen = r.shared; !r.unseen {
+				return errCallerGone
+			}
+			r.conn.halfClose()
+		}
+		return nil
+	}
+	if err := pass(gathered); err != nil {
+		return err
 	}
 	buffer := webBuffers.Get().(*[webBuffer]byte)
 	defer webBuffers.Put(buffer)
 	for {
 		n, err := resp.Body.Read(buffer[:])
 		if n > 0 {
-			if _, failed := r.web.Stream.Write(buffer[:n]); failed != nil {
-				return errCallerGone
+			if err := pass(buffer[:n]); err != nil {
+				return err
 			}
 		}
 		if err != nil {

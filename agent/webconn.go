@@ -34,7 +34,7 @@ var errHeadTooLarge = errors.New("the head of the answer is over the limit")
 type webConn struct {
 	net.Conn
 	raw syscall.RawConn
-	br  *bufio.Reader
+	*connBuffers
 
 	mu       sync.Mutex
 	deadline time.Time // of the exchange
@@ -53,14 +53,24 @@ type webConn struct {
 	quiet bool
 }
 
-// newWebConn takes over c, and reader.
-func newWebConn(c *net.TCPConn, reader *bufio.Reader) (*webConn, error) {
+// connBuffers are of one connection at a time.
+type connBuffers struct {
+	br   *bufio.Reader
+	head []byte // where heads of requests are written
+}
+
+func newConnBuffers() *connBuffers {
+	return &connBuffers{bufio.NewReaderSize(nil, readAhead), make([]byte, 0, smallRequest)}
+}
+
+// newWebConn takes over c, and buffers.
+func newWebConn(c *net.TCPConn, buffers *connBuffers) (*webConn, error) {
 	raw, err := c.SyscallConn()
 	if err != nil {
 		return nil, err
 	}
-	w := &webConn{Conn: c, raw: raw, br: reader}
-	reader.Reset(w)
+	w := &webConn{Conn: c, raw: raw, connBuffers: buffers}
+	w.br.Reset(w)
 	fds := make([]unix.PollFd, 1)
 	w.poll = func(fd uintptr) {
 		for {
@@ -183,6 +193,9 @@ func (c *webConn) fresh(limit *time.Duration) bool {
 	}
 	return true
 }
+
+// halfClose tells the function that no more of the request will come.
+func (c *webConn) halfClose() { _ = c.Conn.(*net.TCPConn).CloseWrite() }
 
 // untouched reports that the function's side was closed before a byte of this
 // exchange's request had reached it. A FIN acknowledges all that had arrived when it

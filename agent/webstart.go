@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"net"
@@ -35,7 +34,7 @@ func (i *Instance) launchWeb() error {
 		ports.give(port)
 		return err
 	}
-	i.web = &webSide{port: port, head: make([]byte, 0, smallRequest), idle: keepIdle, reader: bufio.NewReaderSize(nil, readAhead)}
+	i.web = &webSide{port: port, atOnce: max(1, i.config.WebAtOnce), idle: keepIdle, own: newConnBuffers()}
 	i.follow()
 	go i.awaitListening()
 	return nil

@@ -29,6 +29,9 @@ var (
 // ownEnv are variables that a function finds set by whoever runs it.
 var ownEnv = []string{"_HANDLER", "AWS_LAMBDA_RUNTIME_API", "LAMBDA_TASK_ROOT", "LAMBDA_RUNTIME_DIR", "AWS_EXECUTION_ENV"}
 
+// maxConcurrency is how many requests one instance may take at once.
+const maxConcurrency = 1000
+
 func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
 	spec := &e.object.Spec
 	l.checkRevisions(e.source, spec)
@@ -38,10 +41,10 @@ func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
 	e.oneOf("spec.burst", spec.Burst, []string{"allow", "deny"})
 	e.oneOf("spec.retry", spec.Retry, []string{"never", "idempotent"})
 	switch c := *spec.Concurrency; {
-	case c > 1:
-		e.fault("spec.concurrency", fmt.Sprintf("%d: more than 1 is %s", c, notYet), "1")
-	case c < 1:
-		e.fault("spec.concurrency", fmt.Sprintf("%d is out of range", c), "1")
+	case c < 1 || c > maxConcurrency:
+		e.fault("spec.concurrency", fmt.Sprintf("%d is out of range", c), fmt.Sprintf("1 to %d", maxConcurrency))
+	case c > 1 && spec.Contract != "http":
+		e.fault("spec.concurrency", fmt.Sprintf("%d: the Lambda Runtime API hands an instance one invocation at a time", c), "1, or contract: http")
 	}
 	e.cpu("spec.resources.cpu", spec.Resources.CPU, 1, 1024*1000)
 	e.memory("spec.resources.memory", spec.Resources.Memory, mib, 1<<40)

@@ -65,7 +65,8 @@ func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Functio
 		Weight:      weight,
 		Package:     spillway.Package{Path: e.relative(r.Package.Path), Digest: r.Package.Digest},
 		Handler:     r.Handler,
-		Resources:   spillway.Resources{Slots: 1, MilliCPU: int64(*spec.Resources.CPU), MiB: ceilMiB(*spec.Resources.Memory)},
+		Instance:    spillway.Resources{Slots: 1, MilliCPU: int64(*spec.Resources.CPU), MiB: ceilMiB(*spec.Resources.Memory)},
+		Concurrency: int(*spec.Concurrency),
 		Timeout:     time.Duration(*spec.Timeout),
 		Deadline:    time.Duration(*spec.Deadline),
 		MaxWait:     time.Duration(*spec.MaxWait),
@@ -74,6 +75,7 @@ func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Functio
 		Residency:   slices.Sorted(slices.Values(spec.Residency)),
 		Policy:      slices.IndexFunc(p.BurstPolicies, func(b spillway.BurstPolicy) bool { return b.Name == spec.BurstPolicy }),
 	}
+	f.Resources = part(f.Instance, *spec.Concurrency)
 	if spec.Burst == "allow" {
 		f.Burst = spillway.BurstAllow
 	}
@@ -92,6 +94,11 @@ func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Functio
 	l.bind(p, f, e, r)
 	permit(p, f)
 	return f
+}
+
+// part is what each of n invocations holds of an instance, rounded up.
+func part(whole spillway.Resources, n int64) spillway.Resources {
+	return spillway.Resources{Slots: 1, MilliCPU: (whole.MilliCPU + n - 1) / n, MiB: (whole.MiB + n - 1) / n}
 }
 
 // namespaceIndex finds a namespace that is there; they are sorted by name.
@@ -152,7 +159,7 @@ func exclusion(policy *spillway.BurstPolicy, f *spillway.Function, pool *spillwa
 		return spillway.ExcludedOrder
 	case cloud && f.Bindings[pool.Index].Name == "":
 		return spillway.ExcludedBinding
-	case !cloud && pool.Capacity.Exceeds(spillway.Resources{}, f.Resources) != spillway.DimNone:
+	case !cloud && pool.Capacity.Exceeds(spillway.Resources{}, f.Instance) != spillway.DimNone:
 		return spillway.ExcludedTooLarge
 	}
 	return spillway.ExcludedNot
@@ -200,7 +207,7 @@ func hasRegion(p *spillway.Platform, region string) bool {
 // fitsWarm reports whether all warm instances of f fit in one of the pools.
 func fitsWarm(p *spillway.Platform, f *spillway.Function, onPrem spillway.PoolSet) bool {
 	n := int64(f.MinWarm)
-	need := spillway.Resources{Slots: n, MilliCPU: n * f.Resources.MilliCPU, MiB: n * f.Resources.MiB}
+	need := spillway.Resources{Slots: n, MilliCPU: n * f.Instance.MilliCPU, MiB: n * f.Instance.MiB}
 	for i, pool := range p.Pools {
 		if onPrem.Has(i) && pool.Capacity.Exceeds(spillway.Resources{}, need) == spillway.DimNone {
 			return true

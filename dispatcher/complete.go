@@ -150,16 +150,25 @@ func (e *Engine) giveUp(now spillway.Instant, h Handle, r *record) {
 	}
 }
 
-// free returns an instance after a call: to a call that is waiting for one of its
-// function, to the idle list, or, when it is gone, its room to the pool.
+// free takes a call off its instance, and returns the instance to calls that wait
+// for one of its function, to the idle list, or, when it is gone and its last call
+// has ended, its room to the pool.
 func (e *Engine) free(now spillway.Instant, s *onPremState, id spillway.InstanceID, gone bool) {
 	in := s.live[id]
 	if in == nil {
 		return
 	}
+	in.calls--
 	if gone || in.exited {
-		s.setTotal(in.of, -1)
-		s.promised = s.promised.Sub(in.fn.Resources)
+		if !in.dying {
+			in.dying = true
+			s.setTotal(in.of, -1)
+			s.promised = s.promised.Sub(in.fn.Instance)
+			in.offer()
+		}
+		if in.calls > 0 {
+			return
+		}
 		s.gone(in)
 		s.warmAt = min(s.warmAt, now)
 		e.startPending(s)
@@ -168,25 +177,27 @@ func (e *Engine) free(now spillway.Instant, s *onPremState, id spillway.Instance
 	e.hand(now, s, in)
 }
 
-// hand gives a free instance to the first call waiting for one of its function,
-// or lets it rest.
+// hand gives the free places of an instance to the first calls that wait for one of
+// its function. One without calls rests, or is stopped when its function is retired.
 func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance) {
-	for {
+	for in.calls < in.fn.Concurrency {
 		h, ok := in.of.activating.pop()
-		if !ok && in.of.retired {
-			s.setTotal(in.of, -1)
-			s.promised = s.promised.Sub(in.fn.Resources)
-			e.stop(s, in)
-			return
-		}
 		if !ok {
-			s.rest(in, now)
-			return
+			break
 		}
 		if r := e.record(h); r != nil && r.state == callActivating {
 			r.d.Waited += now.Sub(r.d.Last().Placed)
 			e.run(h, r, in)
-			return
 		}
+	}
+	in.offer()
+	switch {
+	case in.calls > 0:
+	case in.of.retired:
+		s.setTotal(in.of, -1)
+		s.promised = s.promised.Sub(in.fn.Instance)
+		e.stop(s, in)
+	default:
+		s.rest(in, now)
 	}
 }

@@ -29,9 +29,9 @@ namespace films quota=media
 namespace free
 function shop/a burst=allow maxwait=200ms
 function shop/stay mib=300 maxwait=200ms minwarm=1
-function films/b burst=allow retry=idempotent mib=256 maxwait=100ms policy=split weight=80
+function films/b burst=allow retry=idempotent mib=256 maxwait=100ms policy=split weight=80 at-once=2
 function films/b burst=allow retry=idempotent mib=128 maxwait=100ms policy=split weight=20 rev=v2
-function free/c burst=allow maxwait=50ms
+function free/c burst=allow maxwait=50ms at-once=5 minwarm=1 mib=20
 `, `
 pool onprem process slots=3 mib=900 keepalive=1s
 pool east lambda concurrency=2 ramp=3 rps=20
@@ -44,7 +44,7 @@ policy default Hybrid order=onprem,east wait=20ms max=2 spend=hour:13000
 namespace films quota=media
 namespace shop quota=retail
 function films/b burst=allow retry=idempotent mib=256 maxwait=100ms policy=split digest=d2
-function shop/stay mib=300 maxwait=200ms minwarm=0
+function shop/stay mib=100 at-once=3 maxwait=200ms minwarm=0
 function shop/a burst=allow maxwait=200ms
 `, `
 pool onprem process slots=4 mib=900 keepalive=2s
@@ -105,8 +105,10 @@ type attemptSeen struct {
 }
 
 type instanceSeen struct {
-	fn                    *spillway.Function
-	ready, busy, stopping bool
+	fn              *spillway.Function
+	ready, stopping bool
+	calls           int
+	gone            bool // its process has ended, and calls of it have not
 }
 
 func (o *oracle) take(effects []dispatcher.Effect) {
@@ -126,7 +128,7 @@ func (o *oracle) take(effects []dispatcher.Effect) {
 			o.instances[f.Instance] = &instanceSeen{fn: f.Function}
 		case dispatcher.StopInstance:
 			in := o.instances[f.Instance]
-			if in == nil || !in.ready || in.busy || in.stopping {
+			if in == nil || !in.ready || in.calls > 0 || in.stopping || in.gone {
 				o.t.Fatalf("instance %d stopped in state %+v", f.Instance, in)
 			}
 			in.stopping = true
@@ -151,11 +153,11 @@ func (o *oracle) start(f dispatcher.Effect) {
 	}
 	if !pool.Kind.Cloud() {
 		in := o.instances[f.Instance]
-		if in == nil || !in.ready || in.busy || in.stopping || in.fn.FunctionKey != f.Function.FunctionKey || in.fn.Revision != f.Function.Revision ||
+		if in == nil || !in.ready || in.gone || in.calls >= in.fn.Concurrency || in.stopping || in.fn.FunctionKey != f.Function.FunctionKey || in.fn.Revision != f.Function.Revision ||
 			in.fn.Package.Digest != f.Function.Package.Digest {
 			o.t.Fatalf("attempt started on instance %d in state %+v", f.Instance, in)
 		}
-		in.busy = true
+		in.calls++
 	}
 	o.running[f.Decision] = attemptSeen{f.Function, f.Pool, f.Instance}
 }
@@ -183,7 +185,7 @@ func (o *oracle) check() {
 	o.limits(o.within)
 	var held spillway.Resources
 	for _, in := range o.instances {
-		held = held.Add(in.fn.Resources)
+		held = held.Add(in.fn.Instance)
 	}
 	if !o.within("instances", held.Slots, o.p.Pools[0].Capacity.Slots) || !o.within("memory", held.MiB, o.p.Pools[0].Capacity.MiB) {
 		o.t.Fatalf("instances hold %v, over the capacity", held)
@@ -239,7 +241,7 @@ func (o *oracle) limits(within func(name string, n, limit int64) bool) {
 	}
 	held := spillway.Resources{}
 	for _, in := range o.instances {
-		held = held.Add(in.fn.Resources)
+		held = held.Add(in.fn.Instance)
 	}
 	within("instances", held.Slots, o.p.Pools[0].Capacity.Slots)
 	within("memory", held.MiB, o.p.Pools[0].Capacity.MiB)
@@ -315,7 +317,7 @@ func (o *oracle) step(e *dispatcher.Engine, rt *rapid.T) {
 }
 
 func (o *oracle) instanceEvent(e *dispatcher.Engine, fail bool) {
-	id := o.lowest(func(in *instanceSeen) bool { return in.stopping || !in.ready })
+	id := o.lowest(func(in *instanceSeen) bool { return !in.gone && (in.stopping || !in.ready) })
 	if id == 0 {
 		return
 	}
@@ -335,7 +337,7 @@ func (o *oracle) instanceEvent(e *dispatcher.Engine, fail bool) {
 
 // exit lets an idle instance, or one that is becoming ready, end by itself.
 func (o *oracle) exit(e *dispatcher.Engine) {
-	id := o.lowest(func(in *instanceSeen) bool { return in.ready && !in.busy && !in.stopping })
+	id := o.lowest(func(in *instanceSeen) bool { return in.ready && in.calls == 0 && !in.stopping })
 	if id == 0 {
 		return
 	}
@@ -372,7 +374,11 @@ func (o *oracle) completeOne(e *dispatcher.Engine, end dispatcher.Ending) {
 		case end.Outcome.Class == spillway.NotExecuted:
 			end = dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCrashed}, InstanceGone: true}
 		}
-		if o.instances[a.instance].busy = false; end.InstanceGone {
+		in := o.instances[a.instance]
+		in.calls--
+		in.gone = in.gone || end.InstanceGone
+		end.InstanceGone = in.gone // all calls of a process end with it
+		if in.gone && in.calls == 0 {
 			delete(o.instances, a.instance)
 		}
 	} else if end.Outcome.Class == spillway.Unknown {

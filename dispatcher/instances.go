@@ -24,11 +24,16 @@ type instance struct {
 	fn     *spillway.Function
 	of     *functionState
 	state  instanceState
+	calls  int              // that it runs now
+	dying  bool             // it is gone, and not all its calls have ended
 	exited bool             // it ended by itself while an attempt was on its way to it
 	since  spillway.Instant // idle since
 
 	older, newer *instance // in the pool's idle list
 	below        *instance // in the function's idle stack
+
+	before, after *instance // in the function's list of busy ones with room
+	hasRoom       bool      // it is in that list
 }
 
 // onPremState is a pool of instances. Capacity is held by instances, busy or
@@ -56,6 +61,7 @@ type functionState struct {
 	minWarm    int
 	retired    bool      // its function changed or is gone: nothing new comes here
 	idle       *instance // top of the stack
+	room       *instance // busy ones that take more calls, the latest to have room first
 	idleCount  int
 	total      int        // instances, and starts that wait for room
 	coming     int        // starting, and starts that wait for room
@@ -72,39 +78,71 @@ func newOnPremState(p *spillway.Pool, functions []*spillway.Function) *onPremSta
 	return s
 }
 
-// fits reports whether one more call of f has a place: an idle instance, one
-// already coming that nobody waits for, or room for a new one.
+// fits reports whether one more call of f has a place: on an instance, on one
+// already coming, or room for a new one.
 func (s *onPremState) fits(f *spillway.Function, fit *placement.Fit) bool {
 	fs := s.functions[f.Index]
-	if fs.idle != nil || fs.coming > fs.activating.len() {
+	if fs.idle != nil || fs.room != nil || fs.places() > fs.activating.len() {
 		return true
 	}
 	// Room that idle instances of others hold counts as free.
 	firm := s.promised.Sub(s.evictable)
-	if dim := s.pool.Capacity.Exceeds(firm, f.Resources); dim != spillway.DimNone {
+	if dim := s.pool.Capacity.Exceeds(firm, f.Instance); dim != spillway.DimNone {
 		*fit = placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
 			Kind: spillway.LimitCapacity, Name: s.pool.Name, Dim: dim,
-			Used: firm.Of(dim), Need: f.Resources.Of(dim), Max: s.pool.Capacity.Of(dim)}}
+			Used: firm.Of(dim), Need: f.Instance.Of(dim), Max: s.pool.Capacity.Of(dim)}}
 		return false
 	}
 	return true
 }
 
-// take removes the most recently used idle instance of f, or returns nil.
+// places is how many calls the instances that are coming will take.
+func (fs *functionState) places() int { return fs.coming * fs.fn.Concurrency }
+
+// take returns an instance of f for one more call: a busy one with room, so that
+// others may rest, or the most recently used idle one; else nil.
 func (s *onPremState) take(f *spillway.Function) *instance {
-	in := s.functions[f.Index].idle
-	if in == nil {
-		return nil
+	fs := s.functions[f.Index]
+	if fs.room != nil {
+		return fs.room
 	}
-	s.unidle(in)
-	in.state = busy
+	in := fs.idle
+	if in != nil {
+		s.unidle(in)
+		in.state = busy
+	}
 	return in
+}
+
+// offer puts a busy instance into the list of those with room, or takes it out.
+func (in *instance) offer() {
+	fs := in.of
+	want := in.calls > 0 && in.calls < in.fn.Concurrency && !in.exited && !in.dying
+	switch {
+	case want && !in.hasRoom:
+		in.before, in.after = nil, fs.room
+		if fs.room != nil {
+			fs.room.before = in
+		}
+		fs.room = in
+	case !want && in.hasRoom:
+		if in.before != nil {
+			in.before.after = in.after
+		} else {
+			fs.room = in.after
+		}
+		if in.after != nil {
+			in.after.before = in.before
+		}
+		in.before, in.after = nil, nil
+	}
+	in.hasRoom = want
 }
 
 // rest makes an instance idle.
 func (s *onPremState) rest(in *instance, now spillway.Instant) {
 	in.state, in.since = idle, now
-	s.idleSlots += in.fn.Resources.Slots
+	s.idleSlots += in.fn.Instance.Slots
 	in.older, in.newer = s.newest, nil
 	if s.newest != nil {
 		s.newest.newer = in
@@ -120,7 +158,7 @@ func (s *onPremState) rest(in *instance, now spillway.Instant) {
 
 // unidle takes an instance off both idle lists.
 func (s *onPremState) unidle(in *instance) {
-	s.idleSlots -= in.fn.Resources.Slots
+	s.idleSlots -= in.fn.Instance.Slots
 	if in.older != nil {
 		in.older.newer = in.newer
 	} else {
@@ -150,7 +188,7 @@ func (s *onPremState) recount(fs *functionState, idleBefore, totalBefore int) {
 
 // count adds what more instances of fs hold to evictable.
 func (s *onPremState) count(fs *functionState, more int) {
-	n, r := int64(more), fs.fn.Resources
+	n, r := int64(more), fs.fn.Instance
 	s.evictable = s.evictable.Add(spillway.Resources{Slots: n * r.Slots, MilliCPU: n * r.MilliCPU, MiB: n * r.MiB})
 }
 
@@ -182,7 +220,7 @@ func (s *onPremState) victim() *instance {
 // launch asks for a new instance of f, stopping idle ones as needed. The room
 // was probed before.
 func (e *Engine) launch(s *onPremState, f *spillway.Function) {
-	for s.pool.Capacity.Exceeds(s.promised, f.Resources) != spillway.DimNone {
+	for s.pool.Capacity.Exceeds(s.promised, f.Instance) != spillway.DimNone {
 		in := s.victim()
 		if in == nil {
 			break
@@ -190,7 +228,7 @@ func (e *Engine) launch(s *onPremState, f *spillway.Function) {
 		e.evict(s, in)
 	}
 	fs := s.functions[f.Index]
-	s.promised = s.promised.Add(f.Resources)
+	s.promised = s.promised.Add(f.Instance)
 	s.setTotal(fs, +1)
 	fs.coming++
 	s.pending = append(s.pending, fs)
@@ -201,7 +239,7 @@ func (e *Engine) launch(s *onPremState, f *spillway.Function) {
 func (e *Engine) evict(s *onPremState, in *instance) {
 	s.unidle(in)
 	s.setTotal(in.of, -1)
-	s.promised = s.promised.Sub(in.fn.Resources)
+	s.promised = s.promised.Sub(in.fn.Instance)
 	e.stop(s, in)
 }
 
@@ -214,11 +252,11 @@ func (e *Engine) stop(s *onPremState, in *instance) {
 func (e *Engine) startPending(s *onPremState) {
 	for len(s.pending) > 0 {
 		fs := s.pending[0]
-		if s.pool.Capacity.Exceeds(s.used, fs.fn.Resources) != spillway.DimNone {
+		if s.pool.Capacity.Exceeds(s.used, fs.fn.Instance) != spillway.DimNone {
 			return
 		}
 		s.pending = s.pending[:copy(s.pending, s.pending[1:])]
-		s.used = s.used.Add(fs.fn.Resources)
+		s.used = s.used.Add(fs.fn.Instance)
 		in := s.newInstance(e.nextInstance(), fs)
 		e.emit(Effect{Kind: StartInstance, Pool: s.pool.Index, Instance: in.id, Function: fs.fn})
 	}
@@ -238,7 +276,7 @@ func (s *onPremState) newInstance(id spillway.InstanceID, fs *functionState) *in
 
 // gone forgets an instance that is reaped. Its total was given up by the caller.
 func (s *onPremState) gone(in *instance) {
-	s.used = s.used.Sub(in.fn.Resources)
+	s.used = s.used.Sub(in.fn.Instance)
 	delete(s.live, in.id)
 	*in = instance{below: s.free}
 	s.free = in
@@ -258,7 +296,7 @@ func (e *Engine) keepWarm(s *onPremState) {
 		if f.MinWarm == 0 || !f.Permitted.Has(s.pool.Index) {
 			continue
 		}
-		for s.functions[f.Index].total < f.MinWarm && s.pool.Capacity.Exceeds(s.promised, f.Resources) == spillway.DimNone {
+		for s.functions[f.Index].total < f.MinWarm && s.pool.Capacity.Exceeds(s.promised, f.Instance) == spillway.DimNone {
 			e.launch(s, f)
 		}
 	}

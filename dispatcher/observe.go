@@ -65,29 +65,51 @@ func (e *Engine) exited(now spillway.Instant, s *onPremState, in *instance) {
 	switch in.state {
 	case idle:
 		s.unidle(in)
+		in.calls++ // free takes one off
 		e.free(now, s, in.id, true)
 	case busy, starting:
 		in.exited = true
+		in.offer()
 	}
 }
 
-// failed gives up the room of an instance that did not start and fails the call
-// that has waited longest for one of its function.
+// failed gives up the room of an instance that did not start and fails the calls
+// that have waited longest for one of its function: one at least, and those for
+// which none is coming now.
 func (e *Engine) failed(now spillway.Instant, s *onPremState, in *instance, detail string) {
-	in.of.coming--
-	h, ok := in.of.activating.pop()
-	s.setTotal(in.of, -1)
-	s.promised = s.promised.Sub(in.fn.Resources)
+	fs := in.of
+	fs.coming--
+	first, ok := fs.activating.pop()
+	rest := fs.strand()
+	s.setTotal(fs, -1)
+	s.promised = s.promised.Sub(in.fn.Instance)
 	s.gone(in)
 	s.warmAt = min(s.warmAt, now.Add(warmRetry))
 	e.startPending(s)
 	if !ok {
 		return
 	}
+	o := spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseInitFailed, Detail: detail, FunctionError: spillway.FunctionUnhandled}
+	e.placeAgain(now, first, o)
+	for _, h := range rest {
+		e.placeAgain(now, h, o)
+	}
+}
+
+// strand takes the calls out of the queue for which no instance is coming.
+func (fs *functionState) strand() (calls []Handle) {
+	for fs.activating.len() > fs.places() {
+		h, _ := fs.activating.pop()
+		calls = append(calls, h)
+	}
+	return calls
+}
+
+// placeAgain ends an attempt that never got an instance and places its call again,
+// elsewhere.
+func (e *Engine) placeAgain(now spillway.Instant, h Handle, o spillway.Outcome) {
 	r := e.record(h)
-	e.endActivation(now, h, r, spillway.Outcome{
-		Class: spillway.NotExecuted, Cause: spillway.CauseInitFailed, Detail: detail, FunctionError: spillway.FunctionUnhandled,
-	})
+	e.endActivation(now, h, r, o)
 	e.again(now, h, r, true)
 }
 

@@ -232,7 +232,7 @@ func (e *Engine) sentToCloud(d *Decision) bool {
 	return false
 }
 
-// activate gives the call an idle instance, or lets it wait for one to start.
+// activate gives the call a place on an instance, or lets it wait for one to start.
 func (e *Engine) activate(now spillway.Instant, h Handle, r *record, s *onPremState) {
 	f := r.d.Call.Function
 	if in := s.take(f); in != nil {
@@ -243,15 +243,17 @@ func (e *Engine) activate(now spillway.Instant, h Handle, r *record, s *onPremSt
 	r.state, r.instances = callActivating, fs
 	r.d.Last().Cold = true
 	fs.activating.push(h)
-	if fs.coming < fs.activating.len() {
+	if fs.places() < fs.activating.len() {
 		e.launch(s, f)
 	}
 	e.timers.push(timer{at: r.d.Deadline, call: h})
 }
 
-// run starts the call on an instance that is its own now.
+// run starts the call on an instance that has a place for it.
 func (e *Engine) run(h Handle, r *record, in *instance) {
 	in.state = busy
+	in.calls++
+	in.offer()
 	r.state, r.instance = callRunning, in.id
 	e.start(h, r, in.id)
 }

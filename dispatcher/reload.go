@@ -231,22 +231,18 @@ func (e *Engine) dropTooLarge(now spillway.Instant, s *onPremState) {
 	var calls []Handle
 	kept := s.pending[:0]
 	for _, fs := range s.pending {
-		if s.pool.Capacity.Exceeds(spillway.Resources{}, fs.fn.Resources) == spillway.DimNone {
+		if s.pool.Capacity.Exceeds(spillway.Resources{}, fs.fn.Instance) == spillway.DimNone {
 			kept = append(kept, fs)
 			continue
 		}
 		fs.coming--
 		s.setTotal(fs, -1)
-		s.promised = s.promised.Sub(fs.fn.Resources)
-		if h, ok := fs.activating.pop(); ok {
-			calls = append(calls, h)
-		}
+		s.promised = s.promised.Sub(fs.fn.Instance)
+		calls = append(calls, fs.strand()...)
 	}
 	s.pending = kept
 	for _, h := range calls {
-		r := e.record(h)
-		e.endActivation(now, h, r, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled, Detail: "the pool became too small for it"})
-		e.again(now, h, r, true)
+		e.placeAgain(now, h, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled, Detail: "the pool became too small for it"})
 	}
 }
 
@@ -254,10 +250,10 @@ func (e *Engine) dropTooLarge(now spillway.Instant, s *onPremState) {
 func (e *Engine) dropPending(s *onPremState) {
 	kept := s.pending[:0]
 	for _, fs := range s.pending {
-		if fs.retired && fs.coming > fs.activating.len() {
+		if fs.retired && fs.places()-fs.fn.Concurrency >= fs.activating.len() {
 			fs.coming--
 			s.setTotal(fs, -1)
-			s.promised = s.promised.Sub(fs.fn.Resources)
+			s.promised = s.promised.Sub(fs.fn.Instance)
 			continue
 		}
 		kept = append(kept, fs)
@@ -268,7 +264,7 @@ func (e *Engine) dropPending(s *onPremState) {
 // servesOn reports that an instance of f can serve calls of its successor.
 func servesOn(f, next *spillway.Function) bool {
 	if f.Package.Digest != next.Package.Digest || f.Handler != next.Handler || f.Contract != next.Contract ||
-		f.Resources != next.Resources || len(f.Env) != len(next.Env) {
+		f.Instance != next.Instance || f.Concurrency != next.Concurrency || len(f.Env) != len(next.Env) {
 		return false
 	}
 	for i := range f.Env {

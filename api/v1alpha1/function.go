@@ -19,9 +19,12 @@ type FunctionSpec struct {
 	Contract string `json:"contract,omitempty"`
 	// Urgency: online. Default online.
 	Class string `json:"class,omitempty"`
-	// Invocations one instance takes at once: 1. Default 1.
+	// Requests that one instance takes at once, 1 to 1000; more than 1 needs contract:
+	// http. A request that passes its timeout ends the instance and the others with it.
+	// Default 1.
 	Concurrency *int64 `json:"concurrency,omitempty"`
-	// What one invocation holds on-prem.
+	// What one instance holds on-prem. With a concurrency above 1, each invocation
+	// counts as its part of that, rounded up.
 	Resources ResourceRequest `json:"resources,omitzero"`
 	// Longest execution on-prem, up to 15m. The process group is killed then.
 	// Default 3s.

@@ -26,9 +26,9 @@ type instance struct {
 	cancel   context.CancelFunc // ends a start that is under way
 
 	agent   *agent.Instance // nil while it starts
-	busy    bool
-	stopped bool // somebody asked for its end
-	ended   bool // reaped and cleaned up
+	calls   int             // that it runs
+	stopped bool            // somebody asked for its end
+	ended   bool            // reaped and cleaned up
 }
 
 // stop asks for the end of i; Pool.mu is held.
@@ -159,16 +159,17 @@ func (p *Pool) prepare(i *instance, dir, program string) (agent.Config, error) {
 		return agent.Config{}, fmt.Errorf("open its log: %w", err)
 	}
 	i.log = log
-	limit, err := p.limiters.limiter(i.slot, f.Resources.MiB)
+	limit, err := p.limiters.limiter(i.slot, f.Instance.MiB)
 	if err != nil {
 		return agent.Config{}, fmt.Errorf("limit its memory: %w", err)
 	}
 	return agent.Config{
 		Name: f.Name, Version: f.Revision, Handler: f.Handler, Region: p.config.Region,
 		ARN:       "arn:aws:lambda:onprem:000000000000:function:" + f.Name,
-		MemoryMiB: f.Resources.MiB,
+		MemoryMiB: f.Instance.MiB,
 		TaskRoot:  dir, Scratch: i.scratch, Command: []string{program}, Env: f.Env,
 		Web:         f.Contract == spillway.ContractHTTP,
+		WebAtOnce:   f.Concurrency,
 		InitTimeout: p.config.InitTimeout, MaxResponse: pools.MaxPayload,
 		Log: log, LogGroup: "/spillway/" + f.FunctionKey.String(), LogStream: strconv.FormatUint(uint64(i.id), 10),
 		Credential: user,
@@ -200,7 +201,7 @@ func (p *Pool) cleanUp(i *instance) {
 	defer p.mu.Unlock()
 	p.slots[i.slot] = false
 	p.lowest = min(p.lowest, i.slot)
-	if !i.busy {
+	if i.calls == 0 {
 		p.forget(i)
 	}
 	p.live.Done()

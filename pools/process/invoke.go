@@ -40,7 +40,7 @@ func (p *Pool) Invoke(ctx context.Context, r pools.Request) pools.Result {
 	return resultOf(r, e)
 }
 
-// take makes an idle instance busy.
+// take gives the call a place on an instance.
 func (p *Pool) take(id spillway.InstanceID) (*instance, pools.Result) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -48,22 +48,23 @@ func (p *Pool) take(id spillway.InstanceID) (*instance, pools.Result) {
 	switch {
 	case i == nil || i.ended:
 		return nil, refused(spillway.CauseCrashed, fmt.Sprintf("instance %d is not running", id), true)
-	case i.busy || i.agent == nil:
-		return nil, refused(spillway.CauseRejected, fmt.Sprintf("instance %d is not idle", id), false)
+	case i.calls >= max(1, i.function.Concurrency) || i.agent == nil:
+		return nil, refused(spillway.CauseRejected, fmt.Sprintf("instance %d has no place", id), false)
 	}
-	i.busy = true
+	i.calls++
 	return i, pools.Result{}
 }
 
-// giveBack makes an instance idle. One that ended with the call is not an idle exit.
+// giveBack takes a call off an instance. One that ended with a call is not an idle
+// exit.
 func (p *Pool) giveBack(i *instance, gone bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i.busy = false
+	i.calls--
 	if gone {
 		i.stopped = true
 	}
-	if i.ended {
+	if i.ended && i.calls == 0 {
 		p.forget(i)
 	}
 }

@@ -85,8 +85,8 @@ func functionOf(t testing.TB, path string) *spillway.Function {
 		Revision:    "r1",
 		Package:     spillway.Package{Path: path, Digest: digest},
 		Handler:     "bootstrap",
-		Resources:   spillway.Resources{Slots: 1, MilliCPU: 100, MiB: 128},
-		Timeout:     time.Minute,
+		Resources:   spillway.Resources{Slots: 1, MilliCPU: 100, MiB: 128}, Instance: spillway.Resources{Slots: 1, MilliCPU: 100, MiB: 128},
+		Timeout: time.Minute,
 	}
 }
 

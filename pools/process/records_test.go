@@ -32,7 +32,7 @@ func serveUntilKilled(dir, path string) {
 	}
 	f := &spillway.Function{
 		FunctionKey: spillway.FunctionKey{Namespace: "a", Name: "b"}, Timeout: time.Hour,
-		Package: spillway.Package{Path: path, Digest: digest}, Resources: spillway.Resources{MiB: 128},
+		Package: spillway.Package{Path: path, Digest: digest}, Resources: spillway.Resources{MiB: 128}, Instance: spillway.Resources{MiB: 128},
 	}
 	if _, err := p.StartInstance(context.Background(), 1, f); err != nil {
 		panic(err)

@@ -224,10 +224,12 @@ func (b *builder) function(names []string, o options) error {
 	f := &spillway.Function{
 		FunctionKey: spillway.FunctionKey{Namespace: ns, Name: name}, Index: len(b.p.Functions), Namespace: -1, Revision: o.text("rev", "v1"), Weight: o.number("weight", 100),
 		Package:   spillway.Package{Digest: o.text("digest", "d1")},
-		Resources: spillway.Resources{Slots: 1, MilliCPU: o.number("mcpu", 100), MiB: o.number("mib", 128)},
-		Timeout:   o.duration("timeout", "1s"), Deadline: o.duration("deadline", "30s"), MaxWait: o.duration("maxwait", "1s"),
+		Resources: spillway.Resources{Slots: 1, MilliCPU: o.number("mcpu", 100), MiB: o.number("mib", 128)}, Concurrency: int(o.number("at-once", 1)),
+		Timeout: o.duration("timeout", "1s"), Deadline: o.duration("deadline", "30s"), MaxWait: o.duration("maxwait", "1s"),
 		MinWarm: int(o.number("minwarm", 0)),
 	}
+	n := int64(f.Concurrency)
+	f.Instance = spillway.Resources{Slots: 1, MilliCPU: n * f.Resources.MilliCPU, MiB: n * f.Resources.MiB}
 	for i, n := range b.p.Namespaces {
 		if n.Name == ns {
 			f.Namespace = i
