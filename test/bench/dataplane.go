@@ -51,8 +51,8 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 		return err
 	}
 	defer up.stop()
-	web := peer{"spillway, web function, bearer token", up, webURL(up.addr), benchToken}
-	all := append(slices.Clone(peers), web, peer{"spillway, Lambda contract, bearer token", up, invokeURL(up.addr, 0, 1), benchToken},
+	web := peer{"spillway, web function, bearer token", up, webURL(up.addr, "page"), benchToken}
+	all := append(slices.Clone(peers), web, peer{"spillway, web function, a process per request", up, webURL(up.addr, "apart"), benchToken}, peer{"spillway, Lambda contract, bearer token", up, invokeURL(up.addr, 0, 1), benchToken},
 		peer{"spillway, Lambda contract, SigV4", up, invokeURL(up.addr, 0, 1), "sigv4"})
 
 	heading("Data plane, POST of 128 B, closed loop (the proxies forward to an HTTP backend, Spillway to the same backend as a web function or to a Lambda function process; CPU is the named process's own)",
@@ -62,7 +62,7 @@ func dataPlaneSection(ctx context.Context, b *bench) error {
 		b.compare(ctx, all, workers, body)
 	}
 	b.lostSection(ctx, append(peers, web))
-	for name, url := range map[string]string{"dataplane": invokeURL(up.addr, 0, 1), "web": webURL(up.addr)} {
+	for name, url := range map[string]string{"dataplane": invokeURL(up.addr, 0, 1), "web": webURL(up.addr, "page")} {
 		finish := b.profile(ctx, admin, name, 5)
 		if b.profiles != "" {
 			fire(ctx, 16, 6*time.Second, post(url, benchToken, body))
@@ -101,7 +101,7 @@ func buildsSection(ctx context.Context, b *bench) error {
 			return err
 		}
 		defer up.stop()
-		all = append(all, peer{name + ", web function", up, webURL(up.addr), benchToken}, peer{name + ", Lambda contract", up, invokeURL(up.addr, 0, 1), benchToken})
+		all = append(all, peer{name + ", web function", up, webURL(up.addr, "page"), benchToken}, peer{name + ", Lambda contract", up, invokeURL(up.addr, 0, 1), benchToken})
 	}
 	slices.SortFunc(all[2:], func(a, b peer) int { return strings.Compare(a.name, b.name) })
 	heading("Two builds in turn, POST of 128 B", planeColumns...)

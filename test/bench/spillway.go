@@ -48,13 +48,26 @@ kind: Function
 metadata: {name: page, namespace: ns0}
 spec:
   contract: http
+  concurrency: 64
   revisions: [{name: v1, package: {path: %s}}]
   resources: {cpu: 10m, memory: 128Mi}
   timeout: 10s
   deadline: 30s
   maxWait: 20s
   burstPolicy: default
-`, filepath.Join(b.dir, name+"-data"), slots, b.web)
+---
+apiVersion: spillway.dev/v1alpha1
+kind: Function
+metadata: {name: apart, namespace: ns0}
+spec:
+  contract: http
+  revisions: [{name: v1, package: {path: %s}}]
+  resources: {cpu: 10m, memory: 128Mi}
+  timeout: 10s
+  deadline: 30s
+  maxWait: 20s
+  burstPolicy: default
+`, filepath.Join(b.dir, name+"-data"), slots, b.web, b.web)
 	for i := range functions {
 		if i%1000 == 999 { // a file has at most 1 MiB
 			if err := os.WriteFile(filepath.Join(dir, fmt.Sprintf("part%d.yaml", i)), text.Bytes(), 0o644); err != nil {
@@ -118,7 +131,11 @@ func invokeURL(addr string, i, namespaces int) string {
 	return fmt.Sprintf("http://%s/namespaces/ns%d/functions/f%d/invoke", addr, i%namespaces, i)
 }
 
-func webURL(addr string) string { return "http://" + addr + "/namespaces/ns0/functions/page/" }
+// webURL is of a web function that takes up to 64 requests at once, and of the same
+// one request at a time: page and apart.
+func webURL(addr, function string) string {
+	return "http://" + addr + "/namespaces/ns0/functions/" + function + "/"
+}
 
 // profile saves a CPU profile of a running server while work runs.
 func (b *bench) profile(ctx context.Context, admin, name string, seconds int) func() {
