@@ -89,6 +89,11 @@ func TestRawRequests(t *testing.T) {
 					if ran := s.check(t, path); ran != "" {
 						got += " ran " + ran
 					}
+					for _, r := range s.runs {
+						if path == rawWeb && r.ask.Web.Target != "/sub" && !strings.HasPrefix(r.ask.Web.Target, "/sub?") {
+							t.Errorf("the function is asked for %s", r.ask.Web.Target)
+						}
+					}
 					want := path.wants(test)
 					if want == "4xx" && (got == "400" || got == "404") {
 						want = got

@@ -103,9 +103,10 @@ func (x *exchange) webEnded(a *server.Answer, err error, stream *webStream) *pro
 // writeWeb writes an answer that is complete.
 func (x *exchange) writeWeb(a *server.Answer) {
 	f := x.webHeader(a.Web.Header, a.Placement)
+	delete(f.h, "Trailer") // announces what does not come
 	if len(a.Web.Trailer) > 0 {
 		filterAnswer(a.Web.Trailer)
-		x.w.Header()["Trailer"] = trailerNames(a.Web.Trailer)
+		f.h["Trailer"] = trailerNames(a.Web.Trailer)
 	} else if x.r.Method != http.MethodHead && bodyAllowed(a.Web.Status) {
 		f.set("Content-Length", strconv.Itoa(len(a.Web.Body)))
 	}
@@ -126,6 +127,9 @@ func (x *exchange) webHeader(from http.Header, p server.Placement) *fields {
 	for name, values := range from {
 		h[name] = values
 	}
+	if !isLength(h["Content-Length"]) {
+		delete(h, "Content-Length")
+	}
 	if h["Content-Type"] == nil {
 		h["Content-Type"] = nil // none: the server would guess one
 	}
@@ -133,6 +137,16 @@ func (x *exchange) webHeader(from http.Header, p server.Placement) *fields {
 	f.place(p)
 	x.closeIf(f, false)
 	return f
+}
+
+// isLength reports that the values of a Content-Length say one thing only. Not every
+// function answers by way of an HTTP client that refused it otherwise.
+func isLength(values []string) bool {
+	if len(values) != 1 {
+		return false
+	}
+	_, err := strconv.ParseUint(values[0], 10, 63)
+	return err == nil
 }
 
 func bodyAllowed(status int) bool {
