@@ -57,6 +57,14 @@ func (s *Store) OpenIntents(ctx context.Context) iter.Seq2[billing.Entry, error]
 	return s.query(ctx, "SELECT "+columns+" FROM open_intent JOIN line USING (invocation, attempt) WHERE kind = 'intent' ORDER BY admitted, invocation, attempt")
 }
 
+// Unreversed yields the estimates of cloud attempts admitted from a time on that no
+// reversal has taken back.
+func (s *Store) Unreversed(ctx context.Context, from time.Time) iter.Seq2[billing.Entry, error] {
+	return s.query(ctx, "SELECT "+columns+` FROM line WHERE cloud AND kind = 'estimate' AND admitted >= ?
+		AND NOT EXISTS (SELECT 1 FROM line AS back WHERE back.invocation = line.invocation AND back.attempt = line.attempt AND back.kind = 'reversal')
+		ORDER BY admitted, invocation, attempt`, nanos(from))
+}
+
 func (s *Store) query(ctx context.Context, query string, args ...any) iter.Seq2[billing.Entry, error] {
 	return func(yield func(billing.Entry, error) bool) {
 		rows, err := s.reading.QueryContext(ctx, query, args...)
