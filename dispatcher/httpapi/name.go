@@ -36,7 +36,7 @@ func cutARN(s string) (string, bool) {
 	region, s, _ := strings.Cut(s, ":")
 	account, s, _ := strings.Cut(s, ":")
 	kind, s, _ := strings.Cut(s, ":")
-	ok := strings.HasPrefix(partition, "aws") && isLabel(partition) && service == "lambda" &&
+	ok := strings.HasPrefix(partition, "aws") && isLabel(partition) && !strings.ContainsAny(partition, "0123456789") && service == "lambda" &&
 		isLabel(region) && isAccount(account) && kind == "function"
 	return s, ok
 }
