@@ -7,43 +7,8 @@ import (
 
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/simulator/cloud"
+	"github.com/spillway-dev/spillway/test/internal/badday"
 )
-
-// share is a kind of fault and which part of all sends it spoils.
-type share struct {
-	fault cloud.Fault
-	part  float64
-}
-
-// badDay is what a cloud does on a bad day. One in a hundred executions also ends
-// in an error of the function, see mixed.
-func badDay(throttles ...cloud.Fault) []share {
-	all := []share{
-		{cloud.Fault{Kind: cloud.Stall}, 0.05},
-		{cloud.Fault{Kind: cloud.ResetBefore}, 0.01},
-		{cloud.Fault{Kind: cloud.ResetAfter}, 0.01},
-		{cloud.Fault{Kind: cloud.MalformedIn}, 0.0067},
-		{cloud.Fault{Kind: cloud.Truncated}, 0.0067},
-		{cloud.Fault{Kind: cloud.Oversized}, 0.0066},
-		{cloud.Fault{Kind: cloud.StallAfter}, 0.01},
-	}
-	for _, f := range throttles {
-		all = append(all, share{f, 0.30 / float64(len(throttles))})
-	}
-	return all
-}
-
-// misbehave injects shares of all sends: a fault is asked only about those that the
-// faults before it left alone.
-func (s *site) misbehave(t testing.TB, shares []share) {
-	t.Helper()
-	left := 1.0
-	for _, sh := range shares {
-		sh.fault.Probability = sh.part / left
-		left -= sh.part
-		must(t, s.cloud.Inject(sh.fault))
-	}
-}
 
 // enough is how many sends each cloud must have seen. With their seeds every kind of
 // fault has happened after a hundred, as the test makes sure.
@@ -54,10 +19,13 @@ const enough = 250
 func TestBadDay(t *testing.T) {
 	t.Parallel()
 	lambda, scf := newSite(t, "lambda", cloud.Lambda, 35), newSite(t, "scf", cloud.SCF, 39)
-	lambda.misbehave(t, badDay(cloud.Fault{Kind: cloud.Throttle}))
-	scf.misbehave(t, badDay(cloud.Fault{Kind: cloud.Throttle, Reason: "432"}, cloud.Fault{Kind: cloud.Throttle}))
-	lambda.fails, scf.fails = 60, 60 // of executions, which are about 60 of 100 sends
 	sites := []*site{lambda, scf}
+	for _, s := range sites {
+		for _, f := range badday.Faults(s.provider) {
+			must(t, s.cloud.Inject(f))
+		}
+		s.fails = 60 // of executions, which are about 60 of 100 sends: one of 100
+	}
 	w := newWorld(t, 2, sites, []function{
 		{"once", "never", "Hybrid", []string{"onprem", "lambda", "scf"}},
 		{"again", "idempotent", "Hybrid", []string{"onprem", "scf", "lambda"}},
