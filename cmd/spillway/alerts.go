@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/config"
@@ -26,6 +27,8 @@ const (
 	// webhookWithin bounds one delivery; webhookTries how often one is tried.
 	webhookWithin = 5 * time.Second
 	webhookTries  = 3
+	// webhooksAtOnce is how many alerts are on their way at a time.
+	webhooksAtOnce = 8
 )
 
 // budgetAlert says that a budget has passed a threshold, as the webhook gets it.
@@ -83,13 +86,16 @@ func (a *alarm) run(ctx context.Context, view func() dispatcher.View, settings f
 		case <-ticker.C:
 		}
 		server, currency := settings()
+		var sending errgroup.Group
+		sending.SetLimit(webhooksAtOnce)
 		for _, alert := range a.due(time.Now(), view(), server.Alerts.Budgets, currency) {
 			a.log.Warn("budget", "alert", alert.Reads)
 			a.passed.WithLabelValues(alert.Kind, alert.Name, alert.Window, fmt.Sprint(alert.Percent)).Inc()
 			if server.Alerts.Webhook != "" {
-				a.deliver(ctx, server.Alerts.Webhook, alert)
+				sending.Go(func() error { a.deliver(ctx, server.Alerts.Webhook, alert); return nil })
 			}
 		}
+		_ = sending.Wait() // deliver says itself what failed
 	}
 }
 

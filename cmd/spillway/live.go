@@ -208,6 +208,7 @@ func (a *app) changedPools(ctx context.Context, before, next *spillway.Platform)
 func fixedChanges(before, next *config.Loaded) []string {
 	differs := map[string]bool{
 		"listen, admin and dataDir": before.Server.Listen != next.Server.Listen || before.Server.Admin != next.Server.Admin || before.Server.DataDir != next.Server.DataDir,
+		"drainTimeout":              before.Server.DrainTimeout != next.Server.DrainTimeout,
 		"anonymous":                 before.Server.Anonymous != next.Server.Anonymous,
 		"the policy directory":      (before.PolicyDir == "") != (next.PolicyDir == ""),
 		"region and initTimeout of an existing process pool": false,
