@@ -43,6 +43,7 @@ func (s *Server) execute(c *call, e *environment) execution {
 	}
 	s.front.settle(c, &x)
 	s.books.post(x.line(c, s.config.Clock()))
+	s.logs.note(c, &x, s.config.Clock(), s.front.report(c, &x))
 	s.fleet.release(s.config.Clock(), c.function, e)
 	return x
 }
@@ -89,6 +90,9 @@ func (s *lambdaFront) settle(c *call, x *execution) {
 		x.payload = failure(x.errorType, fmt.Sprintf("Response payload size exceeded maximum allowed payload size (%d bytes).", maxResponse))
 	}
 }
+
+// report implements front.
+func (s *lambdaFront) report(c *call, x *execution) string { return lastLine(x.tail(c)) }
 
 func (x *execution) status() string {
 	switch {

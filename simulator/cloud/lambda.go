@@ -14,8 +14,11 @@ import (
 // lambdaFront is the Invoke API of AWS Lambda.
 type lambdaFront struct {
 	*Server
-	verifier *sigv4.Verifier
-	reads    *meter // of the control plane; guarded by the mutex of the fleet
+	verifier     *sigv4.Verifier
+	logsVerifier *sigv4.Verifier // of CloudWatch Logs
+	// Both are guarded by the mutex of the fleet.
+	reads    *meter // of the control plane
+	logReads *meter
 }
 
 func (s *lambdaFront) serve(w http.ResponseWriter, r *http.Request, open bool) {
@@ -23,6 +26,10 @@ func (s *lambdaFront) serve(w http.ResponseWriter, r *http.Request, open bool) {
 	w.Header().Set("X-Amzn-RequestId", id)
 	if !open {
 		serviceFailure().write(w)
+		return
+	}
+	if isLogs(r) {
+		s.serveLogs(w, r)
 		return
 	}
 	body, refused := readBody(w, r)

@@ -27,6 +27,7 @@ type functionConfiguration struct {
 	RevisionID                         string                `json:"RevisionId"`
 	Environment                        *environmentVariables `json:",omitempty"`
 	EphemeralStorage                   struct{ Size int }
+	LoggingConfig                      struct{ LogFormat, LogGroup string }
 }
 
 type environmentVariables struct{ Variables map[string]string }
@@ -116,6 +117,7 @@ func (s *lambdaFront) configuration(escaped, qualifier string) (*functionConfigu
 		LastModified: "2026-01-01T00:00:00.000+0000", RevisionID: "00000000-0000-4000-8000-000000000000",
 	}
 	config.EphemeralStorage.Size = 512
+	config.LoggingConfig.LogFormat, config.LoggingConfig.LogGroup = "Text", "/aws/lambda/"+f.Name
 	if len(f.Env) > 0 {
 		config.Environment = &environmentVariables{map[string]string{}}
 		for _, pair := range f.Env {

@@ -53,6 +53,8 @@ func (s *scfFront) handle(w http.ResponseWriter, r *http.Request, id string) *sc
 	}
 	action := r.Header.Get("X-TC-Action")
 	switch {
+	case r.Header.Get("X-TC-Version") == clsVersion && action == "SearchLog" && r.Header.Get("X-TC-Region") == s.config.Region:
+		return s.searchLog(w, id, body)
 	case r.Header.Get("X-TC-Version") != scfVersion:
 		return &scfError{"NoSuchVersion", "X-TC-Version must be " + scfVersion}
 	case r.Header.Get("X-TC-Region") != s.config.Region:
@@ -60,7 +62,7 @@ func (s *scfFront) handle(w http.ResponseWriter, r *http.Request, id string) *sc
 	case scfReads[action] != nil:
 		return s.read(w, id, action, body)
 	case action != "Invoke" && action != "InvokeFunction":
-		return &scfError{"InvalidAction", "the stand-in knows Invoke, InvokeFunction, GetFunction, GetAlias, GetReservedConcurrencyConfig and GetAccount"}
+		return &scfError{"InvalidAction", "the stand-in knows Invoke, InvokeFunction, GetFunction, GetAlias, GetReservedConcurrencyConfig, GetAccount, and SearchLog of the log service"}
 	}
 	q, refused := s.parse(action, body)
 	if refused != nil {
@@ -147,6 +149,9 @@ func (s *scfFront) settle(c *call, x *execution) {
 	}
 	x.billedMs = billedMs(x.duration)
 }
+
+// report implements front.
+func (s *scfFront) report(c *call, x *execution) string { return lastLine(x.scfTail(c)) }
 
 // named reads the caller's own names for a call from the client context that begins
 // its event, if there is one.

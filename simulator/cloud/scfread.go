@@ -90,6 +90,7 @@ func (s *scfFront) getFunction(in *scfReadBody) (map[string]any, *scfError) {
 		"Runtime": "CustomRuntime", "Type": "Event", "Handler": f.handler(),
 		"MemorySize": f.MiB, "Timeout": int(f.Timeout / time.Second), "InitTimeout": int(scfInit / time.Second),
 		"Environment": map[string]any{"Variables": variables},
+		"ClsTopicId":  f.topic(),
 		"Status":      "Active", "AvailableStatus": "Available", "CodeSize": 1, "CodeResult": "success",
 	}, nil
 }

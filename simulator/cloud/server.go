@@ -23,6 +23,7 @@ type Server struct {
 	fleet     *fleet
 	faults    *faults
 	books     *books
+	logs      logbook
 	scratch   string // directory of all environments
 
 	ctx    context.Context // of executions; ends with Close
@@ -41,13 +42,18 @@ type front interface {
 	start(ctx context.Context, f *function, version string) (runner, time.Duration, *initError)
 	// settle applies what the platform decides of an execution, also what it bills.
 	settle(c *call, x *execution)
+	// report is the platform's last log line of an execution that was settled.
+	report(c *call, x *execution) string
 }
 
 func newFront(s *Server) front {
 	if s.config.Provider == SCF {
 		return &scfFront{s}
 	}
-	return &lambdaFront{Server: s, verifier: sigv4.New(s.config.Region, "lambda"), reads: newMeter(readRate, time.Second)}
+	return &lambdaFront{
+		Server: s, verifier: sigv4.New(s.config.Region, "lambda"), logsVerifier: sigv4.New(s.config.Region, "logs"),
+		reads: newMeter(readRate, time.Second), logReads: newLogReads(),
+	}
 }
 
 // New checks c and returns a Server without listening yet. Close it. The error

@@ -60,8 +60,8 @@ func verifyTC3(r *http.Request, body []byte, now time.Time, secrets map[string]s
 		return &scfError{"AuthFailure.InvalidAuthorization", "Authorization and X-TC-Timestamp must be there once"}
 	case r.Header.Get("X-TC-Token") != "":
 		return &scfError{"AuthFailure.TokenFailure", "the stand-in has permanent keys only; leave X-TC-Token out"}
-	case a.service != "scf" && !namedBy(r.Host, a.service) || a.date != at.Format(time.DateOnly):
-		return &scfError{"AuthFailure.SignatureFailure", "the credential scope must be the UTC date of X-TC-Timestamp, scf and tc3_request"}
+	case a.service != serviceOf(r) && !namedBy(r.Host, a.service) || a.date != at.Format(time.DateOnly):
+		return &scfError{"AuthFailure.SignatureFailure", "the credential scope must be the UTC date of X-TC-Timestamp, " + serviceOf(r) + " and tc3_request"}
 	case at.Sub(now).Abs() > maxSkew:
 		return &scfError{"AuthFailure.SignatureExpire", "X-TC-Timestamp is more than five minutes from the server's time"}
 	}
@@ -78,6 +78,14 @@ func verifyTC3(r *http.Request, body []byte, now time.Time, secrets map[string]s
 		return &scfError{"AuthFailure.SignatureFailure", "the signature does not match the request"}
 	}
 	return nil
+}
+
+// serviceOf is the service whose API a request is for: versions differ.
+func serviceOf(r *http.Request) string {
+	if r.Header.Get("X-TC-Version") == clsVersion {
+		return "cls"
+	}
+	return "scf"
 }
 
 // namedBy reports whether a client took the service's name from an address:
