@@ -34,6 +34,7 @@ var sections = []section{
 	{"dataplane", dataPlaneSection},
 	{"builds", buildsSection},
 	{"coldstart", coldStartSection},
+	{"chaos", chaosSection},
 	{"idle", idleSection},
 }
 
@@ -52,7 +53,7 @@ type bench struct {
 func main() {
 	role := flag.String("role", "", "run as a peer: backend or proxy (used by the bench itself)")
 	target := flag.String("target", "", "with -role proxy: the backend's address")
-	only := flag.String("only", "", "run one `section`: engine, dataplane, builds, coldstart or idle")
+	only := flag.String("only", "", "run one `section`: engine, dataplane, builds, coldstart, chaos or idle")
 	round := flag.Duration("round", 3*time.Second, "length of one round of load")
 	rounds := flag.Int("rounds", 3, "rounds of load for each peer, alternating")
 	profiles := flag.String("profiles", "", "`directory` to leave CPU profiles in")

@@ -69,6 +69,53 @@ var scfTrials = []trial{
 	{fault: cloud.Fault{Kind: cloud.WrongType}, class: lost, runs: true, breaker: true},
 }
 
+// codes of SCF's API, by the part before the dot or in full, after which the call was
+// not looked at for now, or may have run. After any other it was refused.
+var (
+	tooMany = []string{"LimitExceeded", "RequestLimitExceeded", "ResourceInsufficient", "ResourceUnavailable"}
+	mayRun  = []string{"FailedOperation", "InternalError", "ResponseSizeLimitExceeded", "ServiceUnavailable"}
+	final   = []string{"ResourceUnavailable.InsufficientBalance", "ResourceUnavailable.ServiceSuspended", "FailedOperation.FunctionStatusError"}
+)
+
+// ofCode is the trial of one code.
+func ofCode(code string) trial {
+	family, _, _ := strings.Cut(code, ".")
+	fault := cloud.Fault{Kind: cloud.ErrorCode, Reason: code}
+	switch {
+	case slices.Contains(final, code):
+	case slices.Contains(tooMany, family):
+		return trial{fault: fault, class: none, status: 429}
+	case slices.Contains(mayRun, family):
+		return trial{fault: fault, class: lost, breaker: true}
+	}
+	return trial{fault: fault, class: none, status: 503}
+}
+
+// TestEveryCodeOfSCF takes the documented codes from the stand-in.
+func TestEveryCodeOfSCF(t *testing.T) {
+	t.Parallel()
+	err := newSite(t, "any", cloud.SCF, 1).cloud.Inject(cloud.Fault{Kind: cloud.ErrorCode, Reason: "?"})
+	_, codes, ok := strings.Cut(fmt.Sprint(err), "allowed: ")
+	if !ok {
+		t.Fatalf("the stand-in does not say its codes: %v", err)
+	}
+	var sure, unsure []trial // those that may have run wait for their deadline, all at once
+	for _, code := range strings.Fields(codes) {
+		if tr := ofCode(code); tr.class == lost {
+			unsure = append(unsure, tr)
+		} else {
+			sure = append(sure, tr)
+		}
+	}
+	if len(sure) < 30 || len(unsure) < 4 {
+		t.Fatalf("the stand-in knows %d codes, want at least those that are documented", len(sure)+len(unsure))
+	}
+	for some := range slices.Chunk(sure, 15) {
+		tryAll(t, cloud.SCF, some)
+	}
+	tryAll(t, cloud.SCF, unsure)
+}
+
 // each is how many calls of a trial may go elsewhere, and how many may not.
 const each = 12
 
