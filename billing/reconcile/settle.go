@@ -84,17 +84,15 @@ func end(u *spillway.Usage) time.Time {
 	return u.Started.Add(time.Duration(u.DurationMicros) * time.Microsecond).Time()
 }
 
+// sort keeps the dearest record of each request: a function can write reports of
+// its own, and must not make its calls cheaper by it.
 func (s *settling) sort(records []spillway.Usage) {
 	s.records = slices.Clone(records)
 	slices.SortFunc(s.records, func(a, b spillway.Usage) int {
-		return cmp.Or(end(&a).Compare(end(&b)), cmp.Compare(a.ProviderID, b.ProviderID))
+		return cmp.Or(cmp.Compare(a.ProviderID, b.ProviderID), cmp.Compare(b.BilledMillis, a.BilledMillis), cmp.Compare(b.MemoryMiB, a.MemoryMiB), end(&a).Compare(end(&b)))
 	})
-	seen := map[string]bool{}
-	s.records = slices.DeleteFunc(s.records, func(u spillway.Usage) bool {
-		again := seen[u.ProviderID]
-		seen[u.ProviderID] = true
-		return again
-	})
+	s.records = slices.CompactFunc(s.records, func(a, b spillway.Usage) bool { return a.ProviderID == b.ProviderID })
+	slices.SortStableFunc(s.records, func(a, b spillway.Usage) int { return end(&a).Compare(end(&b)) })
 	for i := range s.records {
 		s.byID[s.records[i].ProviderID] = i
 	}
