@@ -140,6 +140,17 @@ func (b *Book) Add(e *billing.Entry) {
 	}
 }
 
+// Other takes a line of another cloud function that may be the same one, as its name
+// is: an execution that it names is not this function's to settle, and need not be
+// in its log.
+func (b *Book) Other(e *billing.Entry) {
+	if e.Cloud && e.Kind == billing.KindCharge && e.Usage.ProviderID != "" {
+		c := claimOf(e)
+		c.exact = false
+		b.claim(c)
+	}
+}
+
 // claimOf a charge ended between the begin of the function and the post of the
 // line. A charge from here is posted much later, and ended by its deadline.
 func claimOf(e *billing.Entry) claim {

@@ -52,8 +52,8 @@ func charge(t testing.TB, invocation, id string, from, to int, ms int64) billing
 
 // world is a ledger and a log as a test describes them.
 type world struct {
-	estimates, lines, open []billing.Entry
-	records                []spillway.Usage
+	estimates, lines, open, others []billing.Entry
+	records                        []spillway.Usage
 }
 
 // read takes lines such as "estimate a from=10 to=20 id=x".
@@ -88,6 +88,8 @@ func (w *world) read(t *testing.T, d *datadriven.TestData) {
 		case "charge":
 			e := charge(t, words[1], id, from, to, int64(ms))
 			w.lines = append(w.lines, e)
+		case "other":
+			w.others = append(w.others, charge(t, words[1], id, from, to, int64(ms)))
 		case "guess": // a charge without the provider's figures
 			e := charge(t, words[1], id, from, to, int64(ms))
 			e.Usage.Estimated = true
@@ -115,6 +117,9 @@ func (w *world) book() *reconcile.Book {
 	}
 	for i := range w.lines {
 		b.Add(&w.lines[i])
+	}
+	for i := range w.others {
+		b.Other(&w.others[i])
 	}
 	return b
 }

@@ -19,6 +19,7 @@ type Filter struct {
 	From, To   time.Time // admitted in [From, To)
 	Namespaces []string
 	Invocation string
+	Cloud      bool // only lines of cloud attempts
 }
 
 func (f Filter) where() (string, []any) {
@@ -34,6 +35,9 @@ func (f Filter) where() (string, []any) {
 	}
 	if f.Invocation != "" {
 		add("invocation = ?", f.Invocation)
+	}
+	if f.Cloud {
+		add("cloud")
 	}
 	if f.Namespaces != nil {
 		list, err := json.Marshal(f.Namespaces)
