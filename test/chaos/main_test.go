@@ -5,9 +5,11 @@ package chaos
 
 import (
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -51,6 +53,20 @@ func build() (dir string, err error) {
 	}
 	return dir, nil
 }
+
+// sources lists the folders that the program is built from, so that a cached result
+// of these tests is not taken for one of another program.
+var sources = sync.OnceValue(func() error {
+	return filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		switch name := d.Name(); {
+		case err != nil:
+			return err
+		case d.IsDir() && path != "../.." && (name[0] == '.' || name == "bin" || name == "docs" || name == "test"):
+			return filepath.SkipDir
+		}
+		return nil
+	})
+})
 
 func must(t testing.TB, err error) {
 	t.Helper()

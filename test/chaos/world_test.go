@@ -45,6 +45,7 @@ type function struct {
 // newWorld starts a server with some places on-prem, clouds and functions.
 func newWorld(t testing.TB, slots int, sites []*site, functions []function) *world {
 	t.Helper()
+	must(t, sources())
 	w := &world{t: t, dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data"), log: filepath.Join(t.TempDir(), "executions"), sites: sites,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	t.Cleanup(w.client.CloseIdleConnections)
