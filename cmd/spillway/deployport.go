@@ -45,7 +45,8 @@ type revisionNow struct {
 	Weight int64  `json:"weight"` // percent
 }
 
-// deployRoutes are the routes of the admin port for function developers.
+// deployRoutes are the routes of the admin port for function developers, and for
+// those who do the bill.
 //
 //	PUT    /v1/packages/{digest}                       a zip file with that SHA-256
 //	HEAD   /v1/packages/{digest}                       404 if it is not here
@@ -53,12 +54,14 @@ type revisionNow struct {
 //	POST   /v1/functions/{namespace}/{name}/rollback   ?revision=, the one before if empty
 //	DELETE /v1/functions/{namespace}/{name}
 //	GET    /v1/functions/{namespace}/{name}/logs       ?tail=100&follow=true
+//	POST   /v1/reconcile                               ?since=24h&lag=1h&dryRun=false
 func (a *app) deployRoutes() map[string]http.Handler {
 	const function = " /v1/functions/{namespace}/{name}"
 	return map[string]http.Handler{
 		"PUT /v1/packages/{digest}":  http.HandlerFunc(a.putPackage),
 		"HEAD /v1/packages/{digest}": http.HandlerFunc(a.hasPackage),
 		"GET" + function + "/logs":   http.HandlerFunc(a.logs),
+		"POST /v1/reconcile":         a.reconcile(),
 		"DELETE" + function: a.changing("deleted", func(k spillway.FunctionKey, _ *http.Request) (*deployed.Candidate, error) {
 			return a.deployed.Delete(k)
 		}),

@@ -52,7 +52,7 @@ func explained(id string, lines []billing.Entry, kept json.RawMessage) (json.Raw
 	for _, e := range lastLines(lines) {
 		if n := e.Attempt; n <= len(x.Attempts) && e.Kind != billing.KindIntent {
 			a := &x.Attempts[n-1]
-			a.Cost, a.BilledMs, a.PriceVersion = e.Amount.Text('f'), e.BilledMillis, e.PriceVersion
+			a.Cost, a.BilledMs, a.PriceVersion = costOf(e), e.BilledMillis, e.PriceVersion
 			if x.Outcome == "open" { // it was kept before the call was answered
 				x.Outcome, x.Note = outcomeOf(e), "decided as shown; the server ended before the call was answered"
 			}
@@ -87,7 +87,7 @@ func lastLines(lines []billing.Entry) []*billing.Entry {
 		case !seen:
 			at[e.Attempt] = len(all)
 			all = append(all, e)
-		case all[n].Kind == billing.KindIntent, e.Kind == billing.KindCharge:
+		case all[n].Kind == billing.KindIntent, e.Kind == billing.KindCharge, all[n].Kind == billing.KindEstimate && e.Kind == billing.KindReversal:
 			all[n] = e
 		}
 	}
@@ -98,12 +98,21 @@ func outcomeOf(e *billing.Entry) string {
 	switch e.Kind {
 	case billing.KindIntent:
 		return "open"
-	case billing.KindVoid:
+	case billing.KindVoid, billing.KindReversal: // of an estimate without a charge: it never ran
 		return spillway.NotExecuted.String()
-	case billing.KindEstimate, billing.KindReversal:
+	case billing.KindEstimate:
 		return spillway.Unknown.String()
 	}
 	return spillway.Executed.String()
+}
+
+// costOf is what the attempt that a line closed cost: nothing if its estimate was
+// taken back.
+func costOf(e *billing.Entry) string {
+	if e.Kind == billing.KindReversal {
+		return "0"
+	}
+	return e.Amount.Text('f')
 }
 
 func attemptOf(e *billing.Entry) dispatcher.AttemptText {
@@ -111,7 +120,7 @@ func attemptOf(e *billing.Entry) dispatcher.AttemptText {
 		Attempt: e.Attempt, Pool: e.Pool, Reason: e.Reason, Cold: e.Usage.InitMicros > 0, Outcome: outcomeOf(e),
 		Detail:     string(e.Error),
 		DurationMs: float64(e.Usage.DurationMicros) / 1e3, InitMs: float64(e.Usage.InitMicros) / 1e3, BilledMs: e.BilledMillis,
-		PriceVersion: e.PriceVersion, Cost: e.Amount.Text('f'),
+		PriceVersion: e.PriceVersion, Cost: costOf(e),
 	}
 	if e.Reserved > 0 {
 		a.Reserved = e.Reserved.String()

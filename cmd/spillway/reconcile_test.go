@@ -1,0 +1,241 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cockroachdb/apd/v3"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/billing/sqlite"
+	"github.com/spillway-dev/spillway/dispatcher/server"
+	"github.com/spillway-dev/spillway/simulator/cloud"
+)
+
+const reconcileKey, reconcileSecret = "AKIARECONCILE", "canary-reconcile"
+
+// twoClouds are the stand-ins and the configuration that calls them: a function of
+// its own in each, and one function in one cloud under two names of ours.
+func twoClouds(t *testing.T) (lambda, scf *cloud.Server, yaml string) {
+	t.Helper()
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	write("bootstrap", "#!/bin/sh\n")
+	start := func(provider, name string) (*cloud.Server, string) {
+		s, err := cloud.New(cloud.Config{Provider: provider, Keys: map[string]string{reconcileKey: reconcileSecret}, Functions: []cloud.Function{{
+			Name: name, Qualifiers: map[string]string{"live": "1"}, MiB: 128, Timeout: time.Second,
+			Handle: func(ctx context.Context, e cloud.Event) ([]byte, error) {
+				var want struct{ Ms int }
+				_ = json.Unmarshal(e.Payload, &want)
+				select {
+				case <-time.After(time.Duration(want.Ms) * time.Millisecond): // it is billed for it
+				case <-ctx.Done():
+				}
+				return e.Payload, nil
+			},
+		}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		web := httptest.NewServer(s)
+		t.Cleanup(func() { web.CloseClientConnections(); _ = s.Close(); web.Close() })
+		return s, web.URL
+	}
+	lambda, lambdaURL := start(cloud.Lambda, "east")
+	scf, scfURL := start(cloud.SCF, "south")
+	yaml = fmt.Sprintf(`apiVersion: spillway.dev/v1alpha1
+kind: Quota
+metadata: {name: retail}
+spec: {department: retail, namespaces: [shop], budgets: [{window: month, amount: "1000", currency: USD, timeZone: UTC, atLimit: reject}]}
+---
+apiVersion: spillway.dev/v1alpha1
+kind: PriceBook
+metadata: {name: prices}
+spec:
+  currency: USD
+  exchangeRates: [{from: CNY, to: USD, rate: "0.14", date: 2026-01-01, source: treasury}]
+---
+apiVersion: spillway.dev/v1alpha1
+kind: Pool
+metadata: {name: lambda}
+spec: {kind: lambda, region: us-east-1, initTimeout: 100ms, limits: {concurrency: 200, rampPer10s: 1000}, lambda: {endpoint: %q, credentials: {file: %s}}}
+---
+apiVersion: spillway.dev/v1alpha1
+kind: Pool
+metadata: {name: scf}
+spec: {kind: scf, region: ap-guangzhou, initTimeout: 100ms, limits: {memory: 128000Mi, rampPerMinute: 500}, scf: {endpoint: %q, credentials: {file: %s}}}
+`, lambdaURL, write("aws", "[default]\naws_access_key_id = "+reconcileKey+"\naws_secret_access_key = "+reconcileSecret+"\n"),
+		scfURL, write("tencent", "[default]\nsecret_id = "+reconcileKey+"\nsecret_key = "+reconcileSecret+"\n"))
+	for _, f := range [][3]string{{"one", "lambda", "east"}, {"two", "scf", "south"}, {"three", "scf", "south"}} {
+		yaml += fmt.Sprintf(`---
+apiVersion: spillway.dev/v1alpha1
+kind: BurstPolicy
+metadata: {name: %[1]s}
+spec: {mode: CloudOnly, order: [%[2]s]}
+---
+apiVersion: spillway.dev/v1alpha1
+kind: Function
+metadata: {name: %[1]s, namespace: shop}
+spec:
+  revisions: [{name: v1, package: {path: %[4]s}}]
+  resources: {cpu: 100m, memory: 128Mi}
+  timeout: 1s
+  burst: allow
+  burstPolicy: %[1]s
+  cloud: [{pool: %[2]s, function: %[3]s, qualifier: live, memory: 128Mi, timeout: 1s}]
+`, f[0], f[1], f[2], dir)
+	}
+	return lambda, scf, yaml
+}
+
+// lines are what the ledger has of a cloud pool.
+func cloudLines(t *testing.T, a *app, pool string) []billing.Entry {
+	t.Helper()
+	var all []billing.Entry
+	for e, err := range a.ledger.Lines(t.Context(), sqlite.Filter{Cloud: true}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Pool == pool {
+			all = append(all, e)
+		}
+	}
+	return all
+}
+
+// TestReconcile loses answers of two clouds, before and after calls ran, and wants
+// the ledger to equal both clouds' bills to the last digit afterwards, the budget to
+// follow, and a second time to change nothing.
+func TestReconcile(t *testing.T) {
+	lambda, scf, yaml := twoClouds(t)
+	a := wired(t, yaml, t.TempDir())
+	admin := httptest.NewServer(a.admin.Handler)
+	defer admin.Close()
+
+	call := func(name string, ms int) {
+		if _, err := a.server.Invoke(t.Context(), server.Ask{
+			Function: spillway.FunctionKey{Namespace: "shop", Name: name}, Caller: "tester", Payload: fmt.Appendf(nil, `{"Ms":%d}`, ms),
+		}); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, cloudServer := range []*cloud.Server{lambda, scf} {
+		for kind, every := range map[cloud.Kind]int{cloud.ResetAfter: 4, cloud.ResetBefore: 5, cloud.Truncated: 7} {
+			if err := cloudServer.Inject(cloud.Fault{Kind: kind, Every: every}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i := range 24 {
+		call("one", i)
+		call([]string{"two", "three"}[i%2], 40-i)
+	}
+	lambda.ClearFaults()
+	scf.ClearFaults()
+	call("one", 1) // what the log shows last
+	call("two", 1)
+	waitFor(t, "all outcomes", func() bool { return a.server.View().Unknown == 0 })
+
+	before := a.server.View().Quotas[0].Budgets[0].Spent
+	dry := runReconcile(t, admin.URL, 0, "--dry-run", "--lag", "0s", "-o", "json")
+	young := runReconcile(t, admin.URL, 0, "-o", "json")
+	if dry.Estimates == 0 || dry.Ran == 0 || dry.NeverRan == 0 || dry.Ran+dry.NeverRan != dry.Estimates || dry.Problems != 0 ||
+		young.Waiting != dry.Estimates || a.server.View().Quotas[0].Budgets[0].Spent != before {
+		t.Fatalf("dry %+v, young %+v", dry, young)
+	}
+	said := runReconcile(t, admin.URL, 0, "--lag", "0s", "-o", "json")
+	if said.Counts != dry.Counts || said.Estimated.Cmp(&dry.Estimated.Decimal) != 0 || said.Charged.Cmp(&dry.Charged.Decimal) != 0 || len(said.Functions) != 2 {
+		t.Fatalf("dry %+v\nthen %+v", dry, said)
+	}
+	for pool, is := range map[string]struct {
+		bill cloud.Bill
+		rate string
+	}{"lambda": {lambda.Bill(), "1"}, "scf": {scf.Bill(), "0.14"}} {
+		lines := cloudLines(t, a, pool)
+		sum, charges, ids := new(apd.Decimal), 0, map[string]bool{}
+		exact := apd.BaseContext.WithPrecision(60)
+		for _, e := range lines {
+			if e.Kind == billing.KindCharge {
+				charges++
+				ids[e.Usage.ProviderID] = true
+			}
+			if _, err := exact.Add(sum, sum, &e.Amount); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want, rate := decimalOf(t, is.bill.Total), decimalOf(t, is.rate)
+		if _, err := exact.Mul(want, want, rate); err != nil {
+			t.Fatal(err)
+		}
+		if sum.Cmp(want) != 0 || charges != is.bill.Executions {
+			t.Errorf("%s: %d charges, %s in all; the cloud bills %d, %s", pool, charges, sum.Text('f'), is.bill.Executions, want.Text('f'))
+		}
+		for _, l := range is.bill.Lines {
+			if !ids[l.RequestID] {
+				t.Errorf("%s: execution %s is not charged", pool, l.RequestID)
+			}
+		}
+	}
+	to := spillway.InstantOf(time.Now())
+	from, until := spillway.WindowMonth.Bounds(to, time.UTC)
+	spent, err := a.ledger.Spent(t.Context(), []spillway.FunctionKey{{Namespace: "shop"}}, from, until)
+	if after := a.server.View().Quotas[0].Budgets[0].Spent; err != nil || after != spent || after >= before {
+		t.Errorf("%v: the budget has %s spent, before %s, the ledger %s", err, after, before, spent)
+	}
+	again := runReconcile(t, admin.URL, 0, "--lag", "0s", "-o", "json")
+	if again.Estimates != 0 || len(again.Functions) != 0 || a.ledger.Stats().Conflicts != 0 {
+		t.Errorf("again: %+v, %+v", again, a.ledger.Stats())
+	}
+}
+
+func decimalOf(t *testing.T, text string) *apd.Decimal {
+	d, _, err := apd.NewFromString(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
+func waitFor(t *testing.T, what string, is func() bool) {
+	t.Helper()
+	poll := time.NewTicker(10 * time.Millisecond)
+	defer poll.Stop()
+	late := time.After(time.Minute)
+	for !is() {
+		select {
+		case <-poll.C:
+		case <-late:
+			t.Fatalf("%s: not within a minute", what)
+		}
+	}
+}
+
+// runReconcile runs the command against an admin port and wants an exit code.
+func runReconcile(t *testing.T, admin string, code int, args ...string) *reconciled {
+	t.Helper()
+	var out, errs bytes.Buffer
+	command, err := execute(t.Context(), streams{in: strings.NewReader(""), out: &out, err: &errs}, append([]string{"reconcile", "--admin", admin}, args...))
+	if got := exitCode(err); got != code || command != "spillway reconcile" {
+		t.Fatalf("%v: exit code %d of %s: %v %s", args, got, command, err, &errs)
+	}
+	said := new(reconciled)
+	if err := json.Unmarshal(out.Bytes(), said); err != nil && code == 0 {
+		t.Fatalf("%v: %v in %s", args, err, &out)
+	}
+	return said
+}
