@@ -4,7 +4,10 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -16,6 +19,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/billing/sqlite"
 	"github.com/spillway-dev/spillway/dispatcher/server"
 	"github.com/spillway-dev/spillway/simulator/cloud"
@@ -238,4 +242,125 @@ func runReconcile(t *testing.T, admin string, code int, args ...string) *reconci
 		t.Fatalf("%v: %v in %s", args, err, &out)
 	}
 	return said
+}
+
+// TestReconcileHere settles the ledger of a server that does not run. Where a log
+// cannot be used it says what to do and posts nothing, which is exit code 1.
+func TestReconcileHere(t *testing.T) {
+	lambda, scf, yaml := twoClouds(t)
+	conf, data := t.TempDir(), t.TempDir()
+	if err := os.WriteFile(filepath.Join(conf, "all.yaml"), []byte(yaml), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := loadConfig(conf)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sent := time.Now().Add(-5 * time.Hour)
+	l, err := ledger.Open(data, ledger.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, f := range [][2]string{{"one", "lambda"}, {"two", "scf"}, {"gone", "lambda"}} {
+		e := cloudLine(fmt.Sprintf("0199f0c2-7c1a-7d3e-9c55-1f2e3d4c5b6%d", i), sent)
+		e.Namespace, e.Function, e.Pool, e.Kind, e.Reserved, e.Deadline = "shop", f[0], f[1], billing.KindIntent, 5000, sent.Add(time.Minute)
+		estimate := billing.EstimateOf(&e, sent.Add(time.Minute))
+		if err := errors.Join(l.Intent(t.Context(), &e), l.Post(&estimate)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	here := []string{"reconcile", "--config", conf, "--data", data}
+	run := func(more ...string) (string, int) {
+		var out, errs bytes.Buffer
+		_, err := execute(t.Context(), streams{in: strings.NewReader(""), out: &out, err: &errs}, append(here, more...))
+		if err != nil {
+			fmt.Fprintln(&out, err)
+		}
+		return out.String(), exitCode(err)
+	}
+	if text, code := run(); code != 1 || !strings.Contains(text, "a server that runs does it without --config") {
+		t.Errorf("beside a server: %d\n%s", code, text)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	text, code := run()
+	for _, want := range []string{
+		"there is no log group /aws/lambda/east: nothing of the function was ever logged",
+		"the configuration has no such function, pool or binding any more",
+		"1 without a trace, and no other call shows that the log is written",
+		"0 estimates of 0 USD became 0 charges of 0; 0 never ran, 3 left as estimates",
+	} {
+		if !strings.Contains(text, want) {
+			t.Errorf("%q is not in\n%s", want, text)
+		}
+	}
+	if code != 1 || strings.Contains(text, reconcileSecret) {
+		t.Errorf("exit code %d\n%s", code, text)
+	}
+	aws := strings.TrimPrefix(loaded.Platform.Pools[0].Lambda.CredentialsFrom, "file:")
+	if err := os.WriteFile(aws, []byte("[default]\naws_access_key_id = "+reconcileKey+"\naws_secret_access_key = another\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if text, code := run("-o", "yaml"); code != 1 || !strings.Contains(text, "credentials are wrong or have expired") || !strings.Contains(text, "problems: 2") {
+		t.Errorf("a wrong secret: %d\n%s", code, text)
+	}
+	if lambda.Bill().Executions+scf.Bill().Executions != 0 {
+		t.Error("a function was run")
+	}
+	store, err := openForReading(t.Context(), data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	if n, err := store.Count(t.Context()); err != nil || n.Lines != 6 || n.Conflicts != 0 {
+		t.Errorf("%v: %+v, want the lines of before", err, n)
+	}
+}
+
+// TestReconcilePort refuses what it does not understand.
+func TestReconcilePort(t *testing.T) {
+	a := wired(t, budgeted, t.TempDir())
+	admin := httptest.NewServer(a.admin.Handler)
+	defer admin.Close()
+	for query, status := range map[string]int{
+		"": 200, "?since=2h&lag=0s&dryRun=true": 200, "?since=1h&lag=1h": 400, "?since=-1h": 400, "?since=9999h": 400, "?lag=-1s": 400,
+		"?dry-run=true": 400, "?lag=1h&lag=2h": 400, "?since=yesterday": 400,
+	} {
+		resp, err := http.Post(admin.URL+"/v1/reconcile"+query, "", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, _ := io.ReadAll(resp.Body)
+		resp.Body.Close()
+		if resp.StatusCode != status || !json.Valid(body) || status == 400 && !strings.Contains(string(body), `"message"`) {
+			t.Errorf("%q: %d %s", query, resp.StatusCode, body)
+		}
+	}
+	if resp, err := http.Get(admin.URL + "/v1/reconcile"); err != nil || resp.StatusCode != http.StatusMethodNotAllowed {
+		t.Errorf("%v: GET gave %+v", err, resp)
+	} else {
+		resp.Body.Close()
+	}
+	http.DefaultClient.CloseIdleConnections()
+}
+
+// TestExplainReconciled: a call whose estimate was taken back cost nothing, one that
+// was charged after all what it was charged.
+func TestExplainReconciled(t *testing.T) {
+	intent := cloudLine("id", time.Now())
+	intent.Kind, intent.Reserved = billing.KindIntent, 5
+	estimate := billing.EstimateOf(&intent, time.Now())
+	back := billing.ReversalOf(&estimate, time.Now())
+	if a := explanationOf("id", []billing.Entry{estimate, intent, back}); a.Outcome != "not_executed" || a.Attempts[0].Cost != "0" || len(a.Attempts) != 1 {
+		t.Errorf("taken back: %+v", a)
+	}
+	charge := intent
+	charge.Kind, charge.Outcome, charge.Amount = billing.KindCharge, spillway.Executed, billing.DecimalOf(3)
+	if a := explanationOf("id", []billing.Entry{charge, estimate, intent, back}); a.Outcome != "executed" || a.Attempts[0].Cost != "0.000000003000000000" {
+		t.Errorf("charged: %+v", a)
+	}
+	if a := explanationOf("id", []billing.Entry{estimate, intent}); a.Outcome != "unknown" {
+		t.Errorf("open: %+v", a)
+	}
 }
