@@ -90,17 +90,17 @@ func NewBook(kind spillway.PoolKind, estimates []billing.Entry) *Book {
 		b.at[idOf(&b.estimates[i].line)] = i
 		b.spans = append(b.spans, b.estimates[i].when.wider())
 	}
-	b.spans = union(b.spans)
+	b.spans = union(b.spans, 0)
 	b.near = make([]nearby, len(b.spans))
 	return b
 }
 
-// union joins spans that meet.
-func union(spans []Span) []Span {
+// union joins spans that meet, or are no more than gap apart.
+func union(spans []Span, gap time.Duration) []Span {
 	slices.SortFunc(spans, func(a, b Span) int { return a.From.Compare(b.From) })
 	var all []Span
 	for _, s := range spans {
-		if n := len(all); n > 0 && s.meets(all[n-1]) {
+		if n := len(all); n > 0 && !s.From.After(all[n-1].To.Add(gap)) {
 			all[n-1].To = later(all[n-1].To, s.To)
 			continue
 		}
@@ -216,6 +216,9 @@ func (b *Book) witness(i int) (w *claim, proven bool) {
 	return nil, false
 }
 
+// readOn is how much of a log is rather read than asked for anew.
+const readOn = time.Minute
+
 // Spans returns the times for which Settle needs the provider's log, apart and in
 // order; none if there is nothing to settle.
 func (b *Book) Spans() []Span {
@@ -228,5 +231,5 @@ func (b *Book) Spans() []Span {
 			all = append(all, w.when)
 		}
 	}
-	return union(all)
+	return union(all, readOn)
 }

@@ -186,7 +186,7 @@ func (s *settling) write(until, now time.Time) error {
 			unsettled = append(unsettled, e.when.wider())
 		}
 	}
-	unsettled = union(unsettled)
+	unsettled = union(unsettled, 0)
 	n := &s.result.Counts
 	for i := range s.estimates {
 		e := &s.estimates[i]

@@ -90,7 +90,7 @@ spec: {kind: scf, region: ap-guangzhou, initTimeout: 100ms, limits: {memory: 128
 apiVersion: spillway.dev/v1alpha1
 kind: BurstPolicy
 metadata: {name: %[1]s}
-spec: {mode: CloudOnly, order: [%[2]s]}
+spec: {mode: CloudOnly, order: [%[2]s], maxBurstSpend: [{window: month, amount: "100"}]}
 ---
 apiVersion: spillway.dev/v1alpha1
 kind: Function
@@ -139,7 +139,7 @@ func TestReconcile(t *testing.T) {
 		}
 	}
 	for _, cloudServer := range []*cloud.Server{lambda, scf} {
-		for kind, every := range map[cloud.Kind]int{cloud.ResetAfter: 4, cloud.ResetBefore: 5, cloud.Truncated: 7} {
+		for kind, every := range map[cloud.Kind]int{cloud.ResetAfter: 4, cloud.ResetBefore: 5, cloud.ErrorAfter: 6, cloud.Truncated: 7} {
 			if err := cloudServer.Inject(cloud.Fault{Kind: kind, Every: every}); err != nil {
 				t.Fatal(err)
 			}
@@ -200,6 +200,12 @@ func TestReconcile(t *testing.T) {
 	spent, err := a.ledger.Spent(t.Context(), []spillway.FunctionKey{{Namespace: "shop"}}, from, until)
 	if after := a.server.View().Quotas[0].Budgets[0].Spent; err != nil || after != spent || after >= before {
 		t.Errorf("%v: the budget has %s spent, before %s, the ledger %s", err, after, before, spent)
+	}
+	own, err := a.ledger.Spent(t.Context(), []spillway.FunctionKey{{Namespace: "shop", Name: "one"}}, from, until)
+	for _, b := range a.server.View().Bursts {
+		if b.Name == "one" && (err != nil || len(b.Spend) != 1 || b.Spend[0].Spent != own || own >= spent) {
+			t.Errorf("%v: the burst policy has spent %+v, the ledger %s", err, b.Spend, own)
+		}
 	}
 	again := runReconcile(t, admin.URL, 0, "--lag", "0s", "-o", "json")
 	if again.Estimates != 0 || len(again.Functions) != 0 || a.ledger.Stats().Conflicts != 0 {
