@@ -59,14 +59,14 @@ type Function struct {
 	// invocations at once, and Resources is their part of it, rounded up.
 	Instance    Resources
 	Concurrency int
-	Timeout   time.Duration // of one execution on-prem
-	Deadline  time.Duration // admission to answer; the caller may ask for less
-	MaxWait   time.Duration // longest wait for a place when it cannot burst
-	MinWarm   int           // instances kept started
-	Burst     Burst
-	Retry     Retry
-	DataClass string
-	Residency []string // permitted pool regions; empty permits all
+	Timeout     time.Duration // of one execution on-prem
+	Deadline    time.Duration // admission to answer; the caller may ask for less
+	MaxWait     time.Duration // longest wait for a place when it cannot burst
+	MinWarm     int           // instances kept started
+	Burst       Burst
+	Retry       Retry
+	DataClass   string
+	Residency   []string // permitted pool regions; empty permits all
 
 	Policy int // position in Platform.BurstPolicies
 
