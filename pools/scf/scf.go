@@ -64,7 +64,7 @@ func New(_ context.Context, p *spillway.Pool) (*Pool, error) {
 		return nil, fmt.Errorf("pool %s: the SDK refuses its settings", p.Name)
 	}
 	transport := newTransport()
-	client.WithHttpTransport(bounded{transport})
+	client.WithHttpTransport(newBounded(transport))
 	return &Pool{index: p.Index, init: p.InitTimeout, namespace: p.SCF.Namespace, client: client, http: transport}, nil
 }
 

@@ -61,7 +61,20 @@ var errAnswer = errors.New("the answer is not one that SCF gives")
 // else: the SDK would follow redirects, unpack archives of any size, and run out of
 // stack on deep JSON. A request cannot be sent twice through it: its
 // body cannot be had again.
-type bounded struct{ next http.RoundTripper }
+type bounded struct {
+	next  http.RoundTripper
+	large chan struct{} // holds one for each answer over largeBody that is being read
+}
+
+const (
+	largeBody = 1 << 20
+	// largeAtOnce is small: an answer may take maxBody, and as much again until it is collected.
+	largeAtOnce = 2
+)
+
+func newBounded(next http.RoundTripper) bounded {
+	return bounded{next, make(chan struct{}, largeAtOnce)}
+}
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	if r.GetBody != nil {
@@ -78,7 +91,7 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		seen = new(sight)
 	}
 	seen.status.Store(int32(response.StatusCode))
-	body, err := io.ReadAll(io.LimitReader(response.Body, maxBody+1))
+	body, err := b.read(r.Context(), response.Body)
 	switch {
 	case err != nil:
 		seen.broken.Store(true)
@@ -89,6 +102,37 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	response.Header = http.Header{"Content-Type": {"application/octet-stream"}} // the SDK reads any other type twice
 	response.Body = io.NopCloser(bytes.NewReader(body))
 	return response, nil
+}
+
+// steps are the sizes in which room for an answer grows: in few steps, as what is left
+// of each is not free before the next collection.
+var steps = [...]int{4 << 10, 64 << 10, largeBody, 8 << 20, maxBody + 1}
+
+// read returns the body, or more than maxBody of it. Large ones wait for one another:
+// together they could take all memory.
+func (b bounded) read(ctx context.Context, body io.Reader) (all []byte, err error) {
+	for _, size := range steps {
+		if len(all) == largeBody {
+			select {
+			case b.large <- struct{}{}:
+				defer func() { <-b.large }()
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		all = append(make([]byte, 0, size), all...)
+		for len(all) < size {
+			n, err := body.Read(all[len(all):size])
+			all = all[:len(all)+n]
+			switch {
+			case err == io.EOF:
+				return all, nil
+			case err != nil:
+				return nil, err
+			}
+		}
+	}
+	return all, nil
 }
 
 // maxNesting is more than an answer of SCF's has; a function's own JSON is text in it.
