@@ -180,7 +180,8 @@ func parseCQL(query string) (func(map[string]string) bool, *scfError) {
 	}
 	return func(fields map[string]string) bool {
 		for _, t := range all {
-			if is := fields[t.key]; is != t.value && !(t.prefix && strings.HasPrefix(is, t.value)) {
+			is := fields[t.key]
+			if holds := is == t.value || t.prefix && strings.HasPrefix(is, t.value); !holds {
 				return false
 			}
 		}

@@ -17,10 +17,11 @@ import (
 type searched struct {
 	*tchttp.BaseResponse
 	Response struct {
-		Context   string
-		ListOver  bool
-		Results   []struct{ LogJson string }
-		RequestId string
+		Context  string
+		ListOver bool
+		Results  []struct {
+			LogJSON string `json:"LogJson"`
+		}
 	}
 }
 
@@ -73,7 +74,7 @@ func TestSCFLogs(t *testing.T) {
 		}
 		for _, r := range said.Response.Results {
 			var fields map[string]string
-			if err := json.Unmarshal([]byte(r.LogJson), &fields); err != nil {
+			if err := json.Unmarshal([]byte(r.LogJSON), &fields); err != nil {
 				t.Fatal(err)
 			}
 			seen[fields["SCF_RequestId"]] = fields
