@@ -125,7 +125,9 @@ func (a *app) loadAndServe(ctx context.Context, files []string) (*reloaded, erro
 		return said, err
 	}
 	if next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && !due(l.loaded.PricesUntil) {
-		said.Warnings = next.Warnings
+		if said.Warnings = next.Warnings; l.status.Load().Error == "" {
+			said.Warnings = l.status.Load().Warnings // with those of the reload that brought it
+		}
 		return said, a.readCallers(next) // secrets are not part of a revision
 	}
 	if err := a.replace(ctx, next, said); err != nil {
