@@ -97,9 +97,9 @@ func processor(d *deployment) string {
 func seconds(d time.Duration) expr { return whole(int64(d / time.Second)) }
 
 // lambdaPolicy is what Spillway's own credentials need: to call the functions as
-// it calls them, and to read what 'spillway cloud check' compares.
+// it calls them, and to read what 'spillway cloud check' and 'spillway reconcile' do.
 func (a *account) lambdaPolicy() []item {
-	var called, read []expr
+	var called, read, logs []expr
 	for _, d := range a.deployments {
 		arn := "aws_lambda_function." + d.id + ".arn"
 		qualified := func(q string) expr { return joined("", expr(arn), ":"+q) }
@@ -113,16 +113,18 @@ func (a *account) lambdaPolicy() []item {
 			called = append(called, qualified(v))
 		}
 		read = append(read, expr(arn), qualified("*"))
+		logs = append(logs, joined("arn:", expr("data.aws_partition."+a.id+".partition"), ":logs:"+a.pool.Region+":*:log-group:/aws/lambda/"+d.name+":*"))
 	}
 	return []item{
 		gap,
-		note("What Spillway's own credentials need: call these functions, and read what 'spillway cloud check' compares."),
+		note("What Spillway's own credentials need: call these functions, read what 'spillway cloud check' compares and the logs that 'spillway reconcile' settles by."),
 		block("resource", []string{"aws_iam_policy", a.id + "_spillway"},
 			attr("provider", a.provider()),
 			attr("name", text("spillway-"+a.pool.Name)),
 			attr("policy", policy(
 				statement("Allow", inline(text("lambda:InvokeFunction")), attr("Resource", list(called...))),
 				statement("Allow", list(text("lambda:GetAlias"), text("lambda:GetFunctionConcurrency"), text("lambda:GetFunctionConfiguration")), attr("Resource", list(read...))),
+				statement("Allow", inline(text("logs:FilterLogEvents")), attr("Resource", list(logs...))),
 				statement("Allow", inline(text("lambda:GetAccountSettings")), attr("Resource", text("*"))),
 			)),
 		),

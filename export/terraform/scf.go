@@ -98,13 +98,13 @@ func (a *account) scfPolicy() []item {
 	}
 	return []item{
 		gap,
-		note("What Spillway's own key needs: call these functions, and read what 'spillway cloud check' compares."),
+		note("What Spillway's own key needs: call these functions, read what 'spillway cloud check' compares and the logs that 'spillway reconcile' settles by."),
 		block("resource", []string{"tencentcloud_cam_policy", a.id + "_spillway"},
 			attr("provider", a.provider()),
 			attr("name", text("spillway-"+a.pool.Name)),
 			attr("document", call("jsonencode", object(attr("version", text("2.0")), attr("statement", list(
 				allow(inline(text("scf:InvokeFunction"), text("scf:GetFunction")), list(functions...)),
-				allow(list(text("scf:GetAccount"), text("scf:GetAlias"), text("scf:GetReservedConcurrencyConfig")), inline(text("*"))),
+				allow(list(text("scf:GetAccount"), text("scf:GetAlias"), text("scf:GetReservedConcurrencyConfig"), text("cls:SearchLog")), inline(text("*"))),
 			))))),
 		),
 		gap,

@@ -50,7 +50,7 @@ resource "aws_lambda_function" "lambda_us_a" {
   reserved_concurrent_executions = var.lambda_us_a_reserved
 }
 
-# What Spillway's own credentials need: call these functions, and read what 'spillway cloud check' compares.
+# What Spillway's own credentials need: call these functions, read what 'spillway cloud check' compares and the logs that 'spillway reconcile' settles by.
 resource "aws_iam_policy" "lambda_us_spillway" {
   provider = aws.lambda_us
   name     = "spillway-lambda-us"
@@ -75,6 +75,13 @@ resource "aws_iam_policy" "lambda_us_spillway" {
         Resource = [
           aws_lambda_function.lambda_us_a.arn,
           "${aws_lambda_function.lambda_us_a.arn}:*",
+        ]
+      },
+      {
+        Effect = "Allow"
+        Action = ["logs:FilterLogEvents"]
+        Resource = [
+          "arn:${data.aws_partition.lambda_us.partition}:logs:us-east-1:*:log-group:/aws/lambda/a:*",
         ]
       },
       {

@@ -27,7 +27,7 @@ resource "tencentcloud_scf_reserved_concurrency_config" "scf_gz_aa" {
   reserved_concurrency_mem = var.scf_gz_aa_reserved
 }
 
-# What Spillway's own key needs: call these functions, and read what 'spillway cloud check' compares.
+# What Spillway's own key needs: call these functions, read what 'spillway cloud check' compares and the logs that 'spillway reconcile' settles by.
 resource "tencentcloud_cam_policy" "scf_gz_spillway" {
   provider = tencentcloud.scf_gz
   name     = "spillway-scf.gz"
@@ -47,6 +47,7 @@ resource "tencentcloud_cam_policy" "scf_gz_spillway" {
           "scf:GetAccount",
           "scf:GetAlias",
           "scf:GetReservedConcurrencyConfig",
+          "cls:SearchLog",
         ]
         resource = ["*"]
       },

@@ -86,7 +86,7 @@ resource "aws_lambda_alias" "lambda_us_thumbnail_live" {
   function_version = aws_lambda_function.lambda_us_thumbnail.version
 }
 
-# What Spillway's own credentials need: call these functions, and read what 'spillway cloud check' compares.
+# What Spillway's own credentials need: call these functions, read what 'spillway cloud check' compares and the logs that 'spillway reconcile' settles by.
 resource "aws_iam_policy" "lambda_us_spillway" {
   provider = aws.lambda_us
   name     = "spillway-lambda-us"
@@ -114,6 +114,14 @@ resource "aws_iam_policy" "lambda_us_spillway" {
           "${aws_lambda_function.lambda_us_report.arn}:*",
           aws_lambda_function.lambda_us_thumbnail.arn,
           "${aws_lambda_function.lambda_us_thumbnail.arn}:*",
+        ]
+      },
+      {
+        Effect = "Allow"
+        Action = ["logs:FilterLogEvents"]
+        Resource = [
+          "arn:${data.aws_partition.lambda_us.partition}:logs:us-east-1:*:log-group:/aws/lambda/report:*",
+          "arn:${data.aws_partition.lambda_us.partition}:logs:us-east-1:*:log-group:/aws/lambda/thumbnail:*",
         ]
       },
       {

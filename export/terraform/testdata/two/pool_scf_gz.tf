@@ -64,7 +64,7 @@ resource "tencentcloud_scf_function_alias" "scf_gz_report_live" {
   function_version = tencentcloud_scf_function_version.scf_gz_report.function_version
 }
 
-# What Spillway's own key needs: call these functions, and read what 'spillway cloud check' compares.
+# What Spillway's own key needs: call these functions, read what 'spillway cloud check' compares and the logs that 'spillway reconcile' settles by.
 resource "tencentcloud_cam_policy" "scf_gz_spillway" {
   provider = tencentcloud.scf_gz
   name     = "spillway-scf.gz"
@@ -85,6 +85,7 @@ resource "tencentcloud_cam_policy" "scf_gz_spillway" {
           "scf:GetAccount",
           "scf:GetAlias",
           "scf:GetReservedConcurrencyConfig",
+          "cls:SearchLog",
         ]
         resource = ["*"]
       },
