@@ -29,7 +29,10 @@ func withDeployed(dir string, loaded *config.Loaded) (*config.Loaded, error) {
 		return nil, err
 	}
 	all.Server = loaded.Server
-	return all, store.Sweep(time.Now())
+	if err := store.Sweep(time.Now()); err != nil {
+		all.Warnings = append(all.Warnings, "packages that nothing uses stay: "+err.Error())
+	}
+	return all, nil
 }
 
 // deployedNow is what serves after a change of a function.
@@ -135,8 +138,11 @@ func (a *app) change(ctx context.Context, key spillway.FunctionKey, prepare func
 		return nil, errors.Join(blame(err, c.File, key), c.Discard())
 	}
 	a.live.status.Store(said)
-	if err := errors.Join(c.Commit(), a.deployed.Sweep(time.Now())); err != nil {
+	if err := c.Commit(); err != nil {
 		return nil, err
+	}
+	if err := a.deployed.Sweep(time.Now()); err != nil {
+		a.log.Warn("packages that nothing uses stay", "error", err)
 	}
 	now := &deployedNow{Function: key.String(), reloaded: *said, Revisions: []revisionNow{}}
 	for _, v := range c.Revisions {
