@@ -364,7 +364,7 @@ func (i *Instance) explainWeb(e *Ending, c *call, exceeded bool, err error) {
 		e.ErrorType, e.FunctionError = "Runtime.InvalidResponse", spillway.FunctionUnhandled
 		text := faultText(err, e.Web != nil)
 		if other := i.web.ender; e.InstanceGone && other != nil && other != c {
-			e.ErrorType, text = "Sandbox.Failure", "the process was ended because another request of it passed its deadline or was cancelled"
+			e.ErrorType, text = "Sandbox.Failure", "the process was ended because another request of it passed its deadline, or the server ended it"
 		}
 		e.Payload = errorPayload(e.ErrorType, "RequestId: "+c.event.ID+" Error: "+text)
 		return

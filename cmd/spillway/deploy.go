@@ -216,9 +216,10 @@ func newRollback(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "rollback NAMESPACE/FUNCTION",
 		Short: "Give all calls of a deployed function to an earlier revision",
-		Long: `Give all calls of a deployed function to the revision before the newest one that
-takes calls, or to the one that --to names, which may be a later one too. A canary
-ends with it. Settings such as memory and environment stay as they are.`,
+		Long: `Take the newest revision of a deployed function back. A canary ends in favour of
+the revision that has most of the other calls; else all calls go to the revision
+before, leaving out those that were taken back themselves. --to names any other,
+also a later one. Settings such as memory and environment stay as they are.`,
 		Example: `  spillway rollback shop/hello
   spillway rollback shop/hello --to r3`,
 		Args: exactly("NAMESPACE/FUNCTION"),

@@ -68,6 +68,11 @@ func pack(ctx context.Context, w io.Writer, path, sum string) error {
 	case !info.Mode().IsRegular() || !strings.HasSuffix(path, ".zip"):
 		return wrongInput("package %s is neither a directory nor a .zip file; put a program in a directory of its own, under the name bootstrap", path)
 	}
+	if z, err := zip.OpenReader(path); err != nil {
+		return wrongInput("package %s: %w", path, err)
+	} else if err := z.Close(); err != nil {
+		return err
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return wrongInput("package: %w", err)

@@ -139,25 +139,58 @@ func (o *object) share(percent int64) error {
 	if stable == "" {
 		return problem("canary: %s has no other revision that could take the other %d %%", o.key(), 100-percent)
 	}
-	o.traffic = weights(stable, 100-percent, newest, percent)
+	rest := 100 - percent
+	o.split(v1alpha1.Traffic{Revision: stable, Weight: &rest}, v1alpha1.Traffic{Revision: newest, Weight: &percent})
 	return nil
 }
 
-// rollback gives all calls to the revision to, or if that is empty to the one
-// before the newest that takes calls.
+// rollback gives all calls to the revision to. If that is empty, it ends a canary in
+// favour of the revision with most of the other calls, and else goes to the one before
+// that was not withdrawn. What took calls and is newer than the target is withdrawn by
+// it: traffic names it with a weight of 0.
 func (o *object) rollback(to string) error {
 	at := slices.IndexFunc(o.revisions, func(v v1alpha1.Revision) bool { return v.Name == to })
 	if to == "" {
-		at = o.newestWithCalls() - 1
+		at = o.before(o.newestWithCalls())
 	}
 	switch {
 	case to != "" && at < 0:
 		return problem("%s has no revision %s; it has %s", o.key(), to, o.names())
 	case at < 0:
-		return problem("%s has no revision before %s", o.key(), o.revisions[0].Name)
+		return problem("%s has no revision before %s to go back to; it has %s, and --to names any of them", o.key(), o.revisions[o.newestWithCalls()].Name, o.names())
+	}
+	withdrawn := map[string]bool{}
+	for i, v := range o.revisions {
+		withdrawn[v.Name] = o.withdrawn(v.Name) || i > at && o.weight(v.Name) > 0
 	}
 	o.all(o.revisions[at].Name)
+	for _, v := range o.revisions {
+		if none := int64(0); withdrawn[v.Name] && v.Name != o.revisions[at].Name {
+			o.traffic = append(o.traffic, v1alpha1.Traffic{Revision: v.Name, Weight: &none})
+		}
+	}
 	return nil
+}
+
+// before is the revision to go back to from the one at newest, or -1.
+func (o *object) before(newest int) int {
+	best, most := -1, int64(0)
+	for i, v := range o.revisions {
+		if w := o.weight(v.Name); i != newest && w > most {
+			best, most = i, w
+		}
+	}
+	for i := newest - 1; i >= 0 && best < 0; i-- {
+		if !o.withdrawn(o.revisions[i].Name) {
+			best = i
+		}
+	}
+	return best
+}
+
+// withdrawn reports that calls were taken away from a revision on purpose.
+func (o *object) withdrawn(revision string) bool {
+	return slices.ContainsFunc(o.traffic, func(t v1alpha1.Traffic) bool { return t.Revision == revision && *t.Weight == 0 })
 }
 
 func (o *object) newestWithCalls() int {
@@ -180,11 +213,17 @@ func (o *object) weight(revision string) int64 {
 
 func (o *object) all(revision string) {
 	whole := int64(100)
-	o.traffic = []v1alpha1.Traffic{{Revision: revision, Weight: &whole}}
+	o.split(v1alpha1.Traffic{Revision: revision, Weight: &whole})
 }
 
-func weights(one string, ofOne int64, two string, ofTwo int64) []v1alpha1.Traffic {
-	return []v1alpha1.Traffic{{Revision: one, Weight: &ofOne}, {Revision: two, Weight: &ofTwo}}
+// split shares the calls anew. Revisions that were withdrawn and get none stay so.
+func (o *object) split(shares ...v1alpha1.Traffic) {
+	for _, t := range o.traffic {
+		if *t.Weight == 0 && !slices.ContainsFunc(shares, func(s v1alpha1.Traffic) bool { return s.Revision == t.Revision }) {
+			shares = append(shares, t)
+		}
+	}
+	o.traffic = shares
 }
 
 // forget drops the oldest revisions that take no calls.
@@ -194,6 +233,7 @@ func (o *object) forget() {
 		drop := over > 0 && o.weight(v.Name) == 0
 		if drop {
 			over--
+			o.traffic = slices.DeleteFunc(o.traffic, func(t v1alpha1.Traffic) bool { return t.Revision == v.Name })
 		}
 		return drop
 	})

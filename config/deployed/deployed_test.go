@@ -74,6 +74,12 @@ func TestLifeOfAFunction(t *testing.T) {
 		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: a, Canary: percent(5)}) }, "r1=0 r2=0 blue=95 r3=5"},
 		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=0 blue=100 r3=0"},
 		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=100 blue=0 r3=0"},
+		// blue and r3 were withdrawn: a canary that fails goes to what was beside it, and
+		// what comes after one that was taken back goes to what was there before.
+		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: b, Canary: percent(5)}) }, "r1=0 r2=95 blue=0 r3=0 r4=5"},
+		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=100 blue=0 r3=0 r4=0"},
+		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: b}) }, "r1=0 r2=0 blue=0 r3=0 r4=0 r5=100"},
+		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=100 blue=0 r3=0 r4=0 r5=0"},
 	} {
 		c, err := step.do()
 		if got := split(commit(t, c, err)); got != step.want {

@@ -65,8 +65,8 @@ func (s *Store) Deploy(key spillway.FunctionKey, r Request) (*Candidate, error) 
 	return s.candidate(o)
 }
 
-// Rollback prepares to give all calls to another revision: to, or the one before
-// the newest that takes calls.
+// Rollback prepares to give all calls to another revision: to, or the one to go back
+// to.
 func (s *Store) Rollback(key spillway.FunctionKey, to string) (*Candidate, error) {
 	o, err := s.read(key)
 	if err == nil {
