@@ -21,7 +21,7 @@ type FunctionSpec struct {
 	Class string `json:"class,omitempty"`
 	// Requests that one instance takes at once, 1 to 1000; more than 1 needs contract:
 	// http. A request that passes its timeout ends the instance and the others with it.
-	// Default 1.
+	// A pool's slots count instances, a quota's count requests. Default 1.
 	Concurrency *int64 `json:"concurrency,omitempty"`
 	// What one instance holds on-prem. With a concurrency above 1, each invocation
 	// counts as its part of that, rounded up.

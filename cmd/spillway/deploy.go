@@ -20,7 +20,7 @@ import (
 
 type deployFlags struct {
 	admin, sha256, revision, handler, spec string
-	canary                                 int64
+	canary, concurrency                    int64
 	memory, cpu, timeout, contract, burst  string
 	env                                    map[string]string
 }
@@ -62,6 +62,7 @@ terraform' writes it and 'spillway cloud check' names what differs.`,
 	flags.StringVar(&f.cpu, "cpu", "", "cores of an invocation, such as 500m")
 	flags.StringVar(&f.timeout, "timeout", "", "longest execution, such as 10s")
 	flags.StringVar(&f.contract, "contract", "", "lambda, or http for a web server on $PORT")
+	flags.Int64Var(&f.concurrency, "concurrency", 1, "requests that an instance takes at once; more than 1 with --contract http")
 	flags.StringVar(&f.burst, "burst", "", "allow or deny calls in clouds; allow needs cloud bindings, from --spec")
 	flags.StringToStringVar(&f.env, "env", nil, "environment, `KEY=VALUE`,…; in place of all of it; not for secrets")
 	output := formatFlag(cmd, "table", "json", "yaml")
@@ -120,6 +121,9 @@ func (f *deployFlags) request(cmd *cobra.Command) (r deployed.Request, err error
 		if cmd.Flags().Changed(o.name) {
 			o.into(o.value)
 		}
+	}
+	if cmd.Flags().Changed("concurrency") {
+		settings["concurrency"] = f.concurrency
 	}
 	if cmd.Flags().Changed("env") {
 		settings["env"] = f.env

@@ -2,6 +2,8 @@ package main
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -17,7 +19,17 @@ func loadConfig(dir string) (*config.Loaded, error) { return loadNext(dir, nil, 
 // loadNext reads the successor of the configuration that previous was compiled
 // from; nil for the first. deployed are files besides those of dir.
 func loadNext(dir string, previous *spillway.Platform, deployed []string) (*config.Loaded, error) {
-	return config.Load(dir, time.Now(), config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Previous: previous, Deployed: deployed})
+	loaded, err := config.Load(dir, time.Now(), config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Previous: previous, Deployed: deployed})
+	return loaded, withDeployedHint(err, deployed)
+}
+
+// withDeployedHint says what to do about faults in what developers deployed.
+func withDeployedHint(err error, deployed []string) error {
+	var faults config.Faults
+	if !errors.As(err, &faults) || !slices.ContainsFunc(faults, func(f config.Fault) bool { return slices.Contains(deployed, f.File) }) {
+		return err
+	}
+	return fmt.Errorf("%w\n'spillway deploy' put the function there: take it away with 'spillway delete', or remove its file while no server runs", err)
 }
 
 // policyFaults compiles the Rego in dir; p is nil when the rest of the

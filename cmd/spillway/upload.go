@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -48,7 +49,30 @@ func (f *deployFlags) upload(ctx context.Context, s streams, path string) (strin
 	if sum != "" && found != sum {
 		return "", wrongInput("%s has the SHA-256 %s, not %s as --sha256 says; nothing was sent", path, found, sum)
 	}
+	if err := f.checkProgram(file); err != nil {
+		return "", err
+	}
 	return "sha256:" + found, f.put(ctx, s, "sha256:"+found, file)
+}
+
+// checkProgram refuses a program that could not be started. Whether it is there is
+// the server's to say.
+func (f *deployFlags) checkProgram(file *os.File) error {
+	info, err := file.Stat()
+	if err != nil {
+		return fmt.Errorf("read the package: %w", err)
+	}
+	z, err := zip.NewReader(file, info.Size())
+	if err != nil {
+		return wrongInput("the package is not a zip file: %w", err)
+	}
+	program := cmp.Or(f.handler, "bootstrap")
+	for _, entry := range z.File {
+		if entry.Name == program && entry.Mode()&0o111 == 0 {
+			return wrongInput("%s in the package is not executable, so it cannot be started: 'chmod +x' it and pack it again with a tool that keeps modes", program)
+		}
+	}
+	return nil
 }
 
 // pack writes the zip file that path is, or is made to.
@@ -67,11 +91,6 @@ func pack(ctx context.Context, w io.Writer, path, sum string) error {
 		return zipTree(w, path)
 	case !info.Mode().IsRegular() || !strings.HasSuffix(path, ".zip"):
 		return wrongInput("package %s is neither a directory nor a .zip file; put a program in a directory of its own, under the name bootstrap", path)
-	}
-	if z, err := zip.OpenReader(path); err != nil {
-		return wrongInput("package %s: %w", path, err)
-	} else if err := z.Close(); err != nil {
-		return err
 	}
 	file, err := os.Open(path)
 	if err != nil {

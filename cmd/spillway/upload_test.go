@@ -1,6 +1,7 @@
 package main
 
 import (
+	"archive/zip"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -35,7 +36,11 @@ func packageServer(t *testing.T) (admin string, kept map[string]string) {
 }
 
 func TestUploadFromAURL(t *testing.T) {
-	content := "what a zip file holds"
+	var archive bytes.Buffer
+	if err := zip.NewWriter(&archive).Close(); err != nil {
+		t.Fatal(err)
+	}
+	content := archive.String()
 	sum := sha256.Sum256([]byte(content))
 	want := hex.EncodeToString(sum[:])
 	var from *httptest.Server
