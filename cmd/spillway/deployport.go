@@ -68,7 +68,7 @@ func (a *app) deployRoutes() map[string]http.Handler {
 		"DELETE" + function: a.changing("deleted", func(k spillway.FunctionKey, _ *http.Request) (*deployed.Candidate, error) {
 			return a.deployed.Delete(k)
 		}),
-		"PUT" + function: a.changing("deployed", a.deploy),
+		"PUT" + function: http.HandlerFunc(a.deploy),
 		"POST" + function + "/rollback": a.changing("rolled back", func(k spillway.FunctionKey, r *http.Request) (*deployed.Candidate, error) {
 			return a.deployed.Rollback(k, r.URL.Query().Get("revision"))
 		}),
@@ -93,14 +93,18 @@ func (a *app) hasPackage(w http.ResponseWriter, r *http.Request) {
 // maxDeployRequest bounds the settings of a function.
 const maxDeployRequest = 1 << 20
 
-func (a *app) deploy(key spillway.FunctionKey, r *http.Request) (*deployed.Candidate, error) {
-	decoder := json.NewDecoder(http.MaxBytesReader(nil, r.Body, maxDeployRequest))
+// deploy reads the request before anything else waits for it.
+func (a *app) deploy(w http.ResponseWriter, r *http.Request) {
+	decoder := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDeployRequest))
 	decoder.DisallowUnknownFields()
 	var request deployed.Request
 	if err := decoder.Decode(&request); err != nil {
-		return nil, deployed.Problem("the request is not a deployment: " + err.Error())
+		a.sayProblem(w, errors.Join(deployed.Problem("the request is not a deployment"), err))
+		return
 	}
-	return a.deployed.Deploy(key, request)
+	a.changing("deployed", func(key spillway.FunctionKey, _ *http.Request) (*deployed.Candidate, error) {
+		return a.deployed.Deploy(key, request)
+	}).ServeHTTP(w, r)
 }
 
 func functionOf(r *http.Request) spillway.FunctionKey {
@@ -181,10 +185,10 @@ func (a *app) sayProblem(w http.ResponseWriter, err error) {
 	switch {
 	case errors.Is(err, deployed.ErrNotDeployed):
 		status = http.StatusNotFound
-	case errors.As(err, &problem), errors.As(err, &faults):
-		status = http.StatusUnprocessableEntity
 	case errors.As(err, &tooBig):
 		status = http.StatusRequestEntityTooLarge
+	case errors.As(err, &problem), errors.As(err, &faults):
+		status = http.StatusUnprocessableEntity
 	case errors.Is(err, errEnding):
 		status = http.StatusServiceUnavailable
 	}

@@ -101,7 +101,7 @@ func (s *Store) Sweep(now time.Time) error {
 		}
 	}
 	var all []error
-	for _, pattern := range []string{filepath.Join(s.packages(), "*"), filepath.Join(s.functions(), ".next-*")} {
+	for _, pattern := range []string{filepath.Join(s.packages(), "*.zip"), filepath.Join(s.packages(), ".next-*"), filepath.Join(s.functions(), ".next-*")} {
 		found, _ := filepath.Glob(pattern) // the pattern is ours
 		for _, f := range found {
 			if info, err := os.Stat(f); err == nil && !used[f] && now.Sub(info.ModTime()) > unusedFor {
