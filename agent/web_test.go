@@ -144,7 +144,7 @@ func TestWebConnection(t *testing.T) {
 	i := start(t, webConfig(t))
 	from := map[string]bool{}
 	for range 20 {
-		e := i.Exchange(context.Background(), postOf("/sees", "x"))
+		e := i.Exchange(context.Background(), calledBy("A", postOf("/sees", "x")))
 		answered(t, e, 200, "*")
 		_, via, _ := strings.Cut(string(e.Web.Body), " via ")
 		from[via] = true

@@ -26,8 +26,13 @@ func callerOf(w *pools.Web) string {
 	return ""
 }
 
+// unnamed is what callers without credentials are called: they are not one caller.
+const unnamed = "anonymous"
+
 // servable reports that a request of w's caller may follow what the connection carried.
-func (c *webConn) servable(w *pools.Web) bool { return !c.carried || c.carrier == callerOf(w) }
+func (c *webConn) servable(w *pools.Web) bool {
+	return !c.carried || c.carrier != "" && c.carrier != unnamed && c.carrier == callerOf(w)
+}
 
 // tookBody notes that x's body was carried, and reports whether the connection can
 // rest after an answer with this status.

@@ -166,3 +166,27 @@ func TestWebShorterThanSaid(t *testing.T) {
 		}
 	}
 }
+
+// TestWebUnnamedCallers are not one caller: after a body the next one gets another
+// connection.
+func TestWebUnnamedCallers(t *testing.T) {
+	for _, name := range []string{"", unnamed} {
+		i := start(t, webConfig(t))
+		x := func() Exchange {
+			if name == "" {
+				return postOf("/sees", "x")
+			}
+			return calledBy(name, postOf("/sees", "x"))
+		}
+		if e := i.Exchange(context.Background(), x()); e.Web == nil {
+			t.Fatalf("%+v", e)
+		}
+		first := keptConn(i)
+		if e := i.Exchange(context.Background(), x()); e.Web == nil {
+			t.Fatalf("%+v", e)
+		}
+		if first == nil || keptConn(i) == first {
+			t.Errorf("callers named %q share a connection that carried a body", name)
+		}
+	}
+}

@@ -127,7 +127,7 @@ func (l *logAt) back(before string, tail int, write func([]byte) error) error {
 		}
 	}
 	now, got := lastLines(now, tail)
-	if got < tail {
+	if got < tail && !l.is(before) {
 		if old, err = os.ReadFile(before); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -141,6 +141,16 @@ func (l *logAt) back(before string, tail int, write func([]byte) error) error {
 		}
 	}
 	return nil
+}
+
+// is reports that the file at path is the one that is read: it was put aside since.
+func (l *logAt) is(path string) bool {
+	if l.file == nil {
+		return false
+	}
+	info, err := os.Stat(path)
+	own, failed := l.file.Stat()
+	return err == nil && failed == nil && os.SameFile(own, info)
 }
 
 // lastLines returns the last n lines of text, or all, and how many they are.
