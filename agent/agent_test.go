@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -191,6 +192,26 @@ func TestStartFailures(t *testing.T) {
 				t.Fatalf("error %v, want %s", err, test.kind)
 			}
 		})
+	}
+}
+
+// TestStartTooLate says where the function was awaited and for how long, whoever's clock
+// ended the wait.
+func TestStartTooLate(t *testing.T) {
+	for name, limits := range map[string][2]time.Duration{"init timeout": {100 * time.Millisecond, time.Hour}, "deadline": {time.Hour, 100 * time.Millisecond}} {
+		for _, c := range []Config{configOf(t, "probe"), webConfig(t)} {
+			c.Env, c.InitTimeout = []string{"PROBE_INIT=hang"}, limits[0]
+			ctx, cancel := context.WithTimeout(context.Background(), limits[1])
+			_, err := Start(ctx, c)
+			cancel()
+			var start *pools.StartError
+			if !errors.As(err, &start) || start.Type != "Runtime.InitTimeout" || !strings.Contains(err.Error(), "init timeout is "+limits[0].String()) {
+				t.Errorf("%s, %s: %v", name, c.Name, err)
+			}
+			if c.Web && !regexp.MustCompile(`on 127\.0\.0\.1:[23]\d{4}, its PORT`).MatchString(err.Error()) {
+				t.Errorf("%s: no port in %v", name, err)
+			}
+		}
 	}
 }
 

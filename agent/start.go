@@ -16,7 +16,8 @@ var errInitFailed = errors.New("the function reported that its initialisation fa
 
 // Start forks the function and blocks until it asks for its first event. The
 // error is a *pools.StartError, or wraps what this machine would not give
-// (descriptors, a port); nothing is left running after an error.
+// (descriptors, a port) or that ctx was cancelled; nothing is left running after an
+// error. A deadline of ctx is an init timeout.
 func Start(ctx context.Context, c Config) (*Instance, error) {
 	c = c.withDefaults()
 	if len(c.Command) == 0 {
@@ -109,12 +110,22 @@ func (i *Instance) awaitReady(ctx context.Context) error {
 	case <-i.exited:
 		return i.initFailure()
 	case <-timer.C:
-		i.Stop()
-		return &pools.StartError{Type: "Runtime.InitTimeout", Err: fmt.Errorf("%s within %v", i.config.notReady(), i.config.InitTimeout)}
+		return i.tooLate(began)
 	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return i.tooLate(began)
+		}
 		i.Stop()
 		return fmt.Errorf("start of %s abandoned: %w", i.config.Name, ctx.Err())
 	}
+}
+
+// tooLate ends a start that took longer than the init timeout, or than ctx, with whose
+// deadline a caller may enforce it.
+func (i *Instance) tooLate(began time.Time) error {
+	waited := time.Since(began).Round(time.Millisecond)
+	i.Stop()
+	return &pools.StartError{Type: "Runtime.InitTimeout", Err: fmt.Errorf("%s for %v; its init timeout is %v", i.notReady(), waited, i.config.InitTimeout)}
 }
 
 func (i *Instance) initFailure() error {

@@ -17,9 +17,10 @@ const (
 	lastProbe  = 10 * time.Millisecond
 )
 
-func (c Config) notReady() string {
-	if c.Web {
-		return "nothing accepted connections on its PORT"
+// notReady says what was awaited in vain.
+func (i *Instance) notReady() string {
+	if i.web != nil {
+		return fmt.Sprintf("nothing accepted connections on 127.0.0.1:%d, its PORT,", i.web.port)
 	}
 	return "no request for work"
 }

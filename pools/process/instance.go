@@ -97,7 +97,7 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 	}
 	started, err := agent.Start(ctx, c)
 	if err != nil {
-		return pools.ColdStart{}, err
+		return pools.ColdStart{}, withLog(err, i.function)
 	}
 	if !p.started(i, started) {
 		<-started.Done()
@@ -106,6 +106,14 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 	cold := started.ColdStart()
 	cold.Unpack = unpack
 	return cold, nil
+}
+
+// withLog adds where to look to a start that took too long: only its log says why.
+func withLog(err error, f *spillway.Function) error {
+	if late, ok := errors.AsType[*pools.StartError](err); ok && late.Type == "Runtime.InitTimeout" {
+		return &pools.StartError{Type: late.Type, Err: fmt.Errorf("%w; `spillway logs %s` shows what it wrote", late.Err, f.FunctionKey)}
+	}
+	return err
 }
 
 // started publishes a ready instance, unless it has ended or is to end.

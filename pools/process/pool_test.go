@@ -238,6 +238,21 @@ func TestStartRefusals(t *testing.T) {
 	}
 }
 
+// TestStartTooLate has the clock of the caller end a start, as the dispatcher's does: the
+// error is the function's, and says where to look.
+func TestStartTooLate(t *testing.T) {
+	p := open(t, Config{})
+	f := functionOf(t, probePackage)
+	f.Env, f.Contract = []string{"PROBE_INIT=hang"}, spillway.ContractHTTP
+	ctx, cancel := context.WithTimeout(context.Background(), 100*time.Millisecond)
+	defer cancel()
+	_, err := p.StartInstance(ctx, spillway.InstanceID(ids.Add(1)), f)
+	var failed *pools.StartError
+	if !errors.As(err, &failed) || failed.Type != "Runtime.InitTimeout" || !strings.Contains(failed.Error(), "`spillway logs "+f.FunctionKey.String()+"`") {
+		t.Errorf("%v", err)
+	}
+}
+
 func emptyPackage(t *testing.T) spillway.Package {
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "readme"), nil, 0o600); err != nil {

@@ -77,7 +77,8 @@ func (l *logAt) close() {
 	}
 }
 
-// successor opens the file at path if it is another one than l.
+// successor opens the file that comes after l, if there is one. That is the one that
+// was put aside last, if l was put aside before it.
 func (l *logAt) successor(path string) (*logAt, error) {
 	info, err := os.Stat(path)
 	if errors.Is(err, fs.ErrNotExist) { // nothing yet, or between two files
@@ -89,6 +90,11 @@ func (l *logAt) successor(path string) (*logAt, error) {
 	if l.file != nil {
 		if own, err := l.file.Stat(); err != nil || os.SameFile(own, info) {
 			return nil, err
+		}
+	}
+	if aside := path + ".1"; l.file != nil && !l.is(aside) {
+		if next, err := openLog(aside); err != nil || next.file != nil {
+			return next, err
 		}
 	}
 	return openLog(path)
@@ -128,7 +134,7 @@ func (l *logAt) back(before string, tail int, write func([]byte) error) error {
 	}
 	now, got := lastLines(now, tail)
 	if got < tail && !l.is(before) {
-		if old, err = os.ReadFile(before); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if old, err = readLog(before); err != nil {
 			return err
 		}
 		old, _ = lastLines(old, tail-got)
@@ -141,6 +147,16 @@ func (l *logAt) back(before string, tail int, write func([]byte) error) error {
 		}
 	}
 	return nil
+}
+
+// readLog reads the log that was put aside at path; none is an empty one.
+func readLog(path string) ([]byte, error) {
+	at, err := openLog(path)
+	if err != nil || at.file == nil {
+		return nil, err
+	}
+	defer at.close()
+	return io.ReadAll(io.LimitReader(at.file, 2*maxLogBytes))
 }
 
 // is reports that the file at path is the one that is read: it was put aside since.

@@ -88,6 +88,45 @@ func TestReadLogFollows(t *testing.T) {
 	}
 }
 
+// TestReadLogFollowsThroughTwoFiles that were put aside between two looks.
+func TestReadLogFollowsThroughTwoFiles(t *testing.T) {
+	p, l := logPool(t, nil)
+	out, err := l.use(logged)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = out.release() }()
+	say := func(text string, rotate bool) {
+		if _, err := out.Write([]byte(text)); err != nil {
+			t.Fatal(err)
+		}
+		if rotate {
+			out.mu.Lock()
+			defer out.mu.Unlock()
+			if err := out.rotate(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	say("a\n", false)
+	ctx, cancel := context.WithCancel(t.Context())
+	var got strings.Builder
+	err = p.ReadLog(ctx, logged, 10, true, func(b []byte) error {
+		if got.Len() == 0 { // while it waits for us
+			say("b\n", true)
+			say("c\n", true)
+			say("d\n", false)
+		}
+		if got.Write(b); strings.HasSuffix(got.String(), "d\n") {
+			cancel()
+		}
+		return nil
+	})
+	if err != nil || got.String() != "a\nb\nc\nd\n" {
+		t.Errorf("read %q (%v)", got.String(), err)
+	}
+}
+
 func TestReadLogStopsWhenNobodyReads(t *testing.T) {
 	p, _ := logPool(t, map[string]string{"": "a\n"})
 	gone := fmt.Errorf("gone")
