@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -38,6 +39,8 @@ func (x *exchange) streamBody(w *pools.Web, body *requestBody) {
 		_ = d.EnableFullDuplex()
 	}
 	w.Body, w.Length, w.Expect = body, x.r.ContentLength, body.expects
+	caller, gone := context.WithCancel(context.WithoutCancel(x.r.Context()))
+	w.Caller, body.stays = caller, context.AfterFunc(x.r.Context(), gone)
 	if len(x.r.Trailer) > 0 {
 		w.Trailer = func() http.Header {
 			filterRequest(x.r.Trailer)
@@ -49,8 +52,10 @@ func (x *exchange) streamBody(w *pools.Web, body *requestBody) {
 // requestBody is the body of a request; Close makes a Read that waits return.
 type requestBody struct {
 	stream  *webStream
+	stays   func() bool // the caller is not taken to have gone from then on
 	expects bool        // the caller waits to be told to send it
 	ended   atomic.Bool // it was read to its end
+	broken  atomic.Bool // reading it may have been broken off
 	left    atomic.Bool // the call has ended
 }
 
@@ -72,7 +77,14 @@ func (b *requestBody) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// Close implements pools.Web.Body. net/http takes the read that it makes fail for the
+// end of the caller, and of those of all further requests of the connection.
 func (b *requestBody) Close() error {
+	if b.ended.Load() {
+		return nil
+	}
+	b.broken.Store(true)
+	b.stays()
 	setDeadline(b.stream.x.w, deadliner.SetReadDeadline, time.Unix(1, 0))
 	return nil
 }
@@ -89,7 +101,7 @@ func (x *exchange) leaveBody(body io.ReadCloser) {
 		return
 	}
 	b.left.Store(true)
-	if b.ended.Load() {
+	if b.ended.Load() && !b.broken.Load() {
 		return
 	}
 	x.odd = true
