@@ -151,12 +151,15 @@ func (i *Instance) connect(x *Exchange) (*webConn, bool, error) {
 }
 
 // kept takes the connection that was used last of those that can carry the request.
-// A process that serves one request at a time may accept no second connection while
-// it has one, so that one is closed when it is not to be used.
+// If none can, it makes room for a new one: a process may accept no more connections
+// than it serves requests, so that kept ones and those in use are never more.
 func (i *Instance) kept(request *pools.Web) *webConn {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	w := i.web
+	for len(w.conns) > 0 && w.conns[0].aged(w.idle) {
+		w.dropOldest()
+	}
 	for at, conn := range slices.Backward(w.conns) {
 		fits := request.Body == nil && conn.servable(request)
 		if !fits && w.shared() {
@@ -168,11 +171,19 @@ func (i *Instance) kept(request *pools.Web) *webConn {
 		}
 		_ = conn.Close()
 	}
+	for len(w.conns) > 0 && len(w.conns)+len(w.calls) > w.atOnce {
+		w.dropOldest()
+	}
 	return nil
 }
 
-// keepConn keeps a connection for the next exchange, in place of the oldest if there
-// are enough, or closes it.
+// dropOldest closes the kept connection that has rested longest; mu is held.
+func (w *webSide) dropOldest() {
+	_ = w.conns[0].Close()
+	w.conns = slices.Delete(w.conns, 0, 1)
+}
+
+// keepConn keeps a connection for the next exchange, or closes it.
 func (i *Instance) keepConn(conn *webConn, keep bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
@@ -180,12 +191,7 @@ func (i *Instance) keepConn(conn *webConn, keep bool) {
 		_ = conn.Close()
 		return
 	}
-	w := i.web
-	if len(w.conns) == w.atOnce {
-		_ = w.conns[0].Close()
-		w.conns = slices.Delete(w.conns, 0, 1)
-	}
-	w.conns = append(w.conns, conn)
+	i.web.conns = append(i.web.conns, conn)
 }
 
 // leaveWeb gives back what a web function held; its process has ended.

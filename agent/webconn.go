@@ -179,14 +179,17 @@ func (c *webConn) writeAll(head, body []byte) error {
 	return err
 }
 
+// aged reports that the connection has rested too long, limit being that of its function.
+func (c *webConn) aged(limit time.Duration) bool { return time.Since(c.used) > min(c.idle, limit) }
+
 // fresh reports that the connection can take a request: it has rested for at most
 // limit and the function has neither closed it nor said anything unasked. If it has,
 // limit becomes half of what the connection had rested.
 func (c *webConn) fresh(limit *time.Duration) bool {
-	rested := time.Since(c.used)
-	if rested > min(c.idle, *limit) {
+	if c.aged(*limit) {
 		return false
 	}
+	rested := time.Since(c.used)
 	if c.br.Buffered() > 0 || c.raw.Control(c.poll) != nil || !c.quiet {
 		*limit = rested / 2
 		return false

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,6 +159,55 @@ func TestSharedDeadline(t *testing.T) {
 	_, _ = late.say.Close(), other.say.Close()
 	if e := i.Exchange(context.Background(), get("/sees")); e.Delivered || !e.InstanceGone {
 		t.Errorf("after the end: %+v", e)
+	}
+}
+
+// TestSharedConnections has a function that serves no more connections than requests at
+// once: those that rest must not keep out a caller who can use none of them.
+func TestSharedConnections(t *testing.T) {
+	c := sharedConfig(t, 2)
+	c.Env = []string{"PROBE_CONNS=2"}
+	i := start(t, c)
+	for range 3 {
+		both := []*talk{startTalk(t, i, later()), startTalk(t, i, later())} // nobody's bodies: nobody can use what is left
+		for _, k := range both {
+			if e := k.ended(t); e.Cause != spillway.CauseNone {
+				t.Fatalf("a talk ended as %+v", e)
+			}
+		}
+		x := calledBy("A", get("/sees"))
+		x.Deadline = time.Now().Add(5 * time.Second)
+		answered(t, i.Exchange(context.Background(), x), 200, "*")
+	}
+}
+
+// TestSharedAgedConnections closes what has rested too long also where a younger one
+// carries the request.
+func TestSharedAgedConnections(t *testing.T) {
+	i := start(t, sharedConfig(t, 4))
+	both := []*talk{startTalk(t, i, later()), startTalk(t, i, later())}
+	for _, k := range both {
+		k.ended(t)
+	}
+	i.mu.Lock()
+	aged := slices.Clone(i.web.conns)
+	for _, conn := range aged {
+		conn.used = time.Now().Add(-2 * keepIdle)
+	}
+	i.mu.Unlock()
+	if len(aged) == 0 {
+		t.Fatal("no connection rests")
+	}
+	for range 2 {
+		answered(t, i.Exchange(context.Background(), get("/sees")), 200, "*")
+	}
+	if len(i.web.conns) != 1 || slices.Contains(aged, i.web.conns[0]) {
+		t.Errorf("%d connections are kept", len(i.web.conns))
+	}
+	for _, conn := range aged {
+		if conn.raw.Control(conn.poll) == nil {
+			t.Error("an aged connection is open")
+		}
 	}
 }
 

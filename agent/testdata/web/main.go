@@ -32,7 +32,36 @@ func main() {
 	if text := os.Getenv("PROBE_IDLE"); text != "" {
 		server.IdleTimeout, _ = time.ParseDuration(text)
 	}
-	panic(server.ListenAndServe())
+	listener, err := net.Listen("tcp4", server.Addr)
+	if err != nil {
+		panic(err)
+	}
+	if most, err := strconv.Atoi(os.Getenv("PROBE_CONNS")); err == nil {
+		listener = fewConns(server, listener, most)
+	}
+	panic(server.Serve(listener))
+}
+
+// fewConns leaves connections unaccepted while most of them are open, as servers do
+// that have a thread for each.
+func fewConns(server *http.Server, l net.Listener, most int) net.Listener {
+	threads := make(chan struct{}, most)
+	server.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateClosed || state == http.StateHijacked {
+			<-threads
+		}
+	}
+	return &threaded{l, threads}
+}
+
+type threaded struct {
+	net.Listener
+	threads chan struct{}
+}
+
+func (t *threaded) Accept() (net.Conn, error) {
+	t.threads <- struct{}{}
+	return t.Listener.Accept()
 }
 
 func echo(w http.ResponseWriter, r *http.Request) {
