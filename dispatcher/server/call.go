@@ -107,8 +107,13 @@ func (c *call) invoke(f dispatcher.Effect, now time.Time) pools.Result {
 // tooLate reports that a cloud attempt was placed too long ago to be sent: what it
 // holds would be given back while it runs.
 func (c *call) tooLate(f dispatcher.Effect) bool {
-	a := &c.decision.Attempts[f.Attempt-1]
-	return f.Function.Platform.Pools[f.Pool].Kind.Cloud() && c.s.clock.now().Sub(a.Placed) > dispatcher.SendWithin
+	if !f.Function.Platform.Pools[f.Pool].Kind.Cloud() {
+		return false
+	}
+	c.s.mu.Lock()
+	now := c.s.clock.now()
+	c.s.mu.Unlock()
+	return now.Sub(c.decision.Attempts[f.Attempt-1].Placed) > dispatcher.SendWithin
 }
 
 // record writes what must be on record before an attempt starts.

@@ -10,7 +10,8 @@ import (
 const maxDrift = time.Second
 
 // clock never goes back: it counts from one reading of the wall clock on the
-// monotonic clock, and follows the wall clock when that jumps ahead.
+// monotonic clock, and follows the wall clock when that jumps ahead. The Server's
+// lock guards it.
 type clock struct {
 	start time.Time
 	base  spillway.Instant
