@@ -70,6 +70,9 @@ func unreachable(at *url.URL, err error) error {
 func baseURL(flag, text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.User != nil {
+		if _, _, split := net.SplitHostPort(text); split == nil && !strings.Contains(text, "/") {
+			return nil, wrongInput("%s: %q has no scheme; write http://%[2]s", flag, text)
+		}
 		return nil, wrongInput("%s: %q is not the address of a server; allowed: http://host:port", flag, text)
 	}
 	u.Path = strings.TrimRight(u.Path, "/")

@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -20,7 +22,8 @@ import (
 
 type deployFlags struct {
 	admin, sha256, revision, handler, spec string
-	canary, concurrency                    int64
+	canary                                 percent
+	concurrency                            int64
 	memory, cpu, timeout, contract, burst  string
 	env                                    map[string]string
 }
@@ -39,6 +42,8 @@ The server checks the function as it checks its configuration files; one with
 faults changes nothing. What is deployed is kept in the server's data directory.
 A function of the configuration directory is changed there and not here.
 
+The package of the newest revision makes no new one, unless --revision names it.
+
 Settings stay from one revision to the next unless a flag names them; they hold
 for all revisions, so a rollback does not bring older ones back. Without a
 package, deploy changes settings, or with --canary the share of the newest
@@ -56,7 +61,7 @@ terraform' writes it and 'spillway cloud check' names what differs.`,
 	flags.StringVar(&f.sha256, "sha256", "", "`hex` SHA-256 that the zip file must have; needed with a URL")
 	flags.StringVar(&f.revision, "revision", "", "`name` of the new revision, a DNS label; r1, r2, … if not given")
 	flags.StringVar(&f.handler, "handler", "", "`path` of the program in the package (default bootstrap)")
-	flags.Int64Var(&f.canary, "canary", 0, "`percent` of the calls for the newest revision; the rest stays where most is")
+	flags.Var(&f.canary, "canary", "`percent` of the calls for the newest revision; the rest stays where most is")
 	flags.StringVar(&f.spec, "spec", "", "`file` with the fields of a Function's spec but revisions and traffic, in place of all settings")
 	flags.StringVar(&f.memory, "memory", "", "memory of an instance, such as 256Mi")
 	flags.StringVar(&f.cpu, "cpu", "", "cores of an invocation, such as 500m")
@@ -95,11 +100,26 @@ terraform' writes it and 'spillway cloud check' names what differs.`,
 	return cmd
 }
 
+// percent is a flag of whole percent, with or without the sign.
+type percent int64
+
+func (p *percent) Type() string   { return "percent" }
+func (p *percent) String() string { return strconv.FormatInt(int64(*p), 10) }
+
+func (p *percent) Set(text string) error {
+	n, err := strconv.ParseInt(strings.TrimSuffix(text, "%"), 10, 64)
+	if err != nil {
+		return errors.New("not a whole number; allowed: 0 to 100 percent")
+	}
+	*p = percent(n)
+	return nil
+}
+
 // request is what the flags ask for, without the package.
 func (f *deployFlags) request(cmd *cobra.Command) (r deployed.Request, err error) {
 	r.Revision, r.Handler = f.revision, f.handler
 	if cmd.Flags().Changed("canary") {
-		r.Canary = &f.canary
+		r.Canary = (*int64)(&f.canary)
 	}
 	if f.spec != "" {
 		if r.Spec, err = readSpec(f.spec); err != nil {

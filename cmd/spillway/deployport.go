@@ -137,14 +137,11 @@ func (a *app) change(ctx context.Context, key spillway.FunctionKey, prepare func
 	if err != nil {
 		return nil, err
 	}
-	said, err := a.loadAndServe(ctx, c.Files)
+	said, err := a.loadAndServe(ctx, c.Files, c.Commit)
 	if err != nil {
 		return nil, errors.Join(blame(err, c.File, key), c.Discard())
 	}
 	a.live.status.Store(said)
-	if err := c.Commit(); err != nil {
-		return nil, err
-	}
 	if err := a.deployed.Sweep(time.Now()); err != nil {
 		a.log.Warn("packages that nothing uses stay", "error", err)
 	}

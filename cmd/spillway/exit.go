@@ -16,7 +16,7 @@ import (
 const (
 	exitOK     = 0
 	exitFailed = 1 // the work was tried and did not succeed
-	exitInput  = 2 // wrong flags, arguments, configuration or policy; nothing was started
+	exitInput  = 2 // wrong flags, arguments, configuration or policy; nothing was done
 )
 
 // inputError is wrong input from whoever typed the command.
@@ -55,13 +55,21 @@ func complain(w io.Writer, command string, err error) int {
 	switch {
 	case err == nil, errors.Is(err, errSaid):
 	case errors.As(err, &faults):
-		fmt.Fprintf(w, "%v\n%s: %s in the configuration; nothing was started\n", err, command, counted(len(faults), "fault"))
+		fmt.Fprintf(w, "%v\n%s: %s in the configuration%s\n", err, command, counted(len(faults), "fault"), unstarted(command))
 	case errors.As(err, &policy):
-		fmt.Fprintf(w, "%v\n%s: %s in the policy; nothing was started\n", err, command, counted(len(policy.Problems), "fault"))
+		fmt.Fprintf(w, "%v\n%s: %s in the policy%s\n", err, command, counted(len(policy.Problems), "fault"), unstarted(command))
 	default:
 		fmt.Fprintf(w, "%s: %v\n", command, err)
 	}
 	return code
+}
+
+// unstarted says of commands that start something that they did not.
+func unstarted(command string) string {
+	if command == "spillway up" || command == "spillway cloud" {
+		return "; nothing was started"
+	}
+	return ""
 }
 
 func counted(n int, noun string) string {
@@ -75,6 +83,16 @@ func counted(n int, noun string) string {
 func withHint(cmd *cobra.Command, err error) error {
 	text := strings.TrimSpace(err.Error())
 	return wrongInput("%s\nRun '%s --help' for examples and flags.", text, cmd.CommandPath())
+}
+
+// atMostOne wants one argument or none and says what it is.
+func atMostOne(what string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return fmt.Errorf("takes one argument at most, %s; there are %d", what, len(args))
+		}
+		return nil
+	}
 }
 
 // exactly wants one argument and says what it is.

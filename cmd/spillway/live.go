@@ -102,7 +102,7 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 	if err != nil {
 		return l.status.Load(), err
 	}
-	said, err := a.loadAndServe(ctx, files)
+	said, err := a.loadAndServe(ctx, files, func() error { return nil })
 	if err != nil {
 		l.rejected.Add(1)
 		said.Error = err.Error()
@@ -115,8 +115,9 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 var errEnding = errors.New("the server is ending")
 
 // loadAndServe reads the configuration directory and the deployed functions of
-// files, and serves them unless they are as before. The caller holds live.mu.
-func (a *app) loadAndServe(ctx context.Context, files []string) (*reloaded, error) {
+// files, and serves them unless they are as before. keep is the last that may fail, and
+// is called once the configuration is found good. The caller holds live.mu.
+func (a *app) loadAndServe(ctx context.Context, files []string, keep func() error) (*reloaded, error) {
 	l := &a.live
 	before := l.loaded.Platform
 	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
@@ -128,9 +129,12 @@ func (a *app) loadAndServe(ctx context.Context, files []string) (*reloaded, erro
 		if said.Warnings = next.Warnings; l.status.Load().Error == "" {
 			said.Warnings = l.status.Load().Warnings // with those of the reload that brought it
 		}
-		return said, a.readCallers(next) // secrets are not part of a revision
+		if err := a.readCallers(next); err != nil { // secrets are not part of a revision
+			return said, err
+		}
+		return said, keep()
 	}
-	if err := a.replace(ctx, next, said); err != nil {
+	if err := a.replace(ctx, next, said, keep); err != nil {
 		return said, err
 	}
 	l.reloads.Add(1)
@@ -153,7 +157,7 @@ func due(at time.Time) bool { return !at.IsZero() && !time.Now().Before(at) }
 
 // replace puts a configuration in place, or returns an error and leaves everything
 // as it was.
-func (a *app) replace(ctx context.Context, next *config.Loaded, said *reloaded) error {
+func (a *app) replace(ctx context.Context, next *config.Loaded, said *reloaded, keep func() error) error {
 	before := a.live.loaded
 	callers, err := authenticator(&next.Server)
 	if err != nil {
@@ -170,6 +174,9 @@ func (a *app) replace(ctx context.Context, next *config.Loaded, said *reloaded) 
 	}
 	if err := a.policy.Swap(next.Platform); err != nil {
 		return errors.Join(err, a.closeFrom(opened))
+	}
+	if err := keep(); err != nil {
+		return errors.Join(err, a.policy.Swap(before.Platform), a.closeFrom(opened))
 	}
 	said.Warnings = fixedChanges(before, next)
 	a.callers.Store(callers)
@@ -209,10 +216,12 @@ func (a *app) changedPools(ctx context.Context, before, next *spillway.Platform)
 // fixedChanges names what differs and holds only from the next start on.
 func fixedChanges(before, next *config.Loaded) []string {
 	differs := map[string]bool{
-		"listen, admin and dataDir": before.Server.Listen != next.Server.Listen || before.Server.Admin != next.Server.Admin || before.Server.DataDir != next.Server.DataDir,
-		"drainTimeout":              before.Server.DrainTimeout != next.Server.DrainTimeout,
-		"anonymous":                 before.Server.Anonymous != next.Server.Anonymous,
-		"the policy directory":      (before.PolicyDir == "") != (next.PolicyDir == ""),
+		"listen":               before.Server.Listen != next.Server.Listen,
+		"admin":                before.Server.Admin != next.Server.Admin,
+		"dataDir":              before.Server.DataDir != next.Server.DataDir,
+		"drainTimeout":         before.Server.DrainTimeout != next.Server.DrainTimeout,
+		"anonymous":            before.Server.Anonymous != next.Server.Anonymous,
+		"the policy directory": (before.PolicyDir == "") != (next.PolicyDir == ""),
 		"region and initTimeout of an existing process pool": false,
 	}
 	for i, p := range before.Platform.Pools {

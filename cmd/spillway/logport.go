@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -19,6 +21,32 @@ import (
 type logReader interface {
 	ReadLog(ctx context.Context, function spillway.FunctionKey, tail int, follow bool, write func([]byte) error) error
 }
+
+// logReaders are those of the pools on this machine.
+type logReaders struct {
+	mu  sync.Mutex
+	all []logReader
+}
+
+func (l *logReaders) add(r logReader) (forget func()) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.all = append(l.all, r)
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.all = slices.DeleteFunc(l.all, func(other logReader) bool { return other == r })
+	}
+}
+
+func (l *logReaders) list() []logReader {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.all)
+}
+
+// logWriteWithin bounds how long a reader of a log may leave it unread.
+const logWriteWithin = 30 * time.Second
 
 // maxTail bounds the lines of a log that are read back.
 const maxTail = 100_000
@@ -38,11 +66,15 @@ func (a *app) logs(w http.ResponseWriter, r *http.Request) {
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
-	flush := http.NewResponseController(w)
+	out := http.NewResponseController(w)
+	if out.Flush() != nil { // the reader learns now that it is listened for
+		return
+	}
 	follow := r.URL.Query().Get("follow") == "true"
 	if err := a.readLogs(r.Context(), key, tail, follow, func(text []byte) error {
+		late := out.SetWriteDeadline(time.Now().Add(logWriteWithin))
 		_, err := w.Write(text)
-		return errors.Join(err, flush.Flush())
+		return errors.Join(late, err, out.Flush())
 	}); err != nil && r.Context().Err() == nil {
 		a.log.Warn("log not read", "function", key.String(), "error", err)
 	}
@@ -61,7 +93,7 @@ func (a *app) readLogs(ctx context.Context, key spillway.FunctionKey, tail int, 
 	if !follow {
 		reading.SetLimit(1)
 	}
-	for _, p := range a.onPrem {
+	for _, p := range a.onPrem.list() {
 		reading.Go(func() error { return p.ReadLog(ctx, key, tail, follow, inTurn) })
 	}
 	return reading.Wait()

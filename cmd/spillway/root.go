@@ -36,6 +36,8 @@ func newRoot(s streams) *cobra.Command {
 	root.AddCommand(newUp(s), newInvoke(s), newExplain(s), newReport(s), newQuota(s), newBurst(s), newList(s), newReload(s), newValidate(s),
 		newDeploy(s), newRollback(s), newDelete(s), newLogs(s), newReconcile(s),
 		newPolicy(s), newCloud(s), newVersion(s))
+	root.Version = thisBuild().Version
+	root.SetVersionTemplate("spillway {{.Version}}\n")
 	root.CompletionOptions.HiddenDefaultCmd = true
 	return root
 }

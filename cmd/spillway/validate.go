@@ -25,7 +25,7 @@ whole configuration with every default filled in.`,
 		Example: `  spillway validate examples/platform
   spillway validate examples/platform -o yaml    # with all defaults
   spillway validate                          # what 'spillway up' does by default`,
-		Args: cobra.MaximumNArgs(1),
+		Args: atMostOne("DIR"),
 	}
 	output := formatFlag(cmd, "table", "json", "yaml")
 	cmd.RunE = func(_ *cobra.Command, args []string) error {

@@ -42,7 +42,7 @@ type app struct {
 	callers  liveCallers
 	policy   *rego.Source
 	pools    map[int]pools.Pool
-	onPrem   []logReader
+	onPrem   logReaders
 	notes    [][2]string // of the banner, about pools
 	ledger   *ledger.Ledger
 	server   *server.Server
@@ -115,9 +115,10 @@ func (a *app) openProcess(p *spillway.Pool) (pools.Pool, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pool %s: %w", p.Name, err)
 	}
-	a.onPrem = append(a.onPrem, pool)
 	a.note("pool "+p.Name, "%s; memory limit: %s; %s", p.Capacity, pool.MemoryLimit(), pool.Isolation())
+	forget := a.onPrem.add(pool)
 	a.onClose(func() error {
+		forget()
 		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
 		defer cancel()
 		return pool.Close(ctx)

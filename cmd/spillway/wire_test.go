@@ -168,3 +168,22 @@ func TestOneCurrency(t *testing.T) {
 		t.Errorf("added up to %s", b.Total.Text('f'))
 	}
 }
+
+// TestChangeThatIsNotKept serves nothing of itself, and what served goes on.
+func TestChangeThatIsNotKept(t *testing.T) {
+	a := wired(t, budgeted, t.TempDir())
+	if err := os.WriteFile(filepath.Join(a.dir, "more.yaml"), []byte("apiVersion: spillway.dev/v1alpha1\nkind: Quota\nmetadata: {name: other}\nspec: {namespaces: [other]}\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	before, full := a.server.Platform(), errors.New("disk full")
+	a.live.mu.Lock()
+	defer a.live.mu.Unlock()
+	said, err := a.loadAndServe(t.Context(), nil, func() error { return full })
+	if !errors.Is(err, full) || a.server.Platform() != before || said.Generation != before.Generation {
+		t.Errorf("%v; generation %d serves, %d is said", err, a.server.Platform().Generation, said.Generation)
+	}
+	kept := 0
+	if said, err = a.loadAndServe(t.Context(), nil, func() error { kept++; return nil }); err != nil || kept != 1 || a.server.Platform() == before || !said.Changed {
+		t.Errorf("kept %d times; %+v (%v)", kept, said, err)
+	}
+}

@@ -3,6 +3,7 @@ package deployed
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -23,6 +24,7 @@ type Candidate struct {
 
 	store  *Store
 	target string
+	before []v1alpha1.Revision
 }
 
 // without returns all files but that of key.
@@ -31,7 +33,11 @@ func (s *Store) without(key spillway.FunctionKey) ([]string, error) {
 	return slices.DeleteFunc(files, func(f string) bool { return f == s.file(key) }), err
 }
 
-func (s *Store) candidate(o *object) (*Candidate, error) {
+func (s *Store) candidate(o *object, change func() error) (*Candidate, error) {
+	before := slices.Clone(o.revisions)
+	if err := change(); err != nil {
+		return nil, err
+	}
 	files, err := s.without(o.key())
 	if err != nil {
 		return nil, err
@@ -40,7 +46,7 @@ func (s *Store) candidate(o *object) (*Candidate, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(s.functions(), 0o700); err != nil {
+	if err := s.makeDirs(); err != nil {
 		return nil, fmt.Errorf("make the directory of deployed functions: %w", err)
 	}
 	file, err := writeAside(s.functions(), text)
@@ -48,7 +54,8 @@ func (s *Store) candidate(o *object) (*Candidate, error) {
 		return nil, fmt.Errorf("write deployed function: %w", err)
 	}
 	return &Candidate{
-		Files: append(files, file), File: file, Revisions: o.revisions, Traffic: o.traffic, store: s, target: s.file(o.key()),
+		Files: append(files, file), File: file, Revisions: o.revisions, Traffic: o.traffic,
+		store: s, target: s.file(o.key()), before: before,
 	}, nil
 }
 
@@ -65,8 +72,14 @@ func writeAside(dir string, text []byte) (string, error) {
 	return file.Name(), nil
 }
 
-// Commit makes the change the one that counts, also after a crash.
+// Commit makes the change the one that counts, also after a crash. After an error the
+// store is as it was, unless the disk failed between the two.
 func (c *Candidate) Commit() error {
+	for _, v := range c.before {
+		if err := c.store.inUse(v.Package.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("keep the change: %w", err)
+		}
+	}
 	var err error
 	if c.File == "" {
 		err = os.Remove(c.target)
@@ -74,10 +87,10 @@ func (c *Candidate) Commit() error {
 		err = os.Rename(c.File, c.target)
 	}
 	if err != nil {
-		return fmt.Errorf("keep the change: %w; it serves until the next start", err)
+		return fmt.Errorf("keep the change: %w", err)
 	}
 	if err := syncDir(filepath.Dir(c.target)); err != nil {
-		return fmt.Errorf("keep the change: %w", err)
+		return fmt.Errorf("keep the change, which serves from the next reload on: %w", err)
 	}
 	return nil
 }
@@ -87,7 +100,10 @@ func (c *Candidate) Discard() error {
 	if c.File == "" {
 		return nil
 	}
-	return os.Remove(c.File)
+	if err := os.Remove(c.File); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil // it was kept
 }
 
 func syncDir(dir string) error {

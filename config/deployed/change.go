@@ -20,7 +20,7 @@ const keepRevisions = 10
 // Request is what a developer wants of a function. Settings are fields of a
 // Function's spec as JSON; the loader checks them.
 type Request struct {
-	Digest   string                     `json:"digest,omitempty"`   // of a package that is there; empty: no new revision
+	Digest   string                     `json:"digest,omitempty"`   // of a package that is there; empty, or that of the newest revision: no new one
 	Revision string                     `json:"revision,omitempty"` // name of the new one; r1, r2, … if empty
 	Handler  string                     `json:"handler,omitempty"`  // of the new revision; bootstrap if empty
 	Canary   *int64                     `json:"canary,omitempty"`   // percent of the calls for the newest revision; nil: all for a new one, else as it is
@@ -65,6 +65,34 @@ func (o *object) deploy(r Request) error {
 		}
 		return o.share(*r.Canary)
 	}
+	if !o.newestIs(r) {
+		if err := o.add(r); err != nil {
+			return err
+		}
+	}
+	newest := o.revisions[len(o.revisions)-1].Name
+	if r.Canary != nil {
+		if err := o.share(*r.Canary); err != nil {
+			return err
+		}
+	} else {
+		o.all(newest)
+	}
+	o.forget()
+	return nil
+}
+
+// newestIs reports that the newest revision is what r brings, unless r names another.
+func (o *object) newestIs(r Request) bool {
+	if len(o.revisions) == 0 {
+		return false
+	}
+	v := o.revisions[len(o.revisions)-1]
+	return v.Package.Digest == r.Digest && v.Handler == r.Handler && (r.Revision == "" || r.Revision == v.Name)
+}
+
+// add appends the revision that r brings.
+func (o *object) add(r Request) error {
 	name := cmp.Or(r.Revision, o.nextName())
 	if slices.ContainsFunc(o.revisions, func(v v1alpha1.Revision) bool { return v.Name == name }) {
 		return problem("%s has a revision %s already; name another, or none", o.key(), name)
@@ -72,14 +100,6 @@ func (o *object) deploy(r Request) error {
 	o.revisions = append(o.revisions, v1alpha1.Revision{
 		Name: name, Handler: r.Handler, Package: v1alpha1.Package{Path: packagePath(r.Digest), Digest: r.Digest},
 	})
-	if r.Canary != nil {
-		if err := o.share(*r.Canary); err != nil {
-			return err
-		}
-	} else {
-		o.all(name)
-	}
-	o.forget()
 	return nil
 }
 

@@ -59,7 +59,7 @@ func percent(n int64) *int64 { return &n }
 
 func TestLifeOfAFunction(t *testing.T) {
 	s := Open(t.TempDir())
-	a, b := put(t, s, "a"), put(t, s, "b")
+	a, b, c := put(t, s, "a"), put(t, s, "b"), put(t, s, "c")
 	for _, step := range []struct {
 		do   func() (*Candidate, error)
 		want string
@@ -71,14 +71,17 @@ func TestLifeOfAFunction(t *testing.T) {
 		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=100 r2=0"},
 		{func() (*Candidate, error) { return s.Rollback(hello, "r2") }, "r1=0 r2=100"},
 		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: a, Revision: "blue"}) }, "r1=0 r2=0 blue=100"},
-		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: a, Canary: percent(5)}) }, "r1=0 r2=0 blue=95 r3=5"},
+		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: a}) }, "r1=0 r2=0 blue=100"}, // is there
+		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: c, Canary: percent(5)}) }, "r1=0 r2=0 blue=95 r3=5"},
 		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=0 blue=100 r3=0"},
 		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=100 blue=0 r3=0"},
 		// blue and r3 were withdrawn: a canary that fails goes to what was beside it, and
 		// what comes after one that was taken back goes to what was there before.
 		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: b, Canary: percent(5)}) }, "r1=0 r2=95 blue=0 r3=0 r4=5"},
 		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=100 blue=0 r3=0 r4=0"},
-		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: b}) }, "r1=0 r2=0 blue=0 r3=0 r4=0 r5=100"},
+		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: b}) }, "r1=0 r2=0 blue=0 r3=0 r4=100"}, // again
+		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=100 blue=0 r3=0 r4=0"},
+		{func() (*Candidate, error) { return s.Deploy(hello, Request{Digest: a}) }, "r1=0 r2=0 blue=0 r3=0 r4=0 r5=100"},
 		{func() (*Candidate, error) { return s.Rollback(hello, "") }, "r1=0 r2=100 blue=0 r3=0 r4=0 r5=0"},
 	} {
 		c, err := step.do()
@@ -119,7 +122,7 @@ func TestSettingsStay(t *testing.T) {
 		t.Errorf("resources %s, env %s", r, e)
 	}
 	commit(t, must(s.Deploy(hello, Request{Spec: set(`{"timeout":"5s"}`)})), nil)
-	if o, err = s.read(hello); err != nil || len(o.Spec) != 1 || len(o.revisions) != 2 {
+	if o, err = s.read(hello); err != nil || len(o.Spec) != 1 || len(o.revisions) != 1 {
 		t.Errorf("after a whole spec there are %v and %d revisions (%v)", o.Spec, len(o.revisions), err)
 	}
 }
@@ -174,6 +177,33 @@ func TestPackages(t *testing.T) {
 	}
 }
 
+// TestPackagesStayAnHour after the last that anybody had to do with them, and not
+// after they came.
+func TestPackagesStayAnHour(t *testing.T) {
+	s := Open(t.TempDir())
+	old := func(digest string) {
+		long := time.Now().Add(-2 * unusedFor)
+		if err := os.Chtimes(filepath.Join(s.functions(), packagePath(digest)), long, long); err != nil {
+			t.Fatal(err)
+		}
+	}
+	a, b := put(t, s, "a"), put(t, s, "b")
+	commit(t, must(s.Deploy(hello, Request{Digest: a})), nil)
+	old(a)
+	old(b)
+	if !s.HasPackage(b) { // as a client asks that will not upload it again
+		t.Fatal("b went")
+	}
+	commit(t, must(s.Delete(hello)), nil) // instances of it may still be starting
+	if err := s.Sweep(time.Now()); err != nil || !s.HasPackage(a) || !s.HasPackage(b) {
+		t.Errorf("a %t, b %t (%v)", s.HasPackage(a), s.HasPackage(b), err)
+	}
+	old(a)
+	if err := s.Sweep(time.Now()); err != nil || s.HasPackage(a) {
+		t.Errorf("a stays for ever (%v)", err)
+	}
+}
+
 func TestNamesArePathsToNowhereElse(t *testing.T) {
 	s := Open(t.TempDir())
 	a := put(t, s, "a")
@@ -192,7 +222,7 @@ func TestWeightsAreAlwaysWhole(t *testing.T) {
 		for range rapid.IntRange(1, 40).Draw(t, "changes") {
 			r := Request{}
 			if rapid.Bool().Draw(t, "package") || len(o.revisions) == 0 {
-				r.Digest = "sha256:" + strings.Repeat("0", 64)
+				r.Digest = "sha256:" + strings.Repeat(rapid.SampledFrom([]string{"0", "1", "2"}).Draw(t, "digest"), 64)
 			}
 			if rapid.Bool().Draw(t, "canary") {
 				r.Canary = percent(rapid.Int64Range(0, 100).Draw(t, "percent"))

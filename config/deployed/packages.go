@@ -15,8 +15,9 @@ import (
 // MaxPackage is the most bytes of a package, as a zip file.
 const MaxPackage = 256 << 20
 
-// unusedFor is how long a package stays that no function names: between its upload
-// and the deployment, and for instances that are starting.
+// unusedFor is how long a package stays that no function names, from its upload, from
+// when it was asked for, and from the end of the last revision that had it: instances
+// of that may still be starting.
 const unusedFor = time.Hour
 
 var digestForm = regexp.MustCompile(`^sha256:([0-9a-f]{64})$`)
@@ -28,13 +29,15 @@ func packagePath(digest string) string {
 
 func (s *Store) packages() string { return filepath.Join(s.dir, "packages") }
 
-// HasPackage reports whether the package is here.
+// HasPackage reports whether the package is here. If it is, it stays for an hour.
 func (s *Store) HasPackage(digest string) bool {
-	if !digestForm.MatchString(digest) {
-		return false
-	}
-	_, err := os.Stat(filepath.Join(s.functions(), packagePath(digest)))
-	return err == nil
+	return digestForm.MatchString(digest) && s.inUse(packagePath(digest)) == nil
+}
+
+// inUse lets the hour begin again that a package stays without a function.
+func (s *Store) inUse(path string) error {
+	now := time.Now()
+	return os.Chtimes(filepath.Join(s.functions(), path), now, now)
 }
 
 // PutPackage keeps the zip file that content is, if it has the digest. The same
@@ -43,10 +46,8 @@ func (s *Store) PutPackage(digest string, content io.Reader) (err error) {
 	if !digestForm.MatchString(digest) {
 		return problem("%q is not a digest; allowed: sha256: and 64 lower-case hex digits", digest)
 	}
-	for _, dir := range []string{s.functions(), s.packages()} { // paths lead through both
-		if err := os.MkdirAll(dir, 0o700); err != nil {
-			return fmt.Errorf("keep a package: %w", err)
-		}
+	if err := s.makeDirs(); err != nil {
+		return fmt.Errorf("keep a package: %w", err)
 	}
 	file, err := os.CreateTemp(s.packages(), ".next-*")
 	if err != nil {

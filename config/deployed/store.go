@@ -41,6 +41,16 @@ func (s *Store) Files() ([]string, error) {
 	return files, nil
 }
 
+// makeDirs makes what paths lead through, so that a crash does not take it away.
+func (s *Store) makeDirs() error {
+	for _, dir := range []string{s.functions(), s.packages()} {
+		if err := os.MkdirAll(dir, 0o700); err != nil {
+			return err
+		}
+	}
+	return errors.Join(syncDir(s.dir), syncDir(filepath.Dir(s.dir)))
+}
+
 func (s *Store) functions() string { return filepath.Join(s.dir, "functions") }
 
 func (s *Store) file(key spillway.FunctionKey) string {
@@ -56,39 +66,34 @@ func (s *Store) Deploy(key spillway.FunctionKey, r Request) (*Candidate, error) 
 	if errors.Is(err, ErrNotDeployed) {
 		o, err = newObject(key), nil
 	}
-	if err == nil {
-		err = o.deploy(r)
-	}
 	if err != nil {
 		return nil, err
 	}
-	return s.candidate(o)
+	return s.candidate(o, func() error { return o.deploy(r) })
 }
 
 // Rollback prepares to give all calls to another revision: to, or the one to go back
 // to.
 func (s *Store) Rollback(key spillway.FunctionKey, to string) (*Candidate, error) {
 	o, err := s.read(key)
-	if err == nil {
-		err = o.rollback(to)
-	}
 	if err != nil {
 		return nil, err
 	}
-	return s.candidate(o)
+	return s.candidate(o, func() error { return o.rollback(to) })
 }
 
 // Delete prepares to take a function away with all its revisions.
 func (s *Store) Delete(key spillway.FunctionKey) (*Candidate, error) {
-	if _, err := s.read(key); err != nil {
+	o, err := s.read(key)
+	if err != nil {
 		return nil, err
 	}
 	files, err := s.without(key)
-	return &Candidate{Files: files, store: s, target: s.file(key)}, err
+	return &Candidate{Files: files, store: s, target: s.file(key), before: o.revisions}, err
 }
 
 // ErrNotDeployed is a function that the store does not have.
-var ErrNotDeployed = errors.New("was not deployed here; functions of the configuration directory are changed in its files")
+var ErrNotDeployed = errors.New("was not deployed here; 'spillway list' shows what there is, and functions of the configuration directory are changed in its files")
 
 // A name is part of a path, so the loader's check would come too late.
 var label = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$`)
