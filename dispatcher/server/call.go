@@ -63,13 +63,13 @@ func (c *call) follow() *Answer {
 // attempt runs one attempt, recorded before it starts, and reports its end.
 func (c *call) attempt(f dispatcher.Effect) {
 	started := time.Now()
-	if err := c.record(f); err != nil {
+	if c.abandoned() {
+		c.result = notExecuted(spillway.CauseCancelled, "its caller had gone before it was started")
+	} else if err := c.record(f); err != nil {
 		c.s.ledgerFailed(err)
-		c.result = pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseLedger,
-			Detail: "no durable record could be written before the start"}}
+		c.result = notExecuted(spillway.CauseLedger, "no durable record could be written before the start")
 	} else if c.tooLate(f) {
-		c.result = pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseLedger,
-			Detail: "recording the intent took so long that the provider's time limits would not hold"}}
+		c.result = notExecuted(spillway.CauseLedger, "recording the intent took so long that the provider's time limits would not hold")
 	} else {
 		c.result = c.invoke(f, started)
 	}
@@ -79,6 +79,13 @@ func (c *call) attempt(f dispatcher.Effect) {
 		return e.Complete(now, c.handle, ending)
 	})
 }
+
+func notExecuted(cause spillway.Cause, detail string) pools.Result {
+	return pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: cause, Detail: detail}}
+}
+
+// abandoned reports that nobody will take the answer: it streams to one caller only.
+func (c *call) abandoned() bool { return c.ask.Web != nil && c.ask.Web.Caller.Err() != nil }
 
 // invoke hands the attempt to its pool. A web function in a cloud gets its request
 // as an event.
@@ -90,7 +97,7 @@ func (c *call) invoke(f dispatcher.Effect, now time.Time) pools.Result {
 	}
 	var err error
 	if r.Payload, err = httpv2.Event(r.Web, r.Payload, r.Invocation, now); err != nil {
-		return pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseRejected, Detail: err.Error()}}
+		return notExecuted(spillway.CauseRejected, err.Error())
 	}
 	r.Web, r.ClientContext = nil, clientContext("", r.Invocation, r.Attempt)
 	result := c.s.pool(f.Pool).Invoke(c.s.life, r)

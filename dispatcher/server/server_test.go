@@ -401,7 +401,7 @@ func TestWebInCloud(t *testing.T) {
 		s := server.New(server.Config{Engine: dispatcher.New(p), Pools: map[int]pools.Pool{0: onprem, 1: memory.NewCloud(1, memory.Options{})}, Policy: permitAll{p}, Ledger: new(bookOnly)})
 		defer func() { s.Close(); onprem.Close() }()
 		request := ask("site", "hello")
-		request.Web = &server.Web{Web: pools.Web{Method: "PUT", Target: "/a?b=c", Header: http.Header{}}}
+		request.Web = &server.Web{Web: pools.Web{Method: "PUT", Target: "/a?b=c", Header: http.Header{}, Caller: t.Context()}}
 		a, err := s.Invoke(t.Context(), request)
 		if err != nil || a.Web == nil || a.Web.Status != 200 {
 			t.Fatalf("got %+v, %v", a, err)

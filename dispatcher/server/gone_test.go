@@ -1,0 +1,50 @@
+package server_test
+
+import (
+	"context"
+	"net/http"
+	"testing"
+	"testing/synctest"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/dispatcher/internal/testplatform"
+	"github.com/spillway-dev/spillway/dispatcher/server"
+	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/memory"
+)
+
+// TestWebGoneBefore has the caller of a web function go away before its call is
+// placed: nothing is sent, or paid, for nobody.
+func TestWebGoneBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := testplatform.Parse(smallPlatform + "function shop/site contract=http burst=allow timeout=2s policy=outside")
+		if err != nil {
+			t.Fatal(err)
+		}
+		onprem, cloud, book := memory.New(memory.Options{}), memory.NewCloud(1, memory.Options{}), new(bookOnly)
+		s := server.New(server.Config{Engine: dispatcher.New(p), Pools: map[int]pools.Pool{0: onprem, 1: cloud}, Policy: permitAll{p}, Ledger: book})
+		defer func() { s.Close(); onprem.Close() }()
+		gone, goes := context.WithCancel(t.Context())
+		goes()
+		request := ask("site", "hello")
+		request.Web = &server.Web{Web: pools.Web{Method: "PUT", Target: "/", Header: http.Header{}, Caller: gone}}
+		a, err := s.Invoke(t.Context(), request)
+		if err != nil || a.Refused() != spillway.ReasonUnavailable {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if n := len(cloud.Executions()); n != 0 || len(book.intents) != 0 {
+			t.Errorf("%d executions and %d intents for nobody", n, len(book.intents))
+		}
+		if calls, unknown := s.InFlight(); calls != 0 || unknown != 0 {
+			t.Errorf("%d calls and %d attempts are left", calls, unknown)
+		}
+		for _, q := range s.View().Quotas {
+			for _, b := range q.Budgets {
+				if b.Spent != 0 || b.Reserved != 0 {
+					t.Errorf("budget %+v", b)
+				}
+			}
+		}
+	})
+}
