@@ -70,13 +70,18 @@ func (i *Instance) measure(e *Ending, c *call, gone bool) {
 		end = time.Now()
 	}
 	e.Duration = end.Sub(c.fetched)
-	if gone {
-		used := time.Duration(i.proc.usage.Utime.Nano() + i.proc.usage.Stime.Nano())
-		e.CPU = max(0, used-c.cpu)
-		return
+	e.CPU = max(0, i.cpuUsed(gone)-c.cpu)
+	if !gone {
+		e.PeakBytes = i.samplePeak()
 	}
-	e.CPU = max(0, cpuTime(i.proc.pid)-c.cpu)
-	e.PeakBytes = i.samplePeak()
+}
+
+// cpuUsed is of the process, which has been reaped if it is gone.
+func (i *Instance) cpuUsed(gone bool) time.Duration {
+	if gone {
+		return time.Duration(i.proc.usage.Utime.Nano() + i.proc.usage.Stime.Nano())
+	}
+	return cpuTime(i.proc.pid)
 }
 
 // explain sets payload, cause and error. An answer stands, whatever came after it.

@@ -59,7 +59,7 @@ type call struct {
 	fetched  time.Time // handed to the function; zero before
 	first    bool      // of the instance
 	sent     bool      // the event has left completely
-	answered time.Time // zero while there is no answer
+	answered time.Time // zero while there is no answer; of a web call, when its exchange ended
 	payload  []byte
 	failed   bool // payload is an error
 	tooLarge bool

@@ -73,6 +73,7 @@ func (i *Instance) Exchange(ctx context.Context, x Exchange) Ending {
 		stopCaller = context.AfterFunc(x.Web.Caller, cancel)
 	}
 	answer, err := i.exchange(&x, c, cancel)
+	c.answered = time.Now()
 	stop()
 	stopCaller()
 	return i.settleWeb(c, answer, err)
@@ -132,7 +133,6 @@ func (i *Instance) exchange(x *Exchange, c *call, cancel func()) (*pools.WebAnsw
 		}
 		r, err = i.attempt(conn, x, cancel)
 	}
-	c.answered = time.Now()
 	i.keepConn(conn, err == nil && r.keep && conn.tookBody(x, r.answer.Status))
 	if r.answer.Status == 0 {
 		return nil, err
@@ -259,7 +259,7 @@ func (i *Instance) dial(deadline time.Time) (*webConn, error) {
 // settleWeb closes the books on c. A whole answer stands, whatever came after it;
 // anything else ends the process, unless it is known that the request has ended.
 func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending {
-	ended := err != nil && i.web.shared() && c.hasEnded(err)
+	ended := err != nil && i.web.shared() && i.hasEnded(c, err)
 	if ended {
 		i.awaitExit(exitPatience)
 	}
@@ -276,7 +276,7 @@ func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending
 		<-i.exited
 	}
 	e := Ending{Delivered: !c.fetched.IsZero() && !c.untouched, Started: c.fetched, InstanceGone: gone}
-	exceeded := i.retire(c, &e)
+	exceeded, stopped := i.retire(c, &e)
 	if err != nil {
 		e.Cause = c.causeOf(err)
 	}
@@ -291,14 +291,16 @@ func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending
 		e.Web = answer
 	}
 	if err != nil {
-		i.explainWeb(&e, c, exceeded, err)
+		i.explainWeb(&e, c, exceeded, stopped, err)
 	}
 	return e
 }
 
 // hasEnded reports that the function has closed the connection of a call that nobody
 // cut: its own word that it is done with the request.
-func (c *call) hasEnded(err error) bool {
+func (i *Instance) hasEnded(c *call, err error) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
 	closed := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE)
 	return closed && c.cause == spillway.CauseNone
 }
@@ -323,29 +325,22 @@ func (w *webSide) forget(c *call) {
 	}
 }
 
-// retire ends c for everybody else, and reads what the supervisor left.
-func (i *Instance) retire(c *call, e *Ending) (exceeded bool) {
+// retire ends c for everybody else, and reads what the supervisor left. It reports that
+// the process used too much memory, and that it was killed, but not because of c.
+func (i *Instance) retire(c *call, e *Ending) (exceeded, stopped bool) {
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.web.forget(c)
 	if !c.fetched.IsZero() {
-		used := time.Duration(i.proc.usage.Utime.Nano() + i.proc.usage.Stime.Nano())
-		if !e.InstanceGone {
-			used = cpuTime(i.proc.pid)
-		}
-		e.CPU = i.web.cpu.end(used) - c.cpu
+		e.CPU = i.web.cpu.end(i.cpuUsed(e.InstanceGone)) - c.cpu
 	}
 	e.PeakBytes = i.peak
-	return i.exceeded
+	return i.exceeded, i.killed && i.web.ender != c
 }
 
 // measureWeb is measure, but for the CPU time.
 func (i *Instance) measureWeb(e *Ending, c *call) {
-	end := c.answered
-	if end.IsZero() {
-		end = time.Now()
-	}
-	e.Duration = end.Sub(c.fetched)
+	e.Duration = c.answered.Sub(c.fetched)
 	if !e.InstanceGone {
 		e.PeakBytes = i.samplePeak()
 	}
@@ -356,7 +351,7 @@ func (c *call) causeOf(err error) spillway.Cause {
 	switch {
 	case c.cause != spillway.CauseNone:
 		return c.cause
-	case !time.Now().Before(c.event.Deadline):
+	case !c.answered.Before(c.event.Deadline):
 		return spillway.CauseTimeout
 	case errors.Is(err, errCallerGone):
 		return spillway.CauseCancelled
@@ -365,11 +360,12 @@ func (c *call) causeOf(err error) spillway.Cause {
 }
 
 // explainWeb is explain for a process that was ended, or a call without an answer.
-func (i *Instance) explainWeb(e *Ending, c *call, exceeded bool, err error) {
+// stopped reports that c was not why it was ended.
+func (i *Instance) explainWeb(e *Ending, c *call, exceeded, stopped bool, err error) {
 	if e.Cause == spillway.CauseCrashed && !exceeded && (!e.InstanceGone || i.proc.killedByUs()) {
 		e.ErrorType, e.FunctionError = "Runtime.InvalidResponse", spillway.FunctionUnhandled
 		text := faultText(err, e.Web != nil)
-		if other := i.web.ender; e.InstanceGone && other != nil && other != c {
+		if e.InstanceGone && stopped {
 			e.ErrorType, text = "Sandbox.Failure", "the process was ended because another request of it passed its deadline, or the server ended it"
 		}
 		e.Payload = errorPayload(e.ErrorType, "RequestId: "+c.event.ID+" Error: "+text)

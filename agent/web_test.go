@@ -290,6 +290,25 @@ func TestWebFailures(t *testing.T) {
 	}
 }
 
+// slowCage takes until after a deadline to be emptied.
+type slowCage struct{ until time.Time }
+
+func (slowCage) Enter(int) error { return nil }
+func (slowCage) Peak() int64     { return 0 }
+func (slowCage) Overran() bool   { return false }
+func (c slowCage) Empty()        { time.Sleep(time.Until(c.until)) }
+
+// TestWebCrashBeforeDeadline: a crash stays one, however long its remains take.
+func TestWebCrashBeforeDeadline(t *testing.T) {
+	c, deadline := webConfig(t), time.Now().Add(1500*time.Millisecond)
+	c.Cage = slowCage{deadline.Add(time.Millisecond)}
+	x := get("/exit")
+	x.Deadline = deadline
+	if e := start(t, c).Exchange(context.Background(), x); e.Cause != spillway.CauseCrashed || e.ErrorType != "Runtime.ExitError" {
+		t.Errorf("ended as %v %s", e.Cause, e.Payload)
+	}
+}
+
 func TestWebCallerGone(t *testing.T) {
 	for _, how := range []string{"caller", "ctx", "write", "body"} {
 		t.Run(how, func(t *testing.T) {

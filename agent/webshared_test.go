@@ -132,6 +132,34 @@ func TestSharedConnectionClosed(t *testing.T) {
 	}
 }
 
+// TestSharedClosedBeforeLate has a call fail by itself and another end the process after
+// it; the race detector sees whether the first looks at what the second writes.
+func TestSharedClosedBeforeLate(t *testing.T) {
+	i := start(t, sharedConfig(t, 2))
+	late := startTalk(t, i, time.Now().Add(500*time.Millisecond))
+	if e := i.Exchange(context.Background(), get("/raw?say=")); e.ErrorType != "Runtime.InvalidResponse" {
+		t.Errorf("no answer ended as %+v", e)
+	}
+	if e := <-late.ending; e.Cause != spillway.CauseTimeout || !e.InstanceGone {
+		t.Errorf("the late one ended as %+v", e)
+	}
+	_ = late.say.Close()
+}
+
+// TestWebStopped: what the server ends is no fault of the function's answer.
+func TestWebStopped(t *testing.T) {
+	for _, atOnce := range []int{1, 2} {
+		i := start(t, sharedConfig(t, atOnce))
+		k := startTalk(t, i, later())
+		i.Kill()
+		e := <-k.ending
+		if e.Cause != spillway.CauseCrashed || !e.InstanceGone || e.ErrorType != "Sandbox.Failure" || !strings.Contains(string(e.Payload), "the server ended it") {
+			t.Errorf("%d at once: ended as %+v %s", atOnce, e, e.Payload)
+		}
+		_ = k.say.Close()
+	}
+}
+
 // TestSharedCrash ends all that the process served, as what it was.
 func TestSharedCrash(t *testing.T) {
 	i := start(t, sharedConfig(t, 2))
