@@ -50,6 +50,8 @@ type estimate struct {
 	when    Span // it may have run in
 	charged bool // the ledger has its charge already, and no reversal
 	record  int  // position of the record that is behind it plus one; zero: none
+	named   bool // by the provider's request id
+	unclear bool // another record could be behind it, at another price
 }
 
 // claim is a line of the ledger that an execution is behind.
@@ -116,10 +118,15 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// Await takes an intent of the function whose outcome the ledger does not have.
-// The book must be given all that were open before the lines were read.
-func (b *Book) Await(intent *billing.Entry) {
-	b.open = append(b.open, Span{intent.Posted, intent.Deadline}.wider())
+// Await takes an intent of the function whose outcome the ledger does not have, or
+// an estimate that is not in the book. The book must be given all that were open
+// before the lines were read.
+func (b *Book) Await(e *billing.Entry) {
+	sent := e.Posted
+	if e.Kind == billing.KindEstimate { // posted when it was over
+		sent = e.Admitted
+	}
+	b.open = append(b.open, Span{sent, e.Deadline}.wider())
 }
 
 // Add takes a line of the function, of any kind. The book must be given all whose

@@ -53,21 +53,23 @@ type settling struct {
 // log, at least those that ended within Spans; their order and repetitions do not
 // matter. Estimates whose deadline is after until wait, since the log may not be
 // complete yet. Lines are posted at now. A book is settled once.
-func (b *Book) Settle(records []spillway.Usage, until, now time.Time) (Result, error) {
+func (b *Book) Settle(records []spillway.Usage, until, now time.Time) Result {
 	s := &settling{Book: b, byID: map[string]int{}}
 	s.result.Estimates = len(b.estimates)
 	if why := b.payers(); why != "" {
 		s.result.Problem = why
-		return s.result, nil
+		return s.result
 	}
 	s.sort(records)
 	if why := s.account(); why != "" {
 		s.result.Problem = why
-		return s.result, nil
+		return s.result
 	}
 	s.assign()
-	err := s.write(until, now)
-	return s.result, err
+	if err := s.write(until, now); err != nil { // a function can write any figures
+		return Result{Counts: Counts{Estimates: len(b.estimates)}, Problem: err.Error()}
+	}
+	return s.result
 }
 
 // payers says why the estimates cannot be told apart, if they cannot.
@@ -127,6 +129,7 @@ func (s *settling) account() string {
 			}
 		}
 	}
+	s.named()
 	slices.SortStableFunc(unnamed, func(a, b claim) int { return a.when.To.Compare(b.when.To) })
 	for _, c := range unnamed {
 		if i := s.proof(&c); i >= 0 {
@@ -154,14 +157,18 @@ func (s *settling) proof(c *claim) int {
 	})
 }
 
-// assign gives the records that are left to the estimates.
-func (s *settling) assign() {
+// named gives estimates the executions that they name.
+func (s *settling) named() {
 	for i := range s.estimates {
 		e := &s.estimates[i]
 		if r, found := s.byID[e.line.Usage.ProviderID]; found && e.line.Usage.ProviderID != "" && !s.taken[r] && !e.charged {
-			e.record, s.taken[r] = r+1, true
+			e.record, e.named, s.taken[r] = r+1, true, true
 		}
 	}
+}
+
+// assign gives the records that are left to the estimates.
+func (s *settling) assign() {
 	first := 0
 	for r := range s.records {
 		at := end(&s.records[r])
@@ -178,7 +185,7 @@ func (s *settling) assign() {
 
 // write makes the lines of the estimates that can be settled.
 func (s *settling) write(until, now time.Time) error {
-	over := s.leftOver()
+	s.doubt(s.leftOver())
 	proven := s.proven()
 	unsettled := slices.Clone(s.open)
 	for i := range s.estimates {
@@ -197,7 +204,7 @@ func (s *settling) write(until, now time.Time) error {
 			err = s.reverse(e, now)
 		case slices.ContainsFunc(unsettled, e.when.wider().meets):
 			n.Waiting++
-		case e.record > 0 && s.unclear(e, over):
+		case e.unclear:
 			n.Unclear++
 		case e.record > 0:
 			n.Ran++
@@ -218,24 +225,50 @@ func (s *settling) write(until, now time.Time) error {
 }
 
 // leftOver are the records in the spans that nothing is behind.
-func (s *settling) leftOver() []*spillway.Usage {
-	var over []*spillway.Usage
+func (s *settling) leftOver() (over []int) {
 	for i := range s.records {
-		if at := end(&s.records[i]); !s.taken[i] && slices.ContainsFunc(s.spans, func(sp Span) bool { return sp.holds(at) }) {
-			over = append(over, &s.records[i])
+		if !s.taken[i] && s.spanAt(end(&s.records[i])) >= 0 {
+			over = append(over, i)
 		}
 	}
 	s.result.Unaccounted = len(over)
 	return over
 }
 
-// unclear reports whether another execution could be behind e as well, at another
-// price.
-func (s *settling) unclear(e *estimate, over []*spillway.Usage) bool {
-	is := &s.records[e.record-1]
-	return is.ProviderID != e.line.Usage.ProviderID && slices.ContainsFunc(over, func(u *spillway.Usage) bool {
-		return e.when.wider().holds(end(u)) && (u.BilledMillis != is.BilledMillis || u.MemoryMiB != is.MemoryMiB)
-	})
+// doubt marks the estimates that executions which are left over could be behind as
+// well, at another price: in place of an estimate's own, which could be behind the
+// next one.
+func (s *settling) doubt(over []int) {
+	reached, asked := make([]bool, len(s.records)), make([]bool, len(s.estimates))
+	for _, r := range over {
+		var doubtful []*estimate
+		next, differ := []int{r}, false
+		reach := func(r int) {
+			if !reached[r] {
+				reached[r], next = true, append(next, r)
+			}
+		}
+		for ; len(next) > 0; next = next[1:] {
+			u := &s.records[next[0]]
+			differ = differ || u.BilledMillis != s.records[r].BilledMillis || u.MemoryMiB != s.records[r].MemoryMiB
+			for i := range s.estimates {
+				e := &s.estimates[i]
+				if asked[i] || e.record == 0 || e.named || !e.when.wider().holds(end(u)) {
+					continue
+				}
+				asked[i], doubtful = true, append(doubtful, e)
+				reach(e.record - 1)
+				for _, o := range over {
+					if e.when.wider().holds(end(&s.records[o])) {
+						reach(o)
+					}
+				}
+			}
+		}
+		for _, e := range doubtful {
+			e.unclear = differ
+		}
+	}
 }
 
 // proven tells of each span whether the log was written around it: it shows an

@@ -213,7 +213,7 @@ func (f *cloudFunction) settle(ctx context.Context, logs *openLogs, until, now t
 		}
 		records = append(records, found...)
 	}
-	return f.book.Settle(records, until, now)
+	return f.book.Settle(records, until, now), nil
 }
 
 func (all *reconciled) add(f *cloudFunction, settled reconcile.Result) {
