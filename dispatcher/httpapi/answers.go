@@ -97,7 +97,8 @@ func oddTarget(what string) *problem {
 }
 
 func noSuchPath() *problem {
-	return same(http.StatusNotFound, typeNotFound, reasonNotFound, "no such path; here are POST /namespaces/{namespace}/functions/{name}/invoke "+
+	return same(http.StatusNotFound, typeNotFound, reasonNotFound, "no such path; here are POST /namespaces/{namespace}/functions/{name}/invoke, "+
+		"any method on /namespaces/{namespace}/functions/{name}/ and below it for web functions (mind the / after the name), "+
 		"and, for AWS SDKs with the endpoint /namespaces/{namespace}, the Lambda operation Invoke")
 }
 

@@ -214,6 +214,15 @@ func TestWebStatuses(t *testing.T) {
 	}
 }
 
+// TestWebNoSlash: who leaves out the / after the name of a web function is told so.
+func TestWebNoSlash(t *testing.T) {
+	s := openSite(t, page)
+	resp, text := s.do(t, "GET", pagePath, "", "Authorization", "Bearer "+testToken)
+	if resp.StatusCode != 404 || !strings.Contains(text, "mind the / after the name") {
+		t.Errorf("%d %s", resp.StatusCode, text)
+	}
+}
+
 func TestWebSigned(t *testing.T) {
 	s := openSite(t, page)
 	r, _ := http.NewRequestWithContext(t.Context(), "POST", "http://"+s.addr+pagePath+"/x", strings.NewReader("signed body"))
