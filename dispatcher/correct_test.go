@@ -108,6 +108,9 @@ func TestCorrectWakes(t *testing.T) {
 	}
 	effects := e.Correct(epoch.Add(time.Second), shop, epoch, -500_000)
 	if len(effects) != 1 || effects[0].Kind != dispatcher.Start || effects[0].Decision.Call.ID != "second" || p.Pools[effects[0].Pool].Name != "cloud" {
-		t.Errorf("after money came back: %+v", effects)
+		t.Fatalf("after money came back: %+v", effects)
+	}
+	if effects := e.Correct(epoch.Add(time.Second), shop, epoch, -1); len(effects) != 0 {
+		t.Errorf("again: %+v", effects)
 	}
 }
