@@ -90,6 +90,9 @@ func (c *call) abandoned() bool { return c.ask.Web != nil && c.ask.Web.Caller.Er
 // invoke hands the attempt to its pool. A web function in a cloud gets its request
 // as an event.
 func (c *call) invoke(f dispatcher.Effect, now time.Time) pools.Result {
+	if (c.ask.Web != nil) != (f.Function.Contract == spillway.ContractHTTP) {
+		return notExecuted(spillway.CauseCancelled, "the function's contract has changed since the call came")
+	}
 	r := c.request(f, now)
 	if r.Web == nil || !f.Function.Platform.Pools[f.Pool].Kind.Cloud() {
 		streamLarge(&r)

@@ -48,3 +48,27 @@ func TestWebGoneBefore(t *testing.T) {
 		}
 	})
 }
+
+// TestOtherContract has a function change its contract after a call of it was read: it
+// is not run with a request of the other kind.
+func TestOtherContract(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := testplatform.Parse(smallPlatform + "function shop/site contract=http burst=allow timeout=2s policy=outside")
+		if err != nil {
+			t.Fatal(err)
+		}
+		onprem, cloud := memory.New(memory.Options{}), memory.NewCloud(1, memory.Options{})
+		s := server.New(server.Config{Engine: dispatcher.New(p), Pools: map[int]pools.Pool{0: onprem, 1: cloud}, Policy: permitAll{p}, Ledger: new(bookOnly)})
+		defer func() { s.Close(); onprem.Close() }()
+		event, request := ask("site", "{}"), ask("away", "hello")
+		request.Web = &server.Web{Web: pools.Web{Method: "PUT", Target: "/", Header: http.Header{}, Caller: t.Context()}}
+		for _, asked := range []server.Ask{event, request} {
+			if a, err := s.Invoke(t.Context(), asked); err != nil || a.Refused() != spillway.ReasonUnavailable {
+				t.Errorf("%s: %+v, %v", asked.Function, a.Decision.Last(), err)
+			}
+		}
+		if n := len(cloud.Executions()); n != 0 {
+			t.Errorf("%d executions", n)
+		}
+	})
+}
