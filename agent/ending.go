@@ -16,7 +16,8 @@ type Ending struct {
 	// elsewhere. Cause then says why, and only Cause and InstanceGone are set.
 	Delivered bool
 	// Cause is none for an answer, also for an error that the function answered;
-	// timeout, cancelled, crashed, out of memory or too large otherwise.
+	// timeout, cancelled, crashed, out of memory or too large otherwise, or connect when
+	// this machine had no descriptor, port or memory left to reach a web function.
 	Cause         spillway.Cause
 	FunctionError spillway.FunctionError
 	ErrorType     string // Lambda's or the function's own word; empty without an error

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -46,7 +47,10 @@ func (l *portLeases) take() (int, error) {
 			continue
 		}
 		probe, err := net.Listen("tcp", ":"+strconv.Itoa(port))
-		if err != nil {
+		switch {
+		case lacking(err):
+			return 0, err
+		case err != nil:
 			continue
 		}
 		if err := probe.Close(); err != nil {
@@ -64,6 +68,16 @@ func (l *portLeases) give(port int) {
 	delete(l.held, port)
 }
 
+// lacking reports that this machine has nothing left of what a connection takes, of
+// which the function can know nothing.
+func lacking(err error) bool {
+	switch code, _ := errors.AsType[unix.Errno](err); code {
+	case unix.EMFILE, unix.ENFILE, unix.ENOBUFS, unix.ENOMEM, unix.EADDRNOTAVAIL:
+		return true
+	}
+	return false
+}
+
 // errForeign reports that another process has a web function's port.
 var errForeign = errors.New("another process listens on the port of the function")
 
@@ -76,7 +90,10 @@ func (i *Instance) ownsPort(port int) error {
 	if c := i.config.Credential; c != nil {
 		return ownedBy(int(c.Uid), port)
 	}
-	sockets := listenersOn(port)
+	sockets, err := listenersOn(port)
+	if err != nil {
+		return err
+	}
 	for _, s := range sockets {
 		if !sessionHas(i.proc.pid, s.inode) {
 			return errForeign
@@ -97,7 +114,9 @@ func ownedBy(uid, port int) error {
 	case errors.Is(err, unix.ENOENT):
 		return errNoListener
 	case err != nil:
-		sockets = listenersOn(port)
+		if sockets, err = listenersOn(port); err != nil {
+			return err
+		}
 	}
 	if len(sockets) == 0 {
 		return errNoListener
@@ -109,20 +128,27 @@ func ownedBy(uid, port int) error {
 }
 
 // listenersOn returns the sockets that may accept connections to 127.0.0.1:port.
-func listenersOn(port int) []socketInfo {
-	all, err := diagListeners(unix.AF_INET, port)
+func listenersOn(port int) ([]socketInfo, error) {
+	four, err := diagListeners(unix.AF_INET, port)
 	six, err6 := diagListeners(unix.AF_INET6, port)
-	if all = append(all, six...); err != nil || err6 != nil {
-		all = append(listeners("/proc/net/tcp", port), listeners("/proc/net/tcp6", port)...)
+	if err != nil || err6 != nil {
+		four, err = listeners("/proc/net/tcp", port)
+		six, err6 = listeners("/proc/net/tcp6", port)
 	}
-	return slices.DeleteFunc(all, func(s socketInfo) bool { return !s.loopback() })
+	if err := errors.Join(err, err6); err != nil {
+		return nil, fmt.Errorf("find out who listens on port %d: %w", port, err)
+	}
+	return slices.DeleteFunc(append(four, six...), func(s socketInfo) bool { return !s.loopback() }), nil
 }
 
-// listeners reads a table of the kernel's.
-func listeners(path string, port int) (all []socketInfo) {
+// listeners reads a table of the kernel's; one that it does not have is empty.
+func listeners(path string, port int) (all []socketInfo, err error) {
 	table, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	defer table.Close()
 	lines := bufio.NewScanner(table)
@@ -131,7 +157,7 @@ func listeners(path string, port int) (all []socketInfo) {
 			all = append(all, l)
 		}
 	}
-	return all
+	return all, lines.Err()
 }
 
 // parseListener reads a line: sl local remote state queues timer retransmits uid

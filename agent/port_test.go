@@ -27,7 +27,12 @@ func TestListeners(t *testing.T) {
 			t.Skip("no sock_diag here: ", err, err6)
 		}
 		got := append(four, six...)
-		want := append(listeners("/proc/net/tcp", port), listeners("/proc/net/tcp6", port)...)
+		tables, err := listeners("/proc/net/tcp", port)
+		tables6, err6 := listeners("/proc/net/tcp6", port)
+		if err != nil || err6 != nil {
+			t.Fatal(err, err6)
+		}
+		want := append(tables, tables6...)
 		if len(got) == 1 && got[0].loopback() != (address != "[::1]:0") {
 			t.Errorf("%s: %+v", address, got[0])
 		}

@@ -257,14 +257,16 @@ func (i *Instance) dial(deadline time.Time) (*webConn, error) {
 }
 
 // settleWeb closes the books on c. A whole answer stands, whatever came after it;
-// anything else ends the process, unless it is known that the request has ended.
+// anything else ends the process, unless it is known that the request has ended, or
+// never began for want of means of our own.
 func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending {
+	spared := !c.reached() && lacking(err) // it is our lack, and nothing runs
 	ended := err != nil && i.web.shared() && i.hasEnded(c, err)
 	if ended {
 		i.awaitExit(exitPatience)
 	}
 	i.mu.Lock()
-	if err != nil && !ended {
+	if err != nil && !ended && !spared {
 		i.endFor(c)
 	}
 	gone := i.killed || i.closed
@@ -275,7 +277,7 @@ func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending
 	if gone {
 		<-i.exited
 	}
-	e := Ending{Delivered: !c.fetched.IsZero() && !c.untouched, Started: c.fetched, InstanceGone: gone}
+	e := Ending{Delivered: c.reached(), Started: c.fetched, InstanceGone: gone}
 	exceeded, stopped := i.retire(c, &e)
 	if err != nil {
 		e.Cause = c.causeOf(err)
@@ -295,6 +297,9 @@ func (i *Instance) settleWeb(c *call, answer *pools.WebAnswer, err error) Ending
 	}
 	return e
 }
+
+// reached reports that the function may have got a byte of the call's request.
+func (c *call) reached() bool { return !c.fetched.IsZero() && !c.untouched }
 
 // hasEnded reports that the function has closed the connection of a call that nobody
 // cut: its own word that it is done with the request.
@@ -355,6 +360,8 @@ func (c *call) causeOf(err error) spillway.Cause {
 		return spillway.CauseTimeout
 	case errors.Is(err, errCallerGone):
 		return spillway.CauseCancelled
+	case !c.reached() && lacking(err):
+		return spillway.CauseConnect
 	}
 	return spillway.CauseCrashed
 }

@@ -116,6 +116,8 @@ func undelivered(cause spillway.Cause) string {
 		return "the deadline had passed"
 	case spillway.CauseCancelled:
 		return "it was cancelled before"
+	case spillway.CauseConnect:
+		return "this machine has no descriptor, port or memory left for a connection to it"
 	default:
 		return "its process has ended"
 	}
