@@ -5,9 +5,11 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -166,6 +168,31 @@ func listenAt(t *testing.T, address string, port int) (int, func()) {
 		return four.Port, leave
 	}
 	return got.(*unix.SockaddrInet6).Port, leave
+}
+
+// TestReadyWithoutAccept probes a listener that takes no connection in: it is asked again,
+// not waited for as long as the kernel would.
+func TestReadyWithoutAccept(t *testing.T) {
+	port, leave := listenAt(t, "127.0.0.1", 0)
+	defer leave()
+	for range 2 { // its queue has room for one more than it asked for
+		c, err := net.Dial("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(port)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	i := &Instance{web: &webSide{port: port, own: newConnBuffers()}}
+	probed := make(chan error, 1)
+	go func() { _, err := i.dialReady(); probed <- err }()
+	select {
+	case err := <-probed:
+		if err == nil {
+			t.Error("ready, though nothing was taken in")
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("the probe waits for the kernel to give up")
+	}
 }
 
 func TestPorts(t *testing.T) {

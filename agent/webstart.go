@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"syscall"
+	"strconv"
 	"time"
 
 	"github.com/spillway-dev/spillway/pools"
@@ -15,6 +15,9 @@ import (
 const (
 	firstProbe = 200 * time.Microsecond
 	lastProbe  = 10 * time.Millisecond
+	// probeWithin bounds one probe: the kernel would wait minutes for room in the queue
+	// of a function that does not accept yet.
+	probeWithin = time.Second
 )
 
 // notReady says what was awaited in vain.
@@ -68,14 +71,13 @@ func (i *Instance) awaitListening() {
 
 // dialReady asks the kernel before its tables: a refused connection costs less.
 func (i *Instance) dialReady() (*webConn, error) {
-	c, err := net.DialTCP("tcp4", nil, &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: i.web.port})
-	if errors.Is(err, syscall.ECONNREFUSED) {
+	d := net.Dialer{Timeout: probeWithin}
+	c, err := d.Dial("tcp4", "127.0.0.1:"+strconv.Itoa(i.web.port))
+	if err != nil {
 		return nil, err
 	}
-	if err == nil {
-		_ = c.Close()
-	}
-	return i.dial(time.Now().Add(time.Second))
+	_ = c.Close()
+	return i.dial(time.Now().Add(probeWithin))
 }
 
 func (i *Instance) announceReady() {
