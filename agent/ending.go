@@ -80,7 +80,7 @@ func (i *Instance) measure(e *Ending, c *call, gone bool) {
 // cpuUsed is of the process, which has been reaped if it is gone.
 func (i *Instance) cpuUsed(gone bool) time.Duration {
 	if gone {
-		return time.Duration(i.proc.usage.Utime.Nano() + i.proc.usage.Stime.Nano())
+		return i.proc.cpu
 	}
 	return cpuTime(i.proc.pid)
 }

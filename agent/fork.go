@@ -63,7 +63,7 @@ type process struct {
 	pid    int
 	pidfd  *os.File // readable when the leader has ended; nil on old kernels
 	status syscall.WaitStatus
-	usage  syscall.Rusage
+	cpu    time.Duration // used in all, without its children
 }
 
 // fork starts c.Command with output as stdout and stderr.
@@ -130,8 +130,9 @@ func (p *process) ended(flags int) bool {
 // from being given to strangers until the signal is sent.
 func (p *process) reap() {
 	p.kill()
+	p.cpu = cpuTime(p.pid) // rusage would have that of its children in it
 	for {
-		_, err := syscall.Wait4(p.pid, &p.status, 0, &p.usage)
+		_, err := syscall.Wait4(p.pid, &p.status, 0, nil)
 		if !errors.Is(err, syscall.EINTR) {
 			break
 		}

@@ -290,6 +290,16 @@ func TestWebFailures(t *testing.T) {
 	}
 }
 
+// TestWebLastCPU: the call that ends a process is not charged for what the children of
+// earlier ones used.
+func TestWebLastCPU(t *testing.T) {
+	i := start(t, webConfig(t))
+	answered(t, i.Exchange(context.Background(), get("/child")), 204, "")
+	if e := i.Exchange(context.Background(), get("/exit")); !e.InstanceGone || e.CPU <= 0 || e.CPU >= 250*time.Millisecond {
+		t.Errorf("charged %v of CPU: %+v", e.CPU, e)
+	}
+}
+
 // slowCage takes until after a deadline to be emptied.
 type slowCage struct{ until time.Time }
 

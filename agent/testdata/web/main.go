@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -19,12 +21,15 @@ func main() {
 		os.Exit(3)
 	case "hang":
 		time.Sleep(time.Hour)
+	case "burn":
+		burn()
+		return
 	}
 	mux := http.NewServeMux()
 	for path, h := range map[string]http.HandlerFunc{
 		"/echo": echo, "/sees": sees, "/stream": stream, "/duplex": duplex, "/trailers": trailers, "/big": big,
 		"/hints": hints, "/status": status, "/early": early, "/hang": hang, "/exit": exit, "/half": half,
-		"/raw": raw, "/lazy": lazy, "/close": closing, "/env": env,
+		"/raw": raw, "/lazy": lazy, "/close": closing, "/env": env, "/child": child,
 	} {
 		mux.HandleFunc(path, h)
 	}
@@ -40,6 +45,24 @@ func main() {
 		listener = fewConns(server, listener, most)
 	}
 	panic(server.Serve(listener))
+}
+
+// child has a process of its own do the work.
+func child(w http.ResponseWriter, _ *http.Request) {
+	command := exec.Command("/proc/self/exe")
+	command.Env = []string{"PROBE_INIT=burn"}
+	if err := command.Run(); err != nil {
+		panic(err)
+	}
+	w.WriteHeader(http.StatusNoContent)
+}
+
+// burn uses 300 ms of a processor.
+func burn() {
+	var used syscall.Rusage
+	for used.Utime.Nano()+used.Stime.Nano() < int64(300*time.Millisecond) {
+		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &used)
+	}
 }
 
 // fewConns leaves connections unaccepted while most of them are open, as servers do
