@@ -104,7 +104,6 @@ func (x *exchange) leaveBody(body io.ReadCloser) {
 	if b.ended.Load() && !b.broken.Load() {
 		return
 	}
-	x.odd = true
 	closeAfter(x.w)
 	setDeadline(x.w, deadliner.SetReadDeadline, time.Now().Add(drainTime))
 }

@@ -3,11 +3,14 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
+	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/spillway-dev/spillway/dispatcher/server"
 	"github.com/spillway-dev/spillway/pools"
@@ -78,4 +81,23 @@ func TestWebGoneAfterBody(t *testing.T) {
 	<-read
 	_ = conn.Close()
 	<-ended
+}
+
+// TestWebUnreadStreams has a function answer in a stream and leave the body, of which
+// more may come at any time: no request may be read on that connection.
+func TestWebUnreadStreams(t *testing.T) {
+	c := &coded{code: func(_ context.Context, w *server.Web) *pools.WebAnswer {
+		w.Stream.Begin(http.StatusOK, http.Header{}, time.Now().Add(time.Minute))
+		_, _ = w.Stream.Write([]byte("enough"))
+		return nil
+	}}
+	conn := dial(t, open(t, c).addr)
+	_, _ = io.WriteString(conn, rawWeb.text("POST {P} HTTP/1.1|{H}{A}Content-Length: 100000||abc"))
+	br := bufio.NewReader(conn)
+	if statuses, body := answersOf(t, br); len(statuses) != 1 || body != "enough" {
+		t.Errorf("%v %q", statuses, body)
+	}
+	if _, err := br.ReadByte(); !errors.Is(err, io.EOF) {
+		t.Errorf("the connection goes on: %v", err)
+	}
 }

@@ -3,6 +3,7 @@ package httpapi
 import (
 	"bufio"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -179,7 +180,7 @@ func TestWebReadAfter(t *testing.T) {
 		t.Errorf("%v %q", statuses, text)
 	}
 	d.settle(t)
-	if n, err := body.Read(make([]byte, 1)); n != 0 || err == nil || err == io.EOF {
+	if n, err := body.Read(make([]byte, 1)); n != 0 || !errors.Is(err, errLeft) {
 		t.Errorf("read %d bytes, %v", n, err)
 	}
 }
