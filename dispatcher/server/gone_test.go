@@ -5,8 +5,10 @@ import (
 	"net/http"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/dispatcher"
 	"github.com/spillway-dev/spillway/dispatcher/internal/testplatform"
 	"github.com/spillway-dev/spillway/dispatcher/server"
@@ -69,6 +71,39 @@ func TestOtherContract(t *testing.T) {
 		}
 		if n := len(cloud.Executions()); n != 0 {
 			t.Errorf("%d executions", n)
+		}
+	})
+}
+
+// slowIntents is a ledger whose intents take longer than an attempt may wait.
+type slowIntents struct{ bookOnly }
+
+func (b *slowIntents) Intent(ctx context.Context, e *billing.Entry) error {
+	time.Sleep(dispatcher.SendWithin + time.Millisecond)
+	return b.bookOnly.Intent(ctx, e)
+}
+
+// TestSentLate has the intent of a cloud attempt take so long that the attempt would
+// run when what it holds has been given back: it is not sent.
+func TestSentLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, err := testplatform.Parse(smallPlatform)
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.Functions[2].Policy = 1
+		onprem, cloud, book := memory.New(memory.Options{}), memory.NewCloud(1, memory.Options{}), new(slowIntents)
+		s := server.New(server.Config{Engine: dispatcher.New(p), Pools: map[int]pools.Pool{0: onprem, 1: cloud}, Policy: permitAll{p}, Ledger: book})
+		defer func() { s.Close(); onprem.Close() }()
+		a, err := s.Invoke(t.Context(), ask("away", "{}"))
+		if err != nil || a.Refused() != spillway.ReasonUnavailable {
+			t.Errorf("%+v, %v", a, err)
+		}
+		if n := len(cloud.Executions()); n != 0 {
+			t.Errorf("%d executions", n)
+		}
+		if kinds := book.kinds(); kinds[billing.KindVoid] != len(book.intents) || len(kinds) != 1 {
+			t.Errorf("%d intents were closed by %v", len(book.intents), kinds)
 		}
 	})
 }
