@@ -48,7 +48,7 @@ func (f *reconciledFunction) why() string {
 		n    int
 		says string
 	}{
-		{f.Waiting, "younger than the lag or beside a call that is open, try later"},
+		{f.Waiting, "younger than the lag, or beside a call that is open or not settled here: try later"},
 		{f.Unclear, "with more executions in the log than calls: who else calls the function?"},
 		{f.Unproven, "without a trace, and no other call shows that the log is written: try after the next call"},
 		{f.Unaccounted, "in the log that no call of this ledger is behind"},

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"iter"
 	"slices"
 	"strings"
@@ -73,9 +72,12 @@ type reconciledFunction struct {
 type cloudFunction struct {
 	pool      *spillway.Pool // nil if the configuration has it no more
 	name      string         // as bound; may be an ARN
+	place     place
 	said      reconciledFunction
 	estimates []billing.Entry
-	book      *reconcile.Book
+	book      *reconcile.Book  // nil if the pool is
+	records   []spillway.Usage // in the log
+	problem   string           // why it is not settled
 }
 
 // run settles what can be settled. Errors are of the ledger; what a cloud does not
@@ -88,31 +90,55 @@ func (r *reconciler) run(ctx context.Context, ask reconcileAsk, now time.Time) (
 	}
 	logs := openLogs{open: r.open, logs: map[*spillway.Pool]openLog{}}
 	defer logs.close()
-	for _, f := range functions {
-		settled, err := f.settle(ctx, &logs, all.Until, now)
-		if err == nil && !ask.dryRun && len(settled.Lines) > 0 {
-			if err = r.ledger.Correct(context.WithoutCancel(ctx), settled.Lines); err == nil {
-				r.posted(settled.Lines)
-			}
+	for _, same := range byPlace(functions) {
+		if err := r.settle(ctx, same, &logs, all); err != nil {
+			return nil, err
 		}
+	}
+	slices.SortStableFunc(all.Functions, func(a, b reconciledFunction) int { return strings.Compare(a.Pool, b.Pool) })
+	return all, nil
+}
+
+// read finds the functions with open estimates of calls admitted since, and all that
+// the ledger says of them.
+func (r *reconciler) read(ctx context.Context, since time.Time) ([]*cloudFunction, error) {
+	unsettled, err := r.ledger.Unsettled(ctx, since.Add(-sentBefore))
+	if err != nil {
+		return nil, err
+	}
+	older, estimates := unsettled.Estimates, []billing.Entry(nil)
+	if i := slices.IndexFunc(older, func(e billing.Entry) bool { return !e.Admitted.Before(since) }); i >= 0 {
+		older, estimates = older[:i], older[i:]
+	}
+	all := r.functionsOf(estimates)
+	if len(all) == 0 {
+		return nil, nil
+	}
+	for i := range older {
+		r.leave(&older[i], all)
+	}
+	for _, f := range all {
+		for i := 0; f.book == nil && i < len(f.estimates); i++ {
+			r.leave(&f.estimates[i], all)
+		}
+	}
+	for i := range unsettled.Open {
+		r.hand(&unsettled.Open[i], all, (*reconcile.Book).Await, (*reconcile.Book).Await)
+	}
+	for e, err := range r.ledger.Lines(ctx, sqlite.Filter{From: since.Add(-sentBefore), Cloud: true}) {
 		if err != nil {
-			return nil, fmt.Errorf("reconcile %s on %s: %w", f.said.Cloud, f.said.Pool, err)
+			return nil, err
 		}
-		all.add(f, settled)
+		r.hand(&e, all, (*reconcile.Book).Add, (*reconcile.Book).Other)
 	}
 	return all, nil
 }
 
-// read finds the functions with open estimates, and all that the ledger says of
-// them.
-func (r *reconciler) read(ctx context.Context, since time.Time) ([]*cloudFunction, error) {
-	unsettled, err := r.ledger.Unsettled(ctx, since)
-	if err != nil || len(unsettled.Estimates) == 0 {
-		return nil, err
-	}
+// functionsOf puts the estimates of one function of a cloud together.
+func (r *reconciler) functionsOf(estimates []billing.Entry) []*cloudFunction {
 	found := map[[2]string]*cloudFunction{}
-	for i := range unsettled.Estimates {
-		e := &unsettled.Estimates[i]
+	for i := range estimates {
+		e := &estimates[i]
 		pool, name := r.boundTo(e)
 		key := [2]string{e.Pool, bareCloudName(name)}
 		if key[1] == "" {
@@ -120,7 +146,7 @@ func (r *reconciler) read(ctx context.Context, since time.Time) ([]*cloudFunctio
 		}
 		f := found[key]
 		if f == nil {
-			f = &cloudFunction{pool: pool, name: name, said: reconciledFunction{Pool: e.Pool, Cloud: bareCloudName(name)}}
+			f = &cloudFunction{pool: pool, name: name, place: placeOf(pool, name), said: reconciledFunction{Pool: e.Pool, Cloud: bareCloudName(name)}}
 			found[key] = f
 		}
 		f.estimates = append(f.estimates, *e)
@@ -139,16 +165,7 @@ func (r *reconciler) read(ctx context.Context, since time.Time) ([]*cloudFunctio
 	slices.SortFunc(all, func(a, b *cloudFunction) int {
 		return cmp.Or(strings.Compare(a.said.Pool, b.said.Pool), strings.Compare(a.said.Cloud, b.said.Cloud), slices.Compare(a.said.Functions, b.said.Functions))
 	})
-	for i := range unsettled.Open {
-		r.hand(&unsettled.Open[i], all, (*reconcile.Book).Await, (*reconcile.Book).Await)
-	}
-	for e, err := range r.ledger.Lines(ctx, sqlite.Filter{From: since.Add(-sentBefore), Cloud: true}) {
-		if err != nil {
-			return nil, err
-		}
-		r.hand(&e, all, (*reconcile.Book).Add, (*reconcile.Book).Other)
-	}
-	return all, nil
+	return all
 }
 
 // hand gives a line to the book of its function, and as another's to those it may
@@ -191,29 +208,6 @@ func bareCloudName(name string) string {
 	}
 	name, _, _ = strings.Cut(name, ":")
 	return name
-}
-
-// settle reads the log of a function and settles its book.
-func (f *cloudFunction) settle(ctx context.Context, logs *openLogs, until, now time.Time) (reconcile.Result, error) {
-	failed := func(why string) (reconcile.Result, error) {
-		return reconcile.Result{Counts: reconcile.Counts{Estimates: len(f.estimates)}, Problem: why}, ctx.Err()
-	}
-	if f.book == nil {
-		return failed("the configuration has no such function, pool or binding any more, so nobody knows whose log to read; put it back for a while")
-	}
-	log, err := logs.of(ctx, f.pool)
-	if err != nil {
-		return failed(err.Error())
-	}
-	var records []spillway.Usage
-	for _, span := range f.book.Spans() {
-		found, err := log.Executions(ctx, f.name, span.From, span.To)
-		if err != nil {
-			return failed(err.Error())
-		}
-		records = append(records, found...)
-	}
-	return f.book.Settle(records, until, now), nil
 }
 
 func (all *reconciled) add(f *cloudFunction, settled reconcile.Result) {
