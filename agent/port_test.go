@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -90,6 +91,54 @@ func TestForeignPort(t *testing.T) {
 	l.Close()
 	if err := i.ownsPort(l.Addr().(*net.TCPAddr).Port); err == nil || errors.Is(err, errForeign) {
 		t.Errorf("nobody's port: %v", err)
+	}
+}
+
+// TestForeignAtStart has a stranger listen where a function that starts should.
+func TestForeignAtStart(t *testing.T) {
+	c := webConfig(t, "PROBE_INIT=hang")
+	i := &Instance{config: c.withDefaults(), exited: make(chan struct{}), quiet: make(chan struct{}), ready: make(chan struct{})}
+	if err := i.launch(); err != nil {
+		t.Fatal(err)
+	}
+	_, leave := listenAt(t, "127.0.0.1", i.web.port)
+	defer leave()
+	if err := i.awaitReady(t.Context()); !errors.Is(err, errForeign) || !i.gone() {
+		t.Errorf("a stranger in its place: %v", err)
+	}
+}
+
+// TestForeignLater has a stranger take the port of a function that stopped listening: it
+// gets nothing to read.
+func TestForeignLater(t *testing.T) {
+	i := start(t, webConfig(t))
+	answered(t, i.Exchange(t.Context(), get("/unlisten")), 204, "")
+	l, err := net.Listen("tcp4", net.JoinHostPort("127.0.0.1", strconv.Itoa(i.web.port)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan int64)
+	go func() {
+		defer close(heard)
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			n, _ := io.Copy(io.Discard, c)
+			_ = c.Close()
+			heard <- n
+		}
+	}()
+	e := i.Exchange(t.Context(), streamed("/echo", strings.NewReader("secret"), 6))
+	if e.Delivered || !e.InstanceGone {
+		t.Errorf("ended as %+v", e)
+	}
+	_ = l.Close()
+	for n := range heard {
+		if n > 0 {
+			t.Errorf("the stranger read %d bytes", n)
+		}
 	}
 }
 

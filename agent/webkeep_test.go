@@ -139,9 +139,12 @@ func TestWebUndelivered(t *testing.T) {
 // TestWebLongerThanSaid streams a body with more bytes than its length.
 func TestWebLongerThanSaid(t *testing.T) {
 	i := start(t, webConfig(t))
-	x := streamed("/echo", strings.NewReader("hello"+smuggled), 5)
+	x := calledBy("A", streamed("/echo", strings.NewReader("hello"+smuggled), 5))
 	answered(t, i.Exchange(context.Background(), x), 200, "hello")
-	e := i.Exchange(context.Background(), get("/sees"))
+	if keptConn(i) == nil {
+		t.Error("the connection is not kept: what follows would prove nothing")
+	}
+	e := i.Exchange(context.Background(), calledBy("A", get("/sees")))
 	answered(t, e, 200, "*")
 	if !strings.HasPrefix(string(e.Web.Body), "GET /sees\n") {
 		t.Errorf("the next caller got %q", e.Web.Body)
@@ -164,6 +167,47 @@ func TestWebShorterThanSaid(t *testing.T) {
 		if len(i.web.conns) > 0 {
 			t.Error("a connection with half a request on it was kept")
 		}
+	}
+}
+
+// TestWebShorterThanLength ends a body in good order before its length. Nobody is to get
+// what is left of the connection, of which our side is closed.
+func TestWebShorterThanLength(t *testing.T) {
+	i := start(t, sharedConfig(t, 2))
+	first := keptConn(i)
+	x := calledBy("A", streamed("/partly", strings.NewReader("12345"), 10))
+	answered(t, i.Exchange(context.Background(), x), 200, "5")
+	if keptConn(i) != first || len(i.web.conns) != 1 {
+		t.Errorf("%d connections kept", len(i.web.conns))
+	}
+}
+
+// TestWebClosedAsItIsTaken has the function close a kept connection after it was looked
+// at: the request goes out again, on a new one.
+func TestWebClosedAsItIsTaken(t *testing.T) {
+	i := start(t, webConfig(t, "PROBE_IDLE=1ms"))
+	answered(t, i.Exchange(context.Background(), get("/status?code=204")), 204, "")
+	untilHeard(i)
+	conn := keptConn(i)
+	conn.poll = func(uintptr) { conn.quiet = true }
+	answered(t, i.Exchange(context.Background(), postOf("/echo", "again")), 200, "again")
+	if keptConn(i) == conn {
+		t.Error("a closed connection is kept")
+	}
+}
+
+// TestWebLeavesNothing: the end of a process gives back its connections and its port.
+func TestWebLeavesNothing(t *testing.T) {
+	i := start(t, webConfig(t))
+	conn := keptConn(i)
+	i.Stop()
+	if conn.raw.Control(conn.poll) == nil || len(i.web.conns) > 0 {
+		t.Error("a connection is left open")
+	}
+	ports.mu.Lock()
+	defer ports.mu.Unlock()
+	if ports.held[i.web.port] {
+		t.Error("the port is still held")
 	}
 }
 

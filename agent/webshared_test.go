@@ -90,6 +90,7 @@ func TestSharedCallerGoes(t *testing.T) {
 		t.Errorf("ended as %+v", e)
 	}
 	_ = goes.say.Close()
+	keptNone(t, i)
 
 	caller, leave := context.WithCancel(context.Background())
 	x := get("/stream") // says nothing and ends when its caller has gone
@@ -102,6 +103,7 @@ func TestSharedCallerGoes(t *testing.T) {
 	if e := <-ended; !e.Delivered || e.InstanceGone {
 		t.Errorf("ended as %+v", e)
 	}
+	keptNone(t, i)
 	_, _ = io.WriteString(stays.say, "x")
 	stays.heard(t, "X")
 	if e := stays.ended(t); e.Cause != spillway.CauseNone {
@@ -117,7 +119,18 @@ func TestSharedAnswerUnseen(t *testing.T) {
 	if e := i.Exchange(context.Background(), x); !e.Delivered || e.InstanceGone || e.Cause != spillway.CauseNone {
 		t.Errorf("ended as %+v", e)
 	}
+	keptNone(t, i)
 	answered(t, i.Exchange(context.Background(), postOf("/echo", "next")), 200, "next")
+}
+
+// keptNone wants no connection kept: the only one was closed on our side.
+func keptNone(t *testing.T, i *Instance) {
+	t.Helper()
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.web.conns) > 0 {
+		t.Error("a connection whose caller has gone is kept")
+	}
 }
 
 func TestSharedConnectionClosed(t *testing.T) {

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -25,26 +26,34 @@ func main() {
 		burn()
 		return
 	}
+	listener, err := net.Listen("tcp4", "127.0.0.1:"+os.Getenv("PORT"))
+	if err != nil {
+		panic(err)
+	}
 	mux := http.NewServeMux()
 	for path, h := range map[string]http.HandlerFunc{
 		"/echo": echo, "/sees": sees, "/stream": stream, "/duplex": duplex, "/trailers": trailers, "/big": big,
 		"/hints": hints, "/status": status, "/early": early, "/hang": hang, "/exit": exit, "/half": half,
-		"/raw": raw, "/lazy": lazy, "/close": closing, "/env": env, "/child": child,
+		"/raw": raw, "/lazy": lazy, "/close": closing, "/env": env, "/child": child, "/partly": partly,
+		"/unlisten": func(w http.ResponseWriter, _ *http.Request) {
+			_ = listener.Close()
+			w.WriteHeader(http.StatusNoContent)
+		},
 	} {
 		mux.HandleFunc(path, h)
 	}
-	server := &http.Server{Handler: mux, Addr: "127.0.0.1:" + os.Getenv("PORT")}
+	server := &http.Server{Handler: mux}
 	if text := os.Getenv("PROBE_IDLE"); text != "" {
 		server.IdleTimeout, _ = time.ParseDuration(text)
-	}
-	listener, err := net.Listen("tcp4", server.Addr)
-	if err != nil {
-		panic(err)
 	}
 	if most, err := strconv.Atoi(os.Getenv("PROBE_CONNS")); err == nil {
 		listener = fewConns(server, listener, most)
 	}
-	panic(server.Serve(listener))
+	err = server.Serve(listener)
+	if errors.Is(err, net.ErrClosed) {
+		select {} // told to listen no more
+	}
+	panic(err)
 }
 
 // child has a process of its own do the work.
@@ -172,6 +181,12 @@ func early(w http.ResponseWriter, _ *http.Request) {
 	http.NewResponseController(w).EnableFullDuplex()
 	w.WriteHeader(http.StatusRequestEntityTooLarge)
 	fmt.Fprint(w, "no, thanks")
+}
+
+// partly answers how much of the body came, whole or not.
+func partly(w http.ResponseWriter, r *http.Request) {
+	n, _ := io.Copy(io.Discard, r.Body)
+	fmt.Fprint(w, n)
 }
 
 func hang(http.ResponseWriter, *http.Request) { time.Sleep(time.Hour) }
