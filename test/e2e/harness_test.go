@@ -31,37 +31,6 @@ const (
 	keySecret = "e2e-secret-0123456789abcdefghijklmnop"
 )
 
-var built struct{ spillway, functions string }
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "spillway-e2e-")
-		if err == nil {
-			err = os.Chmod(dir, 0o755) // function processes may have their own uid
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		built.spillway, built.functions = filepath.Join(dir, "spillway"), filepath.Join(dir, "functions")
-		// Without the race detector: it makes the SQLite of the ledger ten times slower.
-		args := [][]string{{"build", "-o", built.spillway, "../../cmd/spillway"}}
-		for _, f := range []string{"echo", "report", "flaky"} {
-			args = append(args, []string{"build", "-tags", "lambda.norpc", "-o", filepath.Join(built.functions, f, "bootstrap"), "../../examples/functions/" + f})
-		}
-		for _, a := range args {
-			cmd := exec.Command("go", a...)
-			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-			if out, err := cmd.CombinedOutput(); err != nil {
-				fmt.Fprintf(os.Stderr, "go %v: %v\n%s", a, err, out)
-				return 1
-			}
-		}
-		return m.Run()
-	}())
-}
-
 // world is one configuration with its cloud, across restarts of the server.
 type world struct {
 	t       *testing.T
@@ -80,6 +49,7 @@ type world struct {
 // newWorld starts the cloud and writes the configuration; extra is more YAML.
 func newWorld(t *testing.T, slots int, budget, extra string) *world {
 	t.Helper()
+	must(t, sources())
 	w := &world{t: t, dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data"), log: filepath.Join(t.TempDir(), "executions")}
 	for _, d := range []string{w.dir, filepath.Dir(w.data), filepath.Dir(w.log)} {
 		for ; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
