@@ -64,7 +64,10 @@ type Pool struct {
 	// Capacity of an on-prem pool: what its instances, busy or idle, may hold
 	// together. Unused for clouds.
 	Capacity  Resources
-	KeepAlive time.Duration // an idle instance is stopped after this
+	KeepAlive time.Duration // an idle instance is stopped after this; KeepAlivePolicy may know better
+	// KeepAlivePolicy is how idle instances of an on-prem pool are kept and started
+	// ahead of calls.
+	KeepAlivePolicy KeepAlivePolicy
 
 	Limits      CloudLimits
 	InitTimeout time.Duration // longest start of an instance; a cloud's INIT limit

@@ -162,6 +162,11 @@ func (e *Engine) free(now spillway.Instant, s *onPremState, id spillway.Instance
 	if gone || in.exited {
 		if !in.dying {
 			in.dying = true
+			since := now
+			if in.state == idle {
+				since = in.since
+			}
+			s.lost(in.of, now, since)
 			s.setTotal(in.of, -1)
 			s.promised = s.promised.Sub(in.fn.Instance)
 			in.offer()
@@ -174,12 +179,13 @@ func (e *Engine) free(now spillway.Instant, s *onPremState, id spillway.Instance
 		e.startPending(s)
 		return
 	}
-	e.hand(now, s, in)
+	e.hand(now, s, in, false)
 }
 
 // hand gives the free places of an instance to the first calls that wait for one of
 // its function. One without calls rests, or is stopped when its function is retired.
-func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance) {
+// fresh says that it has just been started.
+func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance, fresh bool) {
 	for in.calls < in.fn.Concurrency {
 		h, ok := in.of.activating.pop()
 		if !ok {
@@ -193,11 +199,15 @@ func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance) {
 	in.offer()
 	switch {
 	case in.calls > 0:
+		if fresh {
+			in.of.aheadFailed()
+		}
 	case in.of.retired:
 		s.setTotal(in.of, -1)
 		s.promised = s.promised.Sub(in.fn.Instance)
 		e.stop(s, in)
 	default:
 		s.rest(in, now)
+		s.rested(in, now, fresh)
 	}
 }

@@ -30,7 +30,7 @@ type instance struct {
 	since  spillway.Instant // idle since
 
 	older, newer *instance // in the pool's idle list
-	below        *instance // in the function's idle stack
+	below, above *instance // in the function's idle stack
 
 	before, after *instance // in the function's list of busy ones with room
 	hasRoom       bool      // it is in that list
@@ -53,6 +53,7 @@ type onPremState struct {
 	pending        []*functionState
 	functions      []*functionState // by function index
 	warmAt         spillway.Instant // when keepWarm has work, or Never
+	checks         checks           // of functions with a keeper
 }
 
 // functionState is one function on one on-prem pool.
@@ -61,11 +62,13 @@ type functionState struct {
 	minWarm    int
 	retired    bool      // its function changed or is gone: nothing new comes here
 	idle       *instance // top of the stack
+	bottom     *instance // of the stack: idle for longest
 	room       *instance // busy ones that take more calls, the latest to have room first
 	idleCount  int
 	total      int        // instances, and starts that wait for room
 	coming     int        // starting, and starts that wait for room
 	activating handleFIFO // calls that wait for an instance of this function
+	keeping
 }
 
 func newOnPremState(p *spillway.Pool, functions []*spillway.Function) *onPremState {
@@ -101,7 +104,7 @@ func (fs *functionState) places() int { return fs.coming * fs.fn.Concurrency }
 
 // take returns an instance of f for one more call: a busy one with room, so that
 // others may rest, or the most recently used idle one; else nil.
-func (s *onPremState) take(f *spillway.Function) *instance {
+func (s *onPremState) take(now spillway.Instant, f *spillway.Function) *instance {
 	fs := s.functions[f.Index]
 	if fs.room != nil {
 		return fs.room
@@ -110,6 +113,7 @@ func (s *onPremState) take(f *spillway.Function) *instance {
 	if in != nil {
 		s.unidle(in)
 		in.state = busy
+		s.taken(fs, now, in.since, true)
 	}
 	return in
 }
@@ -151,7 +155,13 @@ func (s *onPremState) rest(in *instance, now spillway.Instant) {
 	}
 	s.newest = in
 	fs := in.of
-	in.below, fs.idle = fs.idle, in
+	in.below, in.above = fs.idle, nil
+	if fs.idle != nil {
+		fs.idle.above = in
+	} else {
+		fs.bottom = in
+	}
+	fs.idle = in
 	fs.idleCount++
 	s.recount(fs, fs.idleCount-1, fs.total)
 }
@@ -170,13 +180,17 @@ func (s *onPremState) unidle(in *instance) {
 		s.newest = in.older
 	}
 	fs := in.of
-	for at := &fs.idle; *at != nil; at = &(*at).below {
-		if *at == in {
-			*at = in.below
-			break
-		}
+	if in.above != nil {
+		in.above.below = in.below
+	} else {
+		fs.idle = in.below
 	}
-	in.older, in.newer, in.below = nil, nil, nil
+	if in.below != nil {
+		in.below.above = in.above
+	} else {
+		fs.bottom = in.above
+	}
+	in.older, in.newer, in.below, in.above = nil, nil, nil, nil
 	fs.idleCount--
 	s.recount(fs, fs.idleCount+1, fs.total)
 }
@@ -219,12 +233,13 @@ func (s *onPremState) victim() *instance {
 
 // launch asks for a new instance of f, stopping idle ones as needed. The room
 // was probed before.
-func (e *Engine) launch(s *onPremState, f *spillway.Function) {
+func (e *Engine) launch(now spillway.Instant, s *onPremState, f *spillway.Function) {
 	for s.pool.Capacity.Exceeds(s.promised, f.Instance) != spillway.DimNone {
 		in := s.victim()
 		if in == nil {
 			break
 		}
+		s.lost(in.of, now, in.since)
 		e.evict(s, in)
 	}
 	fs := s.functions[f.Index]
@@ -290,14 +305,14 @@ const keptFor = time.Second
 const warmRetry = 5 * time.Second
 
 // keepWarm launches what is missing of every function's minWarm, where it fits.
-func (e *Engine) keepWarm(s *onPremState) {
+func (e *Engine) keepWarm(now spillway.Instant, s *onPremState) {
 	s.warmAt = spillway.Never
 	for _, f := range e.platform.Functions {
 		if f.MinWarm == 0 || !f.Permitted.Has(s.pool.Index) {
 			continue
 		}
 		for s.functions[f.Index].total < f.MinWarm && s.pool.Capacity.Exceeds(s.promised, f.Instance) == spillway.DimNone {
-			e.launch(s, f)
+			e.launch(now, s, f)
 		}
 	}
 }
@@ -317,8 +332,11 @@ func (e *Engine) expire(s *onPremState, now spillway.Instant) {
 	}
 }
 
-// nextExpiry is when expire has work, or Never.
+// nextExpiry is when idle instances have to be looked at, or Never.
 func (s *onPremState) nextExpiry() spillway.Instant {
+	if s.keeps() {
+		return s.nextCheck()
+	}
 	if s.oldest == nil {
 		return spillway.Never
 	}

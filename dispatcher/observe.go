@@ -46,7 +46,7 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 			break
 		}
 		in.of.coming--
-		e.hand(now, s, in)
+		e.hand(now, s, in, true)
 	case InstanceFailed:
 		e.failed(now, s, in, o.Detail)
 	case InstanceStopped:
@@ -81,6 +81,7 @@ func (e *Engine) failed(now spillway.Instant, s *onPremState, in *instance, deta
 	fs.coming--
 	first, ok := fs.activating.pop()
 	rest := fs.strand()
+	fs.aheadFailed()
 	s.setTotal(fs, -1)
 	s.promised = s.promised.Sub(in.fn.Instance)
 	s.gone(in)
@@ -142,9 +143,13 @@ func (e *Engine) Tick(now spillway.Instant) []Effect {
 		if s == nil {
 			continue
 		}
-		e.expire(s, now)
+		if s.keeps() {
+			e.lookAfter(s, now)
+		} else {
+			e.expire(s, now)
+		}
 		if s.warmAt <= now {
-			e.keepWarm(s)
+			e.keepWarm(now, s)
 		}
 	}
 	return e.out

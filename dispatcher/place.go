@@ -235,7 +235,7 @@ func (e *Engine) sentToCloud(d *Decision) bool {
 // activate gives the call a place on an instance, or lets it wait for one to start.
 func (e *Engine) activate(now spillway.Instant, h Handle, r *record, s *onPremState) {
 	f := r.d.Call.Function
-	if in := s.take(f); in != nil {
+	if in := s.take(now, f); in != nil {
 		e.run(h, r, in)
 		return
 	}
@@ -244,7 +244,10 @@ func (e *Engine) activate(now spillway.Instant, h Handle, r *record, s *onPremSt
 	r.d.Last().Cold = true
 	fs.activating.push(h)
 	if fs.places() < fs.activating.len() {
-		e.launch(s, f)
+		e.launch(now, s, f)
+		s.taken(fs, now, 0, false)
+	} else if fs.ahead > 0 {
+		s.taken(fs, now, 0, false)
 	}
 	e.timers.push(timer{at: r.d.Deadline, call: h})
 }

@@ -26,8 +26,10 @@ func (e *Engine) Reload(now spillway.Instant, p *spillway.Platform, spent []Spen
 	for _, pool := range p.Pools {
 		switch s := e.onPrem[pool.Index]; {
 		case s != nil:
+			same := s.pool.KeepAlivePolicy == pool.KeepAlivePolicy && s.pool.KeepAlive == pool.KeepAlive
 			s.pool = pool
 			e.reloadFunctions(now, s)
+			s.reloadKeepers(now, same)
 		case e.clouds[pool.Index] == nil:
 			e.addPool(pool)
 		default:
@@ -189,7 +191,11 @@ func (e *Engine) reloadFunctions(now spillway.Instant, s *onPremState) {
 	for _, f := range e.platform.Functions {
 		fs := byName[revision{f.FunctionKey, f.Revision}]
 		if fs == nil || !servesOn(fs.fn, f) || s.pool.Retired {
-			fs = &functionState{fn: f, minWarm: s.warm(f)}
+			fresh := &functionState{fn: f, minWarm: s.warm(f)}
+			if fs != nil { // other code, called as before
+				fresh.keeper, fs.keeping = fs.keeper, keeping{}
+			}
+			fs = fresh
 		} else {
 			delete(byName, revision{f.FunctionKey, f.Revision})
 			fs.fn = f
@@ -239,6 +245,7 @@ func (e *Engine) dropTooLarge(now spillway.Instant, s *onPremState) {
 		s.setTotal(fs, -1)
 		s.promised = s.promised.Sub(fs.fn.Instance)
 		calls = append(calls, fs.strand()...)
+		fs.aheadFailed()
 	}
 	s.pending = kept
 	for _, h := range calls {

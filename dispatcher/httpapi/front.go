@@ -112,17 +112,34 @@ func (x *exchange) end() {
 	broken := recover()
 	switch {
 	case broken == nil && x.cut:
-		panic(http.ErrAbortHandler) // cuts the connection
+		x.breakOff()
+		return
 	case broken == nil:
 		return
 	}
 	m.panics.Inc()
 	x.front.log.Error("a request broke its handler", "panic", broken, "api", x.target.api.String(),
 		"function", x.target.function.String(), "entered", x.entered, "stack", string(debug.Stack()))
-	if x.status != 0 {
-		panic(http.ErrAbortHandler) // half an answer is out: cut the connection
+	if x.status != 0 { // half an answer is out
+		x.breakOff()
+		return
 	}
 	x.writeProblem(panicked(x.entered))
+}
+
+// breakOff ends the connection so that the client sees that its answer is not whole.
+// To HTTP/1.0 the end of the connection is the end of the answer: it is reset.
+func (x *exchange) breakOff() {
+	if h, ok := x.w.(http.Hijacker); ok && x.r.ProtoMinor == 0 {
+		if c, _, err := h.Hijack(); err == nil {
+			if l, ok := c.(interface{ SetLinger(seconds int) error }); ok {
+				_ = l.SetLinger(0)
+			}
+			_ = c.Close()
+			return
+		}
+	}
+	panic(http.ErrAbortHandler) // net/http closes it, without the last chunk
 }
 
 // serve takes a request from its request line to its answer. Each step costs

@@ -87,3 +87,11 @@ func (c *boundedConn) CloseWrite() error {
 	}
 	return nil
 }
+
+// SetLinger lets a connection end with a reset.
+func (c *boundedConn) SetLinger(seconds int) error {
+	if l, ok := c.Conn.(interface{ SetLinger(int) error }); ok {
+		return l.SetLinger(seconds)
+	}
+	return nil
+}

@@ -51,3 +51,17 @@ func TestWebBodyLate(t *testing.T) {
 		t.Errorf("%v %q", statuses, body)
 	}
 }
+
+// TestWebCutOld breaks off an answer to an HTTP/1.0 client, which takes the end of
+// the connection for the end of the answer unless it is reset.
+func TestWebCutOld(t *testing.T) {
+	s := openSite(t, page)
+	_, br := s.raw(t, "GET {P}/broken HTTP/1.0|{H}|")
+	if text, err := io.ReadAll(br); err == nil {
+		t.Errorf("read as if it were whole: %q", text)
+	}
+	d := s.do
+	if resp, text := d(t, "GET", pagePath+"/none", "", "Authorization", "Bearer "+testToken); resp.StatusCode != 204 {
+		t.Errorf("%d %s", resp.StatusCode, text)
+	}
+}

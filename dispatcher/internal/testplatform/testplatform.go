@@ -1,7 +1,7 @@
 // Package testplatform builds small platforms for tests from a few lines of text,
 // without the configuration loader:
 //
-//	pool onprem process slots=2 mib=1024 keepalive=60s
+//	pool onprem process slots=2 mib=1024 keepalive=60s keep=hybrid
 //	pool cloud lambda concurrency=10 ramp=0 rps=0 init=1s
 //	quota company budget=day:5.0:reject cloud=8
 //	quota retail parent=company onprem=2
@@ -118,6 +118,7 @@ func (b *builder) pool(names []string, o options) {
 	} else {
 		p.Capacity = spillway.Resources{Slots: o.number("slots", 1), MilliCPU: o.number("mcpu", spillway.Unlimited), MiB: o.number("mib", spillway.Unlimited)}
 		p.KeepAlive = o.duration("keepalive", "2m")
+		p.KeepAlivePolicy = keepAlive(o)
 		p.Rate = spillway.Rate{PerVCPUSecond: 10_000_000_000, PerGiBSecond: 1_000_000_000, IncrementMillis: 1}
 	}
 	b.p.Pools = append(b.p.Pools, p)
