@@ -1,0 +1,33 @@
+package trace
+
+// Format names a format of traces.
+type Format string
+
+const (
+	Azure2019  Format = "azure2019"  // Azure Functions 2019: counts per minute
+	Azure2021  Format = "azure2021"  // Azure Functions 2021: a row a call
+	InVitro    Format = "invitro"    // as Azure2019, memory per function
+	LLM        Format = "llm"        // Azure LLM inference: arrivals and tokens
+	Usage      Format = "usage"      // our own export
+	Huawei2023 Format = "huawei2023" // Huawei 2023, arXiv 2312.10127
+	Synthetic  Format = "synthetic"  // made by New, from no file
+)
+
+// Formats returns the formats that Open reads.
+func Formats() []Format {
+	return []Format{Azure2019, Azure2021, InVitro, LLM, Usage, Huawei2023}
+}
+
+// Verified reports whether the format was read from real files of its publisher.
+// InVitro and Huawei 2023 were built from their documentation only.
+func (f Format) Verified() bool { return f != InVitro && f != Huawei2023 }
+
+// Spread says where in its minute a counted call lies.
+type Spread uint8
+
+const (
+	SpreadEven   Spread = iota // a function's calls at equal distances, at a phase that it keeps
+	SpreadRandom               // each call anywhere, as in a Poisson process of that rate
+)
+
+func (s Spread) String() string { return [...]string{"even", "random"}[s] }

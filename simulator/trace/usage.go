@@ -1,0 +1,3 @@
+package trace
+
+var columnsUsage = []string{"admitted", "namespace", "function"}
