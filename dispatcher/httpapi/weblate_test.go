@@ -60,8 +60,4 @@ func TestWebCutOld(t *testing.T) {
 	if text, err := io.ReadAll(br); err == nil {
 		t.Errorf("read as if it were whole: %q", text)
 	}
-	d := s.do
-	if resp, text := d(t, "GET", pagePath+"/none", "", "Authorization", "Bearer "+testToken); resp.StatusCode != 204 {
-		t.Errorf("%d %s", resp.StatusCode, text)
-	}
 }
