@@ -4,16 +4,19 @@ import (
 	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 )
 
-// lazyAnswer is a request for /lazy: what it answers at once, and what later.
-func lazyAnswer(method, body, then string, say ...string) Exchange {
-	q := url.Values{"say": say}
+// lazyAnswer is a request for /lazy: what it answers at once, what when it hears of the
+// next request, and what when it is told to.
+func lazyAnswer(method, body, then, say string, later ...string) Exchange {
+	q := url.Values{"say": {say}, "later": later}
 	if then != "" {
 		q.Set("then", then)
 	}
@@ -67,6 +70,15 @@ func TestWebDesync(t *testing.T) {
 				t.Fatalf("%v %s", e.Cause, e.Payload)
 			}
 			if strings.HasSuffix(name, "later") {
+				if keptConn(i) == nil {
+					t.Fatal("the connection was not kept: what comes later would prove nothing")
+				}
+				resp, err := http.Get("http://" + net.JoinHostPort("127.0.0.1", strconv.Itoa(i.web.port)) + "/now")
+				if err != nil {
+					t.Fatal(err)
+				}
+				_ = resp.Body.Close()
+				http.DefaultClient.CloseIdleConnections()
 				untilHeard(i)
 			}
 			e := i.Exchange(context.Background(), calledBy(c.next, get("/sees")))

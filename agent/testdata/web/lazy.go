@@ -7,8 +7,12 @@ import (
 	"net/http"
 )
 
+// now lets lazy say what it was to say later.
+var now = make(chan struct{})
+
 // lazy answers with what the query says and leaves the body unread: it takes what
 // comes next for another request, as servers do that count on the body being read.
+// What it says "later" waits for a request for /now, on another connection.
 // What the query says "then" is written when something of that has come; told to
 // "hold", it reads nothing at all.
 func lazy(w http.ResponseWriter, r *http.Request) {
@@ -18,8 +22,10 @@ func lazy(w http.ResponseWriter, r *http.Request) {
 	}
 	defer conn.Close()
 	say := r.URL.Query()
-	for _, part := range say["say"] {
-		io.WriteString(conn, part)
+	io.WriteString(conn, say.Get("say"))
+	if later := say.Get("later"); later != "" {
+		<-now
+		io.WriteString(conn, later)
 	}
 	if say.Has("hold") {
 		select {}

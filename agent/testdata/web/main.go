@@ -34,7 +34,7 @@ func main() {
 	for path, h := range map[string]http.HandlerFunc{
 		"/echo": echo, "/sees": sees, "/stream": stream, "/duplex": duplex, "/trailers": trailers, "/big": big,
 		"/hints": hints, "/status": status, "/early": early, "/hang": hang, "/exit": exit, "/half": half,
-		"/raw": raw, "/lazy": lazy, "/close": closing, "/env": env, "/child": child, "/partly": partly,
+		"/raw": raw, "/lazy": lazy, "/close": closing, "/env": env, "/now": func(http.ResponseWriter, *http.Request) { now <- struct{}{} }, "/child": child, "/partly": partly,
 		"/unlisten": func(w http.ResponseWriter, _ *http.Request) {
 			_ = listener.Close()
 			w.WriteHeader(http.StatusNoContent)
