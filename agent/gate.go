@@ -69,7 +69,9 @@ func PeerUID(conn net.Conn) int {
 		case err == nil:
 			return s.uid
 		case errors.Is(err, unix.ENOENT):
-			return -2
+			if _, missing := diagListeners(unix.AF_INET, int(e.local.Port())); missing == nil {
+				return -2
+			}
 		}
 	}
 	local, remote := hexAddress(conn.RemoteAddr()), hexAddress(conn.LocalAddr())

@@ -110,10 +110,7 @@ func (i *Instance) ownsPort(port int) error {
 func ownedBy(uid, port int) error {
 	s, err := diagReached(port)
 	sockets := []socketInfo{s}
-	switch {
-	case errors.Is(err, unix.ENOENT):
-		return errNoListener
-	case err != nil:
+	if err != nil {
 		if sockets, err = listenersOn(port); err != nil {
 			return err
 		}

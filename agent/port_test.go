@@ -259,6 +259,34 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// TestDiagMissing asks the kernel about a protocol that it has no sock_diag for, as is TCP
+// where that module is missing: no answer is not the answer that nothing is there.
+func TestDiagMissing(t *testing.T) {
+	at := netip.MustParseAddrPort("127.0.0.1:1")
+	for _, flags := range []uint16{0, unix.NLM_F_DUMP} {
+		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
+		if err != nil {
+			t.Skip(err)
+		}
+		defer func() { _ = unix.Close(fd) }()
+		const protocolAt, unknown = unix.SizeofNlMsghdr + 1, 200
+		query := diagQuery(unix.AF_INET, diagAll, flags, endpoints{at, at, lo})
+		query[protocolAt] = unknown
+		if err := unix.Sendto(fd, query, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+			t.Fatal(err)
+		}
+		buffer := make([]byte, 4<<10)
+		n, _, err := unix.Recvfrom(fd, buffer, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var all []socketInfo
+		if more, err := readDiag(buffer[:n], &all); more || err == nil || len(all) > 0 {
+			t.Errorf("flags %x: %v, %v", flags, all, err)
+		}
+	}
+}
+
 func FuzzReadDiag(f *testing.F) {
 	f.Add([]byte{20, 0, 0, 0, unix.NLMSG_DONE, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0})
 	f.Add(diagQuery(unix.AF_INET, diagAll, 0, endpoints{netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2"), lo}))

@@ -11,7 +11,8 @@ import (
 
 // The kernel's tables of sockets in /proc cost milliseconds to read, whatever they
 // hold. sock_diag(7) answers the same questions in microseconds; where it is
-// missing the tables are read.
+// missing the tables are read. Asked for one socket it says ENOENT in both cases, that
+// there is none and that it is missing; asked for all, only in the latter.
 
 const (
 	diagRequest = 20 // SOCK_DIAG_BY_FAMILY
@@ -139,13 +140,11 @@ func readDiag(b []byte, all *[]socketInfo) (more bool, err error) {
 		}
 		body := b[header:size]
 		switch binary.NativeEndian.Uint16(b[4:]) {
-		case unix.NLMSG_DONE:
-			return false, nil
-		case unix.NLMSG_ERROR:
+		case unix.NLMSG_DONE, unix.NLMSG_ERROR: // either may say what failed
 			if len(body) < 4 {
 				return false, errDiag
 			}
-			if code := int32(binary.NativeEndian.Uint32(body)); code != 0 {
+			if code := int32(binary.NativeEndian.Uint32(body)); code < 0 {
 				return false, unix.Errno(-code)
 			}
 			return false, nil
