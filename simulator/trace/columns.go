@@ -29,10 +29,10 @@ const remedyColumns = "known are the columns of azure2019 (HashOwner, HashApp, H
 	"llm (TIMESTAMP, ContextTokens, GeneratedTokens), usage (admitted, namespace, function, …), huawei2023 (day, time, 0, 1 …)"
 
 var (
-	columns2019  = []string{"HashOwner", "HashApp", "HashFunction"}
-	columns2021  = []string{"app", "func", "end_timestamp", "duration"}
-	columnsLLM   = []string{"TIMESTAMP", "ContextTokens", "GeneratedTokens"}
-	columnMemory = "AverageAllocatedMb_pct99"
+	columns2019     = []string{"HashOwner", "HashApp", "HashFunction"}
+	columns2021     = []string{"app", "func", "end_timestamp", "duration"}
+	columnsLLM      = []string{"TIMESTAMP", "ContextTokens", "GeneratedTokens"}
+	columnAllocated = "AverageAllocatedMb_pct99"
 )
 
 var columnsDuration = func() (all [quantileCount]string) {
@@ -59,7 +59,7 @@ func classify(head []string) kind {
 		return kindAzure2021
 	case has(columnsLLM...):
 		return kindLLM
-	case has(columnMemory) && has(columns2019[:2]...):
+	case has(columnAllocated) && has(columns2019[:2]...):
 		return kindMemory
 	case has(columnsDuration[:]...) && has(columns2019...):
 		return kindDurations

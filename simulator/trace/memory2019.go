@@ -17,7 +17,7 @@ type application struct {
 func (a *azure2019) readMemory(files []file) (perFunction bool, err error) {
 	var apps map[[2]string]application
 	for _, f := range ofKind(files, kindMemory) {
-		id, err := where(f, append(slices.Clone(columns2019[:2]), columnMemory)...)
+		id, err := where(f, append(slices.Clone(columns2019[:2]), columnAllocated)...)
 		if err != nil {
 			return false, err
 		}

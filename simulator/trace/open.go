@@ -48,6 +48,9 @@ func Open(ctx context.Context, path string, o Options) (*Trace, error) {
 
 var openers = map[Format]func(context.Context, *Trace, []file, Options) error{
 	Azure2019: openAzure2019,
+	Azure2021: openRows,
+	LLM:       openRows,
+	Usage:     openRows,
 }
 
 // inventory finds the files and reads the first line of each. In a directory,
