@@ -49,12 +49,14 @@
 //	           other streams as it comes: its line is posted when it has ended, and
 //	           a crash of this server leaves the begin, billed as an estimate.
 //	no answer  502 and X-Spillway-Function-Error, 504 at the time limit; an answer that
-//	           has begun is cut off, so that the client sees that it is not whole
+//	           has begun is cut off (to HTTP/1.0 with a reset), so that the client
+//	           sees that it is not whole
 //	refusals   as on the plain URL; 501 for Upgrade (WebSocket) and CONNECT, h2c is
 //	           not taken up
 //
-// A client that goes away ends the execution, and its process. Idempotency-Key is
-// passed on and joins nothing: an answer that streams cannot be given twice.
+// A client that goes away ends the execution, and its process; one that has gone
+// before its call starts has nothing run, or paid. Idempotency-Key is passed on and
+// joins nothing: an answer that streams cannot be given twice.
 //
 // SDKs repeat 429 and 503 by themselves, so those are only said when nothing ran;
 // they repeat none of the others. A plain refusal is {"error":{"reason","message",
