@@ -107,3 +107,20 @@ func TestSentLate(t *testing.T) {
 		}
 	})
 }
+
+// TestIntentDeadline: an intent says until when its attempt may run, for whoever finds
+// it after a crash: the limits of the provider, a second to send it and one of margin.
+func TestIntentDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, memory.Options{}, memory.Options{})
+		defer r.close()
+		if a, err := r.Invoke(t.Context(), ask("away", "{}")); err != nil || a.Refused() != spillway.ReasonNone {
+			t.Fatalf("%+v, %v", a, err)
+		}
+		const timeout, init = 2 * time.Second, time.Second
+		e := r.book.intents[0]
+		if want := e.Admitted.Add(timeout + init + dispatcher.SendWithin + time.Second); !e.Deadline.Equal(want) || e.Reserved == 0 {
+			t.Errorf("admitted %v, deadline %v, want %v, reserved %v", e.Admitted, e.Deadline, want, e.Reserved)
+		}
+	})
+}
