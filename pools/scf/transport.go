@@ -62,18 +62,20 @@ var errAnswer = errors.New("the answer is not one that SCF gives")
 // stack on deep JSON. A request cannot be sent twice through it: its
 // body cannot be had again.
 type bounded struct {
-	next  http.RoundTripper
-	large chan struct{} // holds one for each answer over largeBody that is being read
+	next        http.RoundTripper
+	large, huge chan struct{} // hold one for each answer over largeBody, or hugeBody, that is being read
 }
 
+// Answers that are slow hold up others of their size. Those that functions give are
+// hardly ever over hugeBody: such an answer may take maxBody, and as much again until
+// it is collected.
 const (
-	largeBody = 1 << 20
-	// largeAtOnce is small: an answer may take maxBody, and as much again until it is collected.
-	largeAtOnce = 2
+	largeBody, largeAtOnce = 1 << 20, 16
+	hugeBody, hugeAtOnce   = 8 << 20, 2
 )
 
 func newBounded(next http.RoundTripper) bounded {
-	return bounded{next, make(chan struct{}, largeAtOnce)}
+	return bounded{next, make(chan struct{}, largeAtOnce), make(chan struct{}, hugeAtOnce)}
 }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -106,16 +108,16 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 
 // steps are the sizes in which room for an answer grows: in few steps, as what is left
 // of each is not free before the next collection.
-var steps = [...]int{4 << 10, 64 << 10, largeBody, 8 << 20, maxBody + 1}
+var steps = [...]int{4 << 10, 64 << 10, largeBody, hugeBody, maxBody + 1}
 
 // read returns the body, or more than maxBody of it. Large ones wait for one another:
 // together they could take all memory.
 func (b bounded) read(ctx context.Context, body io.Reader) (all []byte, err error) {
 	for _, size := range steps {
-		if len(all) == largeBody {
+		if room := b.room(len(all)); room != nil {
 			select {
-			case b.large <- struct{}{}:
-				defer func() { <-b.large }()
+			case room <- struct{}{}:
+				defer func() { <-room }()
 			case <-ctx.Done():
 				return nil, ctx.Err()
 			}
@@ -133,6 +135,17 @@ func (b bounded) read(ctx context.Context, body io.Reader) (all []byte, err erro
 		}
 	}
 	return all, nil
+}
+
+// room is what an answer needs to grow on from a size, if anything.
+func (b bounded) room(size int) chan struct{} {
+	switch size {
+	case largeBody:
+		return b.large
+	case hugeBody:
+		return b.huge
+	}
+	return nil
 }
 
 // maxNesting is more than an answer of SCF's has; a function's own JSON is text in it.
