@@ -70,7 +70,7 @@ type bounded struct {
 // hardly ever over hugeBody: such an answer may take maxBody, and as much again until
 // it is collected.
 const (
-	largeBody, largeAtOnce = 1 << 20, 16
+	largeBody, largeAtOnce = 1 << 20, 8
 	hugeBody, hugeAtOnce   = 8 << 20, 2
 )
 

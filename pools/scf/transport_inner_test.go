@@ -53,7 +53,7 @@ func TestSlowAnswers(t *testing.T) {
 	for range hugeAtOnce {
 		slow(huge)
 	}
-	for range 8 {
+	for range 4 {
 		slow(large)
 	}
 	if got, err := b.read(ctx, &body{large, func() {}}); err != nil || len(got) != large {
