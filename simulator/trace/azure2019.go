@@ -1,9 +1,11 @@
 package trace
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
 	"fmt"
-	"math"
+	"io"
 	"path/filepath"
 	"slices"
 	"time"
@@ -68,7 +70,7 @@ func (a *azure2019) readCounts(files []file) (first int, err error) {
 		if filepath.Dir(f.path) != filepath.Dir(days[0].path) {
 			return 0, &Error{File: f.path, Problem: "counts in several folders, first " + filepath.Dir(days[0].path), Remedy: "name one of the folders: days of one trace lie together"}
 		}
-		minutes, from, err := minuteColumns(f, len(days) > 1)
+		place, from, err := minuteColumns(f, len(days) > 1)
 		if err != nil {
 			return 0, err
 		}
@@ -76,7 +78,7 @@ func (a *azure2019) readCounts(files []file) (first int, err error) {
 			first = from
 		}
 		at := time.Duration(i)*24*time.Hour + time.Duration(from-first)*time.Minute
-		if seen, err = a.readDay(f, minutes, at, seen); err != nil {
+		if seen, err = a.readDay(f, place, at, seen); err != nil {
 			return 0, err
 		}
 	}
@@ -86,66 +88,140 @@ func (a *azure2019) readCounts(files []file) (first int, err error) {
 	return first, nil
 }
 
-// minuteColumns returns the places of the minutes, which must follow each other.
-func minuteColumns(f file, withinDay bool) (places []int, first int, err error) {
+// minuteColumns returns the place and the number of the first minute. The others
+// must follow it, and nothing else.
+func minuteColumns(f file, withinDay bool) (place, first int, err error) {
 	first = -1
+	last := 0
 	for i, name := range f.head {
 		minute := minuteOf(name)
 		if minute < 0 {
 			continue
 		}
 		if first < 0 {
-			first = minute
+			first, place = minute, i
 		}
-		if minute != first+len(places) {
-			return nil, 0, &Error{File: f.path, Line: 1, Problem: fmt.Sprintf("column %q where minute %d should follow", name, first+len(places)), Remedy: "put the minutes in order, without gaps"}
+		if minute != first+i-place {
+			return 0, 0, &Error{File: f.path, Line: 1, Problem: fmt.Sprintf("column %q where minute %d should follow", name, first+i-place), Remedy: "put the minutes in order, without gaps"}
 		}
-		places = append(places, i)
+		last = i
 	}
-	if withinDay && first+len(places) > 1441 {
-		return nil, 0, &Error{File: f.path, Line: 1, Problem: fmt.Sprintf("minutes up to %d in one of several days", first+len(places)-1), Remedy: "a day has minutes 1 to 1440; name the file alone if it is a trace of its own"}
+	if last != len(f.head)-1 {
+		return 0, 0, &Error{File: f.path, Line: 1, Problem: fmt.Sprintf("column %q after the minutes", f.head[last+1]), Remedy: "put it before them"}
 	}
-	return places, first, nil
+	if end := first + last - place; withinDay && end > 1440 {
+		return 0, 0, &Error{File: f.path, Line: 1, Problem: fmt.Sprintf("minutes up to %d in one of several days", end), Remedy: "a day has minutes 1 to 1440; name the file alone if it is a trace of its own"}
+	}
+	return place, first, nil
 }
 
-// readDay packs one file of counts.
-func (a *azure2019) readDay(f file, minutes []int, at time.Duration, seen []int32) ([]int32, error) {
+// readDay packs one file of counts, whose minutes begin at a place of its columns.
+func (a *azure2019) readDay(f file, place int, at time.Duration, seen []int32) ([]int32, error) {
 	id, err := where(f, columns2019...)
 	if err != nil {
 		return nil, err
 	}
-	trigger := slices.Index(f.head, "Trigger")
-	packer := newDayPacker(len(minutes))
-	var numbers []int32
-	ordered, day := true, int32(len(a.days.days)+1)
-	err = rowsOf(f, func(l *lines, fields [][]byte) error {
-		var kind []byte
-		if trigger >= 0 {
-			kind = fields[trigger]
-		}
-		number, err := a.function(l, fields, id, kind)
-		if err != nil {
-			return err
-		}
-		seen = append(seen, make([]int32, len(a.names.functions)-len(seen))...)
-		if seen[number] == day {
-			return l.fail("a second row of function "+string(fields[id[2]]), "add the rows together or remove one")
-		}
-		seen[number] = day
-		row := len(numbers)
-		numbers = append(numbers, number)
-		ordered = ordered && int(number) == row
-		return a.readRow(l, packer, row, fields, minutes)
-	})
-	if err != nil {
+	d := dayReader{azure2019: a, packer: newDayPacker(len(f.head) - place), id: id, place: place,
+		trigger: slices.Index(f.head, "Trigger"), seen: seen, ordered: true}
+	if d.lines, err = openLines(f.path); err != nil {
 		return nil, err
 	}
-	packed := packer.pack(at)
-	if !ordered {
-		packed.numbers = slices.Clip(numbers)
+	defer d.lines.close()
+	_, err = d.lines.record()
+	for err == nil {
+		err = d.row()
+	}
+	if err != io.EOF {
+		return nil, err
+	}
+	packed := d.packer.pack(at)
+	if !d.ordered {
+		packed.numbers = slices.Clip(d.numbers)
 	}
 	a.days.days = append(a.days.days, packed)
-	return seen, nil
+	return d.seen, nil
+}
+
+// dayReader reads the rows of one file of counts.
+type dayReader struct {
+	*azure2019
+	lines          *lines
+	packer         *dayPacker
+	id             []int
+	place, trigger int
+	seen           []int32 // day + 1 in which each function was seen last
+	numbers        []int32 // of each row's function
+	ordered        bool    // numbers count from 0
+}
+
+func (d *dayReader) row() error {
+	fields, rest, err := d.lines.begin(d.place)
+	if err != nil {
+		return err
+	}
+	if rest == nil && len(fields) > d.place { // quoted: the counts, joined again, are plain
+		rest = bytes.Join(fields[d.place:], []byte{','})
+	}
+	if len(fields) < d.place {
+		return d.lines.fail(fmt.Sprintf("%d fields where the first line has %d", len(fields), d.place+len(d.packer.bins)), remedyCut)
+	}
+	var trigger []byte
+	if d.trigger >= 0 {
+		trigger = fields[d.trigger]
+	}
+	number, err := d.function(d.lines, fields, d.id, trigger)
+	if err != nil {
+		return err
+	}
+	d.seen = append(d.seen, make([]int32, len(d.names.functions)-len(d.seen))...)
+	day := int32(len(d.days.days) + 1)
+	if d.seen[number] == day {
+		return d.lines.fail(fmt.Sprintf("a second row of function %q", fields[d.id[2]]), "add the rows together or remove one")
+	}
+	d.seen[number] = day
+	row := len(d.numbers)
+	d.numbers = append(d.numbers, number)
+	d.ordered = d.ordered && int(number) == row
+	return d.counts(row, rest)
+}
+
+// fourZeros is the most frequent text of such files.
+var fourZeros = binary.LittleEndian.Uint64([]byte("0,0,0,0,"))
+
+// counts packs the counts of a row, separated by commas.
+func (d *dayReader) counts(row int, rest []byte) error {
+	bins := len(d.packer.bins)
+	for bin := 0; ; bin++ {
+		for len(rest) >= 8 && binary.LittleEndian.Uint64(rest) == fourZeros {
+			rest, bin = rest[8:], bin+4
+		}
+		end := bytes.IndexByte(rest, ',')
+		field := rest
+		if end >= 0 {
+			field, rest = rest[:end], rest[end+1:]
+		}
+		if bin >= bins || end < 0 && bin != bins-1 {
+			return d.lines.fail(fmt.Sprintf("%d fields or more where the first line has %d", d.place+bin+1, d.place+bins), remedyCut)
+		}
+		if err := d.count(row, bin, field); err != nil || end < 0 {
+			return err
+		}
+	}
+}
+
+func (d *dayReader) count(row, bin int, field []byte) error {
+	if len(field) == 1 && field[0] == '0' {
+		return nil
+	}
+	count, ok := parseCount(field)
+	if !ok {
+		return d.lines.fail(fmt.Sprintf("count %q in column %d is not a whole number from 0 to %d", field, d.place+bin+1, maxCount), "mend the count")
+	}
+	if count > 0 {
+		d.packer.add(row, bin, count)
+		d.calls += count
+	}
+	return nil
 }
 
 func (a *azure2019) function(l *lines, fields [][]byte, id []int, trigger []byte) (int32, error) {
@@ -161,93 +237,4 @@ func (a *azure2019) function(l *lines, fields [][]byte, id []int, trigger []byte
 		return 0, l.fail(fmt.Sprintf("more than %d functions", maxFunctions), "split the trace")
 	}
 	return number, nil
-}
-
-func (a *azure2019) readRow(l *lines, packer *dayPacker, row int, fields [][]byte, minutes []int) error {
-	for bin, place := range minutes {
-		field := fields[place]
-		if len(field) == 1 && field[0] == '0' {
-			continue
-		}
-		count, ok := parseCount(field)
-		if !ok {
-			return l.fail(fmt.Sprintf("count %q in column %d is not a whole number from 0 to %d", field, place+1, maxCount), "mend the count")
-		}
-		if count > 0 {
-			packer.add(row, bin, count)
-			a.calls += count
-		}
-	}
-	return nil
-}
-
-// readDurations gives functions their percentiles: of several days the mean of
-// each, weighted by the day's executions, and the extremes.
-func (a *azure2019) readDurations(files []file) error {
-	a.weights = make([]float64, len(a.names.functions))
-	for _, f := range ofKind(files, kindDurations) {
-		id, err := where(f, columns2019...)
-		if err != nil {
-			return err
-		}
-		points, err := where(f, columnsDuration[:]...)
-		if err != nil {
-			return err
-		}
-		weight := slices.Index(f.head, "Count")
-		if err := rowsOf(f, func(l *lines, fields [][]byte) error { return a.duration(l, fields, id, points, weight) }); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *azure2019) duration(l *lines, fields [][]byte, id, columns []int, weight int) error {
-	var points [quantileCount]time.Duration
-	for i, column := range columns {
-		d, ok := parseScaled(fields[column], time.Millisecond)
-		if !ok {
-			return l.fail(fmt.Sprintf("duration %q in column %d is not a number of milliseconds", fields[column], column+1), "mend the number")
-		}
-		points[i] = d
-	}
-	q, ok := NewQuantiles(points)
-	if !ok {
-		a.skipped.add(l.name, l.line, "percentiles of durations that decrease or are negative: the function takes the default", 1, 0)
-		return nil
-	}
-	w := 1.0
-	if weight >= 0 {
-		if n, ok := parseInt(fields[weight], math.MaxInt64); ok && n > 0 {
-			w = float64(n)
-		}
-	}
-	found := false
-	a.names.each(fields[id[0]], fields[id[1]], fields[id[2]], func(number int32) bool {
-		found = true
-		a.names.functions[number].Duration.merge(q, w, a.weights[number])
-		a.weights[number] += w
-		return true
-	})
-	if !found {
-		a.skipped.add(l.name, l.line, "durations of a function without counts", 1, 0)
-	}
-	return nil
-}
-
-// merge adds a distribution of weight w to q, of weight before.
-func (q *Quantiles) merge(add Quantiles, w, before float64) {
-	if !q.known {
-		*q = add
-		return
-	}
-	for i := range q.micros {
-		have, more := float64(q.micros[i]), float64(add.micros[i])
-		q.micros[i] = float32(have + float64((more-have)*(w/(before+w))))
-	}
-	q.micros[0] = min(q.micros[0], add.micros[0])
-	q.micros[quantileCount-1] = max(q.micros[quantileCount-1], add.micros[quantileCount-1])
-	for i := 1; i < quantileCount; i++ {
-		q.micros[i] = max(q.micros[i], q.micros[i-1]) // rounding
-	}
 }

@@ -6,7 +6,7 @@ type Format string
 const (
 	Azure2019  Format = "azure2019"  // Azure Functions 2019: counts per minute
 	Azure2021  Format = "azure2021"  // Azure Functions 2021: a row a call
-	InVitro    Format = "invitro"    // as Azure2019, memory per function
+	InVitro    Format = "invitro"    // samples of Azure2019 by the InVitro tool: memory per function
 	LLM        Format = "llm"        // Azure LLM inference: arrivals and tokens
 	Usage      Format = "usage"      // our own export
 	Huawei2023 Format = "huawei2023" // Huawei 2023, arXiv 2312.10127
@@ -19,8 +19,8 @@ func Formats() []Format {
 }
 
 // Verified reports whether the format was read from real files of its publisher.
-// InVitro and Huawei 2023 were built from their documentation only.
-func (f Format) Verified() bool { return f != InVitro && f != Huawei2023 }
+// Huawei 2023 was built from its documentation only.
+func (f Format) Verified() bool { return f != Huawei2023 }
 
 // Spread says where in its minute a counted call lies.
 type Spread uint8

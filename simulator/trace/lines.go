@@ -16,6 +16,8 @@ import (
 // maxLine is the longest line in bytes: 100,000 columns of counts fit in it.
 const maxLine = 4 << 20
 
+const remedyCut = "mend or remove the line; the file may be cut off"
+
 // lines reads a plain, gzip or zstd file line by line.
 type lines struct {
 	name string
@@ -207,6 +209,29 @@ func (l *lines) quoted(line []byte) ([][]byte, error) {
 	return l.fields, nil
 }
 
+// begin returns the first n fields of the next record that is not empty and the
+// rest of its line, or all fields and no rest where quotes are in it.
+func (l *lines) begin(n int) (fields [][]byte, rest []byte, err error) {
+	for len(rest) == 0 {
+		if rest, err = l.next(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if bytes.IndexByte(rest, '"') >= 0 {
+		fields, err = l.quoted(rest)
+		return fields, nil, err
+	}
+	l.fields = l.fields[:0]
+	for len(l.fields) < n {
+		i := bytes.IndexByte(rest, ',')
+		if i < 0 {
+			return append(l.fields, rest), nil, nil
+		}
+		l.fields, rest = append(l.fields, rest[:i]), rest[i+1:]
+	}
+	return l.fields, rest, nil
+}
+
 // row returns the fields of the next record, which must be as many as columns;
 // nil after the last.
 func (l *lines) row(columns int) ([][]byte, error) {
@@ -215,7 +240,7 @@ func (l *lines) row(columns int) ([][]byte, error) {
 		return nil, nil
 	}
 	if err == nil && len(fields) != columns {
-		return nil, l.fail(fmt.Sprintf("%d fields where the first line has %d", len(fields), columns), "mend or remove the line; the file may be cut off")
+		return nil, l.fail(fmt.Sprintf("%d fields where the first line has %d", len(fields), columns), remedyCut)
 	}
 	return fields, err
 }

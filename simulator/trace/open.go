@@ -47,10 +47,11 @@ func Open(ctx context.Context, path string, o Options) (*Trace, error) {
 }
 
 var openers = map[Format]func(context.Context, *Trace, []file, Options) error{
-	Azure2019: openAzure2019,
-	Azure2021: openRows,
-	LLM:       openRows,
-	Usage:     openRows,
+	Azure2019:  openAzure2019,
+	Azure2021:  openRows,
+	LLM:        openRows,
+	Usage:      openRows,
+	Huawei2023: openHuawei,
 }
 
 // inventory finds the files and reads the first line of each. In a directory,

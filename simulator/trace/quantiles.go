@@ -2,6 +2,7 @@ package trace
 
 import (
 	"cmp"
+	"encoding/json"
 	"math/bits"
 	"slices"
 	"time"
@@ -128,4 +129,13 @@ func defaultDuration(functions []Function) Quantiles {
 		q.micros[i] = float32(unknownDuration.Microseconds())
 	}
 	return q
+}
+
+// MarshalJSON writes the points at QuantileFractions in microseconds, or null if q
+// is not known.
+func (q Quantiles) MarshalJSON() ([]byte, error) {
+	if !q.known {
+		return []byte("null"), nil
+	}
+	return json.Marshal(q.micros)
 }

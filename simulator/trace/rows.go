@@ -68,6 +68,7 @@ func openRows(ctx context.Context, t *Trace, files []file, o Options) error {
 	t.start = m.format.epoch.Add(time.Duration(m.base))
 	t.length = time.Duration(last - m.base + 1)
 	seen.fill(m.names.functions)
+	t.undurated = seen.missing
 	t.functions, t.defaulted = m.names.functions, defaultDuration(m.names.functions)
 	m.defaulted = &t.defaulted
 	t.source = m

@@ -41,6 +41,7 @@ type Trace struct {
 	calls     int64
 	skipped   skips
 	source    source
+	undurated []bool // functions with rows that have no duration; nil: calls are counted
 }
 
 // source yields the calls of a trace in order.
@@ -89,3 +90,9 @@ func (t *Trace) Rewind() error { return t.source.rewind() }
 
 // Close closes the trace's files.
 func (t *Trace) Close() error { return t.source.close() }
+
+// drawn reports whether durations of the function's calls are drawn: where calls
+// are counted, and where some of its rows do not say.
+func (t *Trace) drawn(function int32) bool {
+	return t.undurated == nil || t.undurated[function]
+}
