@@ -200,7 +200,7 @@ func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance, fresh 
 	switch {
 	case in.calls > 0:
 		if fresh {
-			in.of.aheadFailed()
+			in.of.vacant.atMost(in.of.coming)
 		}
 	case in.of.retired:
 		s.setTotal(in.of, -1)

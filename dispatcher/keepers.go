@@ -34,9 +34,6 @@ func newKeeper(p *spillway.Pool) keeper {
 }
 
 const (
-	// maxVacant bounds the places of one function that are remembered without an
-	// instance.
-	maxVacant = 16
 	// checkEvery is the least time between two looks at the places of a function, so
 	// that one with many idle instances costs little.
 	checkEvery = time.Second
@@ -45,19 +42,11 @@ const (
 	aheadRetry = time.Minute
 )
 
-// vacancy is a place of a function that has no instance.
-type vacancy struct {
-	since  spillway.Instant // when it was last in use
-	retry  spillway.Instant // no start before this
-	coming bool             // an instance is being started for it
-}
-
-// keeping is what a pool with a keeper remembers of a function. The zero value
+// keeping is what a pool with keepers remembers of a function. The zero value
 // belongs to one without.
 type keeping struct {
 	keeper  keeper
-	vacant  []vacancy        // by since, the newest last
-	ahead   int              // of them, those that are coming
+	vacant  vacancies
 	checkAt spillway.Instant // when its places are looked at
 	slot    int              // in the pool's checks plus one; zero: not there
 }
@@ -65,8 +54,17 @@ type keeping struct {
 // keeps reports that the pool asks keepers.
 func (s *onPremState) keeps() bool { return s.pool.KeepAlivePolicy.Kind != spillway.KeepAliveFixed }
 
-// taken tells the keeper of fs that an instance was needed, either one that was idle
-// since then or one that is to be started.
+// inUse is how many instances run calls or are started for them.
+func (fs *functionState) inUse() int { return fs.total - fs.idleCount - fs.vacant.coming }
+
+// rank is the number of the place, idle since then, that the idle-th newest idle
+// instance is for.
+func (fs *functionState) rank(since spillway.Instant, idle int) int {
+	return fs.inUse() + idle + fs.vacant.after(since)
+}
+
+// taken tells the keeper of fs that an instance was needed: one that was idle since
+// then, or one that is to be started.
 func (s *onPremState) taken(fs *functionState, now, since spillway.Instant, wasIdle bool) {
 	if !s.keeps() {
 		return
@@ -75,44 +73,16 @@ func (s *onPremState) taken(fs *functionState, now, since spillway.Instant, wasI
 		fs.keeper = newKeeper(s.pool)
 	}
 	idle := time.Duration(-1)
-	if last := len(fs.vacant) - 1; last >= 0 && (!wasIdle || fs.vacant[last].since > since) {
-		v := fs.vacant[last]
-		idle = now.Sub(v.since)
-		fs.fill(last)
+	if newest, ok := fs.vacant.newest(); ok && (!wasIdle || newest > since) {
+		idle = now.Sub(newest)
+		fs.vacant.drop()
 		if wasIdle { // its instance came from an older place, which has none now
-			fs.vacate(vacancy{since: since})
+			fs.vacant.add(since, 0)
 		}
 	} else if wasIdle {
 		idle = now.Sub(since)
 	}
-	fs.keeper.Taken(now, fs.total-fs.idleCount-fs.ahead, idle)
-}
-
-// fill forgets a vacancy.
-func (fs *functionState) fill(i int) vacancy {
-	v := fs.vacant[i]
-	if v.coming {
-		fs.ahead--
-	}
-	fs.vacant = append(fs.vacant[:i], fs.vacant[i+1:]...)
-	return v
-}
-
-// vacate remembers a place that has lost its instance; the oldest is forgotten for it.
-func (fs *functionState) vacate(v vacancy) {
-	if fs.vacant == nil {
-		fs.vacant = make([]vacancy, 0, maxVacant)
-	}
-	if len(fs.vacant) == maxVacant {
-		if v.since < fs.vacant[0].since {
-			return
-		}
-		fs.fill(0)
-	}
-	fs.vacant = append(fs.vacant, v)
-	for i := len(fs.vacant) - 1; i > 0 && fs.vacant[i-1].since > fs.vacant[i].since; i-- {
-		fs.vacant[i-1], fs.vacant[i] = fs.vacant[i], fs.vacant[i-1]
-	}
+	fs.keeper.Taken(now, fs.inUse(), idle)
 }
 
 // lost notes that a place of fs lost its instance, but not because its keeper wanted
@@ -121,7 +91,7 @@ func (s *onPremState) lost(fs *functionState, now, since spillway.Instant) {
 	if fs.keeper == nil || fs.retired {
 		return
 	}
-	fs.vacate(vacancy{since: since, retry: now.Add(aheadRetry)})
+	fs.vacant.add(since, now.Add(aheadRetry))
 	s.check(fs, now.Add(aheadRetry))
 }
 
@@ -129,22 +99,21 @@ func (s *onPremState) lost(fs *functionState, now, since spillway.Instant) {
 // ahead takes over its place.
 func (s *onPremState) rested(in *instance, now spillway.Instant, fresh bool) {
 	fs := in.of
+	if !s.keeps() {
+		return
+	}
 	if fs.keeper == nil {
-		if !s.keeps() {
-			return
-		}
 		fs.keeper = newKeeper(s.pool)
 	}
-	if fresh && fs.ahead > 0 {
-		for i := len(fs.vacant) - 1; i >= 0; i-- {
-			if fs.vacant[i].coming {
-				in.since = fs.fill(i).since
-				break
-			}
-		}
+	if since, ok := fs.vacant.arrived(fresh); ok {
+		in.since = since
+	}
+	idle := 1
+	for other := in.below; other != nil && other.since > in.since; other = other.below {
+		idle++
 	}
 	age := now.Sub(in.since)
-	warm, until := fs.keeper.Warm(now, fs.total, age)
+	warm, until := fs.keeper.Warm(now, fs.rank(in.since, idle), age)
 	if !warm {
 		until = age
 	}
@@ -173,18 +142,18 @@ func (e *Engine) lookAfter(s *onPremState, now spillway.Instant) {
 // letGo stops idle instances of fs that should not be there, the oldest first, and
 // returns when to look again.
 func (e *Engine) letGo(s *onPremState, fs *functionState, now spillway.Instant) spillway.Instant {
-	next := spillway.Never
+	next, idle := spillway.Never, fs.idleCount
 	for in := fs.bottom; in != nil && fs.total > fs.minWarm; {
 		above := in.above
-		warm, until := fs.keeper.Warm(now, fs.total, now.Sub(in.since))
+		warm, until := fs.keeper.Warm(now, fs.rank(in.since, idle), now.Sub(in.since))
 		if warm {
 			next = min(next, later(in.since, until))
 		} else {
 			since := in.since
 			e.evict(s, in)
-			fs.vacate(vacancy{since: since})
+			fs.vacant.add(since, 0)
 		}
-		in = above
+		in, idle = above, idle-1
 	}
 	return next
 }
@@ -193,24 +162,28 @@ func (e *Engine) letGo(s *onPremState, fs *functionState, now spillway.Instant) 
 // when to look again. A start takes no room that a call may want: none is made while
 // calls wait, nor without room for another of its size.
 func (e *Engine) startAhead(s *onPremState, fs *functionState, now spillway.Instant) spillway.Instant {
-	next := spillway.Never
-	for i := len(fs.vacant) - 1; i >= 0; i-- {
-		v := &fs.vacant[i]
-		if v.coming {
+	next, rank, newer := spillway.Never, fs.inUse()+1, fs.idle
+	for i := len(fs.vacant.groups) - 1; i >= 0; i-- {
+		v := &fs.vacant.groups[i]
+		for ; newer != nil && newer.since > v.since; newer = newer.below {
+			rank++
+		}
+		warm, until := fs.keeper.Warm(now, rank, now.Sub(v.since))
+		rank += v.n
+		if !warm {
+			next = min(next, later(v.since, until))
 			continue
 		}
-		warm, until := fs.keeper.Warm(now, fs.total+1, now.Sub(v.since))
-		switch {
-		case !warm:
-			next = min(next, later(v.since, until))
-		case now < v.retry:
-			next = min(next, v.retry)
-		case e.spareRoom(s, fs.fn):
-			v.coming = true
-			fs.ahead++
+		for v.coming < v.n && now >= v.retry {
+			if !e.spareRoom(s, fs.fn) {
+				v.retry = now.Add(aheadRetry)
+				break
+			}
+			v.coming++
+			fs.vacant.coming++
 			e.launch(now, s, fs.fn)
-		default:
-			v.retry = now.Add(aheadRetry)
+		}
+		if v.coming < v.n {
 			next = min(next, v.retry)
 		}
 	}
@@ -221,17 +194,6 @@ func (e *Engine) startAhead(s *onPremState, fs *functionState, now spillway.Inst
 func (e *Engine) spareRoom(s *onPremState, f *spillway.Function) bool {
 	return len(e.waiting) == 0 && !e.ending && !s.pool.Retired && f.Permitted.Has(s.pool.Index) &&
 		s.pool.Capacity.Exceeds(s.promised.Add(f.Instance), f.Instance) == spillway.DimNone
-}
-
-// aheadFailed forgets places whose instance will not come, or went to a call.
-func (fs *functionState) aheadFailed() {
-	for i := 0; i < len(fs.vacant) && fs.ahead > fs.coming; {
-		if fs.vacant[i].coming {
-			fs.fill(i)
-		} else {
-			i++
-		}
-	}
 }
 
 // reloadKeepers puts the functions of s under the pool's policy. Those that had the
@@ -252,7 +214,7 @@ func (s *onPremState) reloadKeepers(now spillway.Instant, same bool) {
 		if !same {
 			fs.keeping = keeping{}
 		}
-		if s.keeps() && (fs.idle != nil || len(fs.vacant) > 0) {
+		if s.keeps() && (fs.idle != nil || len(fs.vacant.groups) > 0) {
 			if fs.keeper == nil {
 				fs.keeper = newKeeper(s.pool)
 			}

@@ -81,7 +81,7 @@ func (e *Engine) failed(now spillway.Instant, s *onPremState, in *instance, deta
 	fs.coming--
 	first, ok := fs.activating.pop()
 	rest := fs.strand()
-	fs.aheadFailed()
+	fs.vacant.atMost(fs.coming)
 	s.setTotal(fs, -1)
 	s.promised = s.promised.Sub(in.fn.Instance)
 	s.gone(in)
