@@ -46,13 +46,14 @@ func (l *loading) checkPool(e entry[v1alpha1.Pool]) {
 	e.duration("spec.initTimeout", spec.InitTimeout, v1alpha1.Duration(time.Millisecond), 300*second)
 	if spec.Kind == "process" {
 		e.duration("spec.keepAlive", spec.KeepAlive, v1alpha1.Duration(time.Millisecond), 24*3600*second)
+		checkKeepAlive(e.source, spec.KeepAlivePolicy)
 		e.onlyOf("lambda", "spec.lambda")
 		e.onlyOf("scf", "spec.scf")
 		e.onlyOf("lambda or scf", "spec.limits")
 		checkCapacity(e.source, "spec.capacity", spec.Capacity, 1)
 		return
 	}
-	e.onlyOf("process", "spec.capacity", "spec.keepAlive")
+	e.onlyOf("process", "spec.capacity", "spec.keepAlive", "spec.keepAlivePolicy")
 	if spec.Kind == "lambda" {
 		e.onlyOf("scf", "spec.scf", "spec.limits.memory", "spec.limits.rampPerMinute")
 		e.endpoint("spec.lambda.endpoint", spec.Lambda.Endpoint)

@@ -86,6 +86,7 @@ func (l *loading) compilePool(i int, e entry[v1alpha1.Pool]) *spillway.Pool {
 		pool.Kind = spillway.PoolProcess
 		pool.Capacity = limits(spec.Capacity)
 		pool.KeepAlive = time.Duration(*spec.KeepAlive)
+		pool.KeepAlivePolicy = compileKeepAlive(spec.KeepAlivePolicy)
 		pool.Rate, pool.HourlyNano = quote.Rate, quote.Hourly
 		return pool
 	}

@@ -129,6 +129,7 @@ func (l *loading) fillPool(p *v1alpha1.Pool) {
 	case "process":
 		setDefault(&s.Region, "local")
 		setDefault(&s.KeepAlive, new(120*second))
+		fillKeepAlive(s.KeepAlivePolicy)
 		setDefault(&s.PricePlan, defaultOwnedPlan)
 		setDefault(&s.Capacity, new(v1alpha1.Capacity{}))
 		machine := l.machine()

@@ -18,6 +18,9 @@ type PoolSpec struct {
 	Capacity *Capacity `json:"capacity,omitempty"`
 	// How long an idle instance of a process pool is kept, up to 24h. Default 2m.
 	KeepAlive *Duration `json:"keepAlive,omitempty"`
+	// How idle instances of a process pool are kept, and started ahead of calls.
+	// Default: all are kept for keepAlive.
+	KeepAlivePolicy *KeepAlivePolicy `json:"keepAlivePolicy,omitempty"`
 	// Longest start of an instance, up to 5m; for a cloud, its limit on INIT.
 	// Default 10s, and 65s for scf.
 	InitTimeout *Duration `json:"initTimeout,omitempty"`
@@ -30,6 +33,37 @@ type PoolSpec struct {
 	// Name of a plan of the price book. Default example-node for process,
 	// lambda-x86-<region> for lambda, scf-<region> for scf.
 	PricePlan string `json:"pricePlan,omitempty"`
+}
+
+// KeepAlivePolicy says which idle instances are kept and when instances are started
+// ahead of calls; a function's minWarm holds beside it. An instance started ahead is
+// stopped like any idle one when a call needs its room, and is only started while
+// nothing waits and two would fit.
+type KeepAlivePolicy struct {
+	// fixed: every instance is kept for keepAlive. hybrid: from a histogram of each
+	// function's idle times up to four hours, stopped at once where the head of the
+	// idle times allows it, started again before that and kept until the tail; kept
+	// for keepAlive while the histogram says little. forecast: there in the minutes in
+	// which a call is likely enough, by the idle times so far. provisioned: a share of
+	// the recent peak stays started, the others are kept for keepAlive. Default fixed.
+	Kind string `json:"kind,omitempty"`
+	// hybrid: percentage of idle times that may be shorter than the time before an
+	// instance is started again, 0 to 50. Default 5.
+	Head *int64 `json:"head,omitempty"`
+	// hybrid: percentage of idle times that an instance is kept for, 51 to 100.
+	// Default 99.
+	Tail *int64 `json:"tail,omitempty"`
+	// hybrid: margin on both, in percent, 0 to 90. Default 10.
+	Margin *int64 `json:"margin,omitempty"`
+	// forecast: how long an instance may be idle for every cold start that it spares,
+	// 1m to 24h. More keeps more. Default 30m.
+	Worth *Duration `json:"worth,omitempty"`
+	// provisioned: percentage of the peak of busy instances of a function, rounded up,
+	// 1 to 100. Default 10.
+	Share *int64 `json:"share,omitempty"`
+	// provisioned: the time over which the peak is taken; it is forgotten after two of
+	// them. 1m to 24h. Default 1h.
+	Window *Duration `json:"window,omitempty"`
 }
 
 // Capacity bounds what is held at once. In a quota, a dimension that is not
