@@ -2,6 +2,7 @@ package dispatcher_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,10 @@ namespace shop quota=retail
 function shop/a burst=allow maxwait=200ms rev=v9
 function shop/new burst=allow maxwait=200ms policy=shade
 `}
+
+// propertyKeepAlives are the policies that platforms have. Idle times are short in
+// these tests, so that the first histograms are enough to start instances ahead.
+var propertyKeepAlives = []string{"", "keep=hybrid head=50", "keep=forecast worth=2h", "keep=provisioned share=60 window=1m"}
 
 // oracle is what an executor would see: it believes effects only.
 type oracle struct {
@@ -252,16 +257,18 @@ func (o *oracle) limits(within func(name string, n, limit int64) bool) {
 // one answer per call, one line per attempt, nothing held at the end.
 func TestEngineProperties(t *testing.T) {
 	var all []*spillway.Platform
-	for i, text := range propertyPlatforms {
-		p, err := testplatform.Parse(text)
-		if err != nil {
-			t.Fatal(err)
+	for _, keep := range propertyKeepAlives {
+		for _, text := range propertyPlatforms {
+			p, err := testplatform.Parse(strings.Replace(text, "onprem process", "onprem process "+keep, 1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.Generation = int64(len(all) + 1)
+			all = append(all, p)
 		}
-		p.Generation = int64(i + 1)
-		all = append(all, p)
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		p := all[0]
+		p := all[len(propertyPlatforms)*rapid.IntRange(0, len(propertyKeepAlives)-1).Draw(rt, "keep-alive")]
 		e := dispatcher.New(p)
 		o := &oracle{t: rt, e: e, p: p, now: epoch, excess: map[string]int64{}, running: map[*dispatcher.Decision]attemptSeen{}, unknown: map[string]attemptSeen{},
 			handles: map[*dispatcher.Decision]dispatcher.Handle{}, replied: map[*dispatcher.Decision]bool{},
@@ -270,8 +277,10 @@ func TestEngineProperties(t *testing.T) {
 		calls := rapid.IntRange(1, 120).Draw(rt, "events")
 		for i := range calls {
 			o.now = o.now.Add(time.Duration(rapid.IntRange(0, 40).Draw(rt, "ms")) * time.Millisecond)
-			kind := rapid.IntRange(0, 30).Draw(rt, "kind")
-			if kind == 0 {
+			kind := rapid.IntRange(0, 31).Draw(rt, "kind")
+			if kind == 31 {
+				o.idle(e, time.Duration(rapid.IntRange(1, 200).Draw(rt, "seconds"))*time.Second)
+			} else if kind == 0 {
 				p = all[rapid.IntRange(0, len(all)-1).Draw(rt, "platform")]
 				o.reload(e, p)
 			} else if kind <= 10 {
@@ -292,6 +301,22 @@ func TestEngineProperties(t *testing.T) {
 		}
 		o.finish(e)
 	})
+}
+
+// idle lets time pass as a driver does: everything that is due happens at its time,
+// and instances start and stop at once.
+func (o *oracle) idle(e *dispatcher.Engine, d time.Duration) {
+	end := o.now.Add(d)
+	for range 500 {
+		next := e.Next()
+		if next > end {
+			break
+		}
+		o.now = max(o.now, next)
+		o.take(e.Tick(o.now))
+		o.instanceEvent(e, false)
+	}
+	o.now = max(o.now, end)
 }
 
 // step ends something that runs, or lets time work.

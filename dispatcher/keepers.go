@@ -37,8 +37,8 @@ const (
 	// checkEvery is the least time between two looks at the places of a function, so
 	// that one with many idle instances costs little.
 	checkEvery = time.Second
-	// aheadRetry is how long a place is left without an instance that was taken from
-	// it, or did not fit.
+	// aheadRetry is how long a place is left without an instance that has lost one, or
+	// whose new one did not fit.
 	aheadRetry = time.Minute
 )
 
@@ -151,7 +151,7 @@ func (e *Engine) letGo(s *onPremState, fs *functionState, now spillway.Instant) 
 		} else {
 			since := in.since
 			e.evict(s, in)
-			fs.vacant.add(since, 0)
+			fs.vacant.add(since, now.Add(aheadRetry))
 		}
 		in, idle = above, idle-1
 	}
@@ -165,29 +165,39 @@ func (e *Engine) startAhead(s *onPremState, fs *functionState, now spillway.Inst
 	next, rank, newer := spillway.Never, fs.inUse()+1, fs.idle
 	for i := len(fs.vacant.groups) - 1; i >= 0; i-- {
 		v := &fs.vacant.groups[i]
-		for ; newer != nil && newer.since > v.since; newer = newer.below {
+		for ; newer != nil && newer.since >= v.since; newer = newer.below {
 			rank++
 		}
-		warm, until := fs.keeper.Warm(now, rank, now.Sub(v.since))
+		next = min(next, e.startPlaces(s, fs, v, rank, now))
 		rank += v.n
-		if !warm {
-			next = min(next, later(v.since, until))
-			continue
-		}
-		for v.coming < v.n && now >= v.retry {
-			if !e.spareRoom(s, fs.fn) {
-				v.retry = now.Add(aheadRetry)
-				break
-			}
-			v.coming++
-			fs.vacant.coming++
-			e.launch(now, s, fs.fn)
-		}
-		if v.coming < v.n {
-			next = min(next, v.retry)
-		}
 	}
 	return next
+}
+
+// startPlaces is startAhead for one group, whose first place is of this rank. Those
+// of lower rank come first; the first that should have none ends it.
+func (e *Engine) startPlaces(s *onPremState, fs *functionState, v *vacancy, rank int, now spillway.Instant) spillway.Instant {
+	for v.coming < v.n {
+		warm, until := fs.keeper.Warm(now, rank+v.coming, now.Sub(v.since))
+		at := later(v.since, until)
+		if warm && v.oldest < v.since { // it must hold for all of them
+			warm, until = fs.keeper.Warm(now, rank+v.coming, now.Sub(v.oldest))
+			at = later(v.oldest, until)
+		}
+		switch {
+		case !warm:
+			return at
+		case now < v.retry:
+			return v.retry
+		case !e.spareRoom(s, fs.fn):
+			v.retry = now.Add(aheadRetry)
+			return v.retry
+		}
+		v.coming++
+		fs.vacant.coming++
+		e.launch(now, s, fs.fn)
+	}
+	return spillway.Never
 }
 
 // spareRoom reports that a start of f holds up no call: the pool has room for two.

@@ -9,7 +9,8 @@ const maxGroups = 16
 // vacancy is n places of a function without an instance, last in use at about the
 // same time.
 type vacancy struct {
-	since  spillway.Instant
+	since  spillway.Instant // the newest of them
+	oldest spillway.Instant
 	retry  spillway.Instant // no instance is started for them before this
 	n      int
 	coming int // of them, those for which an instance is being started
@@ -63,6 +64,7 @@ func (v *vacancies) add(since, retry spillway.Instant) {
 	}
 	if at > 0 && since.Sub(v.groups[at-1].since) < checkEvery {
 		v.groups[at-1].n++
+		v.groups[at-1].since = max(since, v.groups[at-1].since)
 		v.groups[at-1].retry = max(v.groups[at-1].retry, retry)
 		return
 	}
@@ -73,7 +75,7 @@ func (v *vacancies) add(since, retry spillway.Instant) {
 	}
 	v.groups = append(v.groups, vacancy{})
 	copy(v.groups[at+1:], v.groups[at:])
-	v.groups[at] = vacancy{since: since, retry: retry, n: 1}
+	v.groups[at] = vacancy{since: since, oldest: since, retry: retry, n: 1}
 }
 
 // merge makes one group of the two neighbours that are closest in time, and returns
@@ -87,6 +89,7 @@ func (v *vacancies) merge() int {
 	}
 	older, newer := v.groups[best], &v.groups[best+1]
 	newer.n += older.n
+	newer.oldest = older.oldest
 	newer.coming += older.coming
 	newer.retry = max(newer.retry, older.retry)
 	v.groups = append(v.groups[:best], v.groups[best+1:]...)
