@@ -67,12 +67,12 @@ func (q *Quantiles) merge(add Quantiles, w, before float64) {
 		*q = add
 		return
 	}
+	least, most := min(q.micros[0], add.micros[0]), max(q.micros[quantileCount-1], add.micros[quantileCount-1])
 	for i := range q.micros {
 		have, more := float64(q.micros[i]), float64(add.micros[i])
 		q.micros[i] = float32(have + float64((more-have)*(w/(before+w))))
 	}
-	q.micros[0] = min(q.micros[0], add.micros[0])
-	q.micros[quantileCount-1] = max(q.micros[quantileCount-1], add.micros[quantileCount-1])
+	q.micros[0], q.micros[quantileCount-1] = least, most
 	for i := 1; i < quantileCount; i++ {
 		q.micros[i] = max(q.micros[i], q.micros[i-1]) // rounding
 	}
