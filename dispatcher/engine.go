@@ -17,11 +17,14 @@ type Engine struct {
 	cloud    spillway.PoolSet
 	onPrem   [spillway.MaxPools]*onPremState
 	clouds   [spillway.MaxPools]*cloudState
-	bursts   []*burstState // by burst policy
-	former   []*burstState // of policies that are gone, with calls in clouds
-	tenants  []*tenant     // by namespace
-	waiting  []*tenant     // those with calls that wait
-	easing   bool          // some of them for a limit that eases with time
+	bursts   []*burstState    // by burst policy
+	former   []*burstState    // of policies that are gone, with calls in clouds
+	tenants  []*tenant        // by namespace
+	waiting  []*tenant        // those with calls that wait
+	easing   bool             // some of them for a limit that eases with time
+	easeAt   spillway.Instant // when it does, or Never
+	pass     uint64           // counts drains
+	futile   []uint64         // by function: the latest pass in which a call of it did not fit
 	picks    map[spillway.FunctionKey]*picks
 	retries  retryBudget
 
@@ -77,6 +80,10 @@ type tenant struct {
 	first, last Handle
 	scan        Handle // where the next pass over its calls goes on; zero: at the first
 	count       int
+
+	least  spillway.Resources // no call that waits needs less of an instance
+	shared bool               // one of them may join others in an instance
+	aside  uint64             // the latest pass in which nothing of it fitted
 }
 
 // New builds an Engine for a platform. Instances of functions with minWarm are
@@ -85,7 +92,8 @@ func New(p *spillway.Platform) *Engine {
 	e := &Engine{
 		platform: p, quota: quota.New(quotaNodes(p)),
 		picks: map[spillway.FunctionKey]*picks{}, retries: newRetryBudget(),
-		calls: make([]record, 1), // handle zero means none
+		calls:  make([]record, 1), // handle zero means none
+		easeAt: spillway.Never,
 	}
 	for i := range p.BurstPolicies {
 		e.bursts = append(e.bursts, newBurstState(p, i))
@@ -205,7 +213,7 @@ func (e *Engine) Preview(now spillway.Instant, call spillway.Call, verdict *poli
 
 // Next is when Tick has work to do, or Never.
 func (e *Engine) Next() spillway.Instant {
-	at := e.timers.next()
+	at := min(e.timers.next(), e.easeAt)
 	for _, s := range e.onPrem {
 		if s != nil {
 			at = min(at, s.nextExpiry(), s.warmAt)

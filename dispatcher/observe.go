@@ -139,6 +139,10 @@ func (e *Engine) Tick(now spillway.Instant) []Effect {
 			e.due(now, t)
 		}
 	}
+	if e.easeAt <= now {
+		e.easeAt = spillway.Never
+		e.drain(now, true)
+	}
 	for _, s := range e.onPrem {
 		if s == nil {
 			continue

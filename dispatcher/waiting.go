@@ -38,8 +38,7 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 		e.joinQueue(now, h, r, t)
 	}
 	if at := e.recheckAt(now, f); now < at && at != spillway.Never {
-		e.easing = true
-		until = min(until, at)
+		e.easing, e.easeAt = true, min(e.easeAt, at)
 	}
 	if r.timerAt <= now || until < r.timerAt {
 		r.timerAt = until
@@ -66,12 +65,20 @@ func (e *Engine) joinQueue(now spillway.Instant, h Handle, r *record, t *tenant)
 	r.state, r.waitFrom, r.prev, r.next = callWaiting, now, t.last, 0
 	if t.count == 0 {
 		e.waiting = append(e.waiting, t)
-		t.first = h
+		t.first, t.least, t.shared = h, unbounded, false
 	} else {
 		e.record(t.last).next = h
 	}
 	t.last = h
 	t.count++
+	t.least = least(t.least, r.d.Call.Function.Instance)
+	t.shared = t.shared || r.d.Call.Function.Concurrency > 1
+}
+
+var unbounded = spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}
+
+func least(a, b spillway.Resources) spillway.Resources {
+	return spillway.Resources{Slots: min(a.Slots, b.Slots), MilliCPU: min(a.MilliCPU, b.MilliCPU), MiB: min(a.MiB, b.MiB)}
 }
 
 // leaveQueue ends the wait of a call, if it waits.
@@ -118,33 +125,87 @@ func (e *Engine) drain(now spillway.Instant, freedCloud bool) {
 	e.drainFirst(now, freedCloud, len(e.waiting))
 }
 
-// drainFirst is drain that gives up when nothing fits of so many tenants.
+// drainFirst is drain that gives up when nothing fits of so many tenants. What does
+// not fit in one pass is not tried again in it: others only take room.
 func (e *Engine) drainFirst(now spillway.Instant, freedCloud bool, tenants int) {
-	for skip := 0; skip < min(tenants, len(e.waiting)) && (freedCloud || !e.saturated()); {
-		t := e.neediest(skip)
+	if len(e.waiting) == 0 {
+		return
+	}
+	e.pass++
+	if len(e.futile) < len(e.platform.Functions) {
+		e.futile = make([]uint64, len(e.platform.Functions))
+	}
+	for tenants > 0 {
+		t := e.neediest(freedCloud && e.cloudsHaveRoom(now))
+		if t == nil {
+			return
+		}
 		if !e.serve(now, t) {
-			// Nothing of this tenant fits now: set it aside for this pass.
-			for i := skip; i < len(e.waiting); i++ {
-				if e.waiting[i] == t {
-					e.waiting[i], e.waiting[skip] = e.waiting[skip], e.waiting[i]
-				}
-			}
-			skip++
-		} else {
-			skip = 0
+			t.aside = e.pass
+			tenants--
 		}
 	}
 }
 
-// neediest returns the waiting tenant from position skip on that comes first.
-func (e *Engine) neediest(skip int) *tenant {
-	best := e.waiting[skip]
-	for _, t := range e.waiting[skip+1:] {
-		if t.inUse < best.inUse || (t.inUse == best.inUse && e.record(t.first).d.Admitted < e.record(best.first).d.Admitted) {
+// neediest returns the waiting tenant that comes first of those that may have a call
+// that fits, or nil.
+func (e *Engine) neediest(clouds bool) *tenant {
+	var rooms [spillway.MaxPools]spillway.Resources
+	n := 0
+	for _, s := range e.onPrem {
+		if s == nil {
+			continue
+		}
+		if s.idleSlots > s.evictable.Slots { // kept for functions of which a call may wait
+			clouds = true
+			break
+		}
+		if room, some := s.room(); some {
+			rooms[n] = room
+			n++
+		}
+	}
+	var best *tenant
+	for _, t := range e.waiting {
+		if t.aside == e.pass || !clouds && !t.shared && !anyHolds(rooms[:n], t.least) {
+			continue
+		}
+		if best == nil || t.inUse < best.inUse || t.inUse == best.inUse && e.record(t.first).d.Admitted < e.record(best.first).d.Admitted {
 			best = t
 		}
 	}
 	return best
+}
+
+// room is what instances may still hold, idle ones making way.
+func (s *onPremState) room() (room spillway.Resources, some bool) {
+	firm := s.promised.Sub(s.evictable)
+	room = s.pool.Capacity.Sub(firm)
+	return room, room.Slots > 0 && room.MilliCPU > 0 && room.MiB > 0
+}
+
+func anyHolds(rooms []spillway.Resources, need spillway.Resources) bool {
+	for i := range rooms {
+		if need.Slots <= rooms[i].Slots && need.MilliCPU <= rooms[i].MilliCPU && need.MiB <= rooms[i].MiB {
+			return true
+		}
+	}
+	return false
+}
+
+// cloudsHaveRoom reports that some cloud is below its limit of calls at once and not
+// closed.
+func (e *Engine) cloudsHaveRoom(now spillway.Instant) bool {
+	for i, c := range e.clouds {
+		if c == nil || now < c.throttledUntil || c.breaker.blocks(now) {
+			continue
+		}
+		l := &e.platform.Pools[i].Limits
+		if (l.Concurrency == 0 || c.inFlight < l.Concurrency) && (l.MemoryMiB == 0 || c.inFlightMiB < l.MemoryMiB) {
+			return true
+		}
+	}
+	return false
 }
 
 // serve places the first of a tenant's waiting calls that fits. A pass that finds
@@ -155,24 +216,24 @@ func (e *Engine) serve(now spillway.Instant, t *tenant) bool {
 	if h == 0 {
 		h = t.first
 	}
+	all, needs := h == t.first, unbounded
 	for i := 0; h != 0 && i < scanPerTenant; i++ {
-		next := e.record(h).next
-		if e.place(now, h) {
-			t.scan = 0
-			return true
+		r := e.record(h)
+		next, f := r.next, r.d.Call.Function
+		needs = least(needs, f.Instance)
+		if e.futile[f.Index] != e.pass || r.tried != 0 || r.first != 0 {
+			if e.place(now, h) {
+				t.scan = 0
+				return true
+			}
+			if r.tried == 0 && r.first == 0 {
+				e.futile[f.Index] = e.pass
+			}
 		}
 		h = next
 	}
-	t.scan = h
-	return false
-}
-
-// saturated reports that no on-prem pool has room for anything.
-func (e *Engine) saturated() bool {
-	for _, s := range e.onPrem {
-		if s != nil && (s.oldest != nil || s.pool.Capacity.Exceeds(s.promised, spillway.Resources{Slots: 1}) == spillway.DimNone) {
-			return false
-		}
+	if t.scan = h; all && h == 0 {
+		t.least = needs
 	}
-	return true
+	return false
 }
