@@ -28,11 +28,19 @@ func Meter(u spillway.Usage, r spillway.Rate, kind spillway.PoolKind) int64 {
 // exact, then rounded half-even to 18 decimals. It returns ErrOverflow for
 // negative quantities and for amounts beyond decimal(38,18).
 func Price(r spillway.Rate, ms int64, res spillway.Resources) (apd.Decimal, error) {
-	if min(int64(r.PerRequest), int64(r.PerGiBSecond), int64(r.PerVCPUSecond), ms, res.MiB, res.MilliCPU) < 0 {
+	return PriceCalls(r, 1, ms, res)
+}
+
+// PriceCalls is Price of many requests with the same rate and resources, ms being
+// the sum of what they are billed. It is rounded once, so it differs from the sum of
+// their prices by less than a unit of the last decimal a request.
+func PriceCalls(r spillway.Rate, calls, ms int64, res spillway.Resources) (apd.Decimal, error) {
+	if min(int64(r.PerRequest), int64(r.PerGiBSecond), int64(r.PerVCPUSecond), calls, ms, res.MiB, res.MilliCPU) < 0 {
 		return apd.Decimal{}, spillway.ErrOverflow
 	}
 	var total, part, factor apd.BigInt
 	total.Mul(apd.NewBigInt(int64(r.PerRequest)), apd.NewBigInt(1000*attoDivisor))
+	total.Mul(&total, factor.SetInt64(calls))
 	for _, p := range [2][3]int64{
 		{int64(r.PerGiBSecond), res.MiB, attoDivisor / 1024},
 		{int64(r.PerVCPUSecond), res.MilliCPU, attoDivisor / 1000},

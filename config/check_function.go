@@ -114,7 +114,9 @@ func (l *loading) checkRevisions(s *source, spec *v1alpha1.FunctionSpec) {
 		if !filepath.IsLocal(r.Handler) {
 			s.fault(path+".handler", quoteShort(r.Handler)+" is not a path inside the package", "such as bootstrap or bin/serve")
 		}
-		l.checkPackage(s, path+".package", r)
+		if !l.checks.WithoutCode {
+			l.checkPackage(s, path+".package", r)
+		}
 	}
 }
 

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"reflect"
 
 	"github.com/goccy/go-yaml/ast"
@@ -113,4 +114,23 @@ func (s *source) checkHeader(version, kind string) bool {
 		s.fault("kind", "unknown kind "+quoteShort(kind)+s.suggest(kind, kindNames), alternatives(kindNames))
 	}
 	return version == v1alpha1.APIVersion && known
+}
+
+// give adds an object that was made and not written.
+func (l *loading) give(o any) {
+	s := &source{file: "(given)", faults: (*[]Fault)(&l.faults), paths: l.paths}
+	switch o := o.(type) {
+	case *v1alpha1.Function:
+		l.all.functions = append(l.all.functions, entry[v1alpha1.Function]{s, &o.Header, o})
+	case *v1alpha1.Pool:
+		l.all.pools = append(l.all.pools, entry[v1alpha1.Pool]{s, &o.Header, o})
+	case *v1alpha1.Quota:
+		l.all.quotas = append(l.all.quotas, entry[v1alpha1.Quota]{s, &o.Header, o})
+	case *v1alpha1.BurstPolicy:
+		l.all.policies = append(l.all.policies, entry[v1alpha1.BurstPolicy]{s, &o.Header, o})
+	case *v1alpha1.PriceBook:
+		l.all.books = append(l.all.books, entry[v1alpha1.PriceBook]{s, &o.Header, o})
+	default:
+		s.fault("", fmt.Sprintf("a %T cannot be given", o), "an object of package v1alpha1")
+	}
 }

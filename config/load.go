@@ -48,6 +48,11 @@ type Checks struct {
 	Previous *spillway.Platform
 	// Deployed are more files to read, after those of the directory.
 	Deployed []string
+	// Given are more objects, after those of files: pointers to Function, Pool, Quota,
+	// BurstPolicy or PriceBook of package v1alpha1. Their faults have no line.
+	Given []any
+	// WithoutCode leaves the packages of functions alone, since nothing will run.
+	WithoutCode bool
 }
 
 // Loaded is a whole configuration: compiled, and as written with defaults.
@@ -85,6 +90,9 @@ func Load(dir string, now time.Time, checks Checks) (*Loaded, error) {
 		if err := l.read(file); err != nil {
 			return nil, err
 		}
+	}
+	for _, o := range checks.Given {
+		l.give(o)
 	}
 	l.finish(dir)
 	if len(l.faults) > 0 {

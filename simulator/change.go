@@ -1,0 +1,110 @@
+package simulator
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher"
+)
+
+// nextChange is when a pool has another capacity, or Never.
+func (r *run) nextChange() spillway.Instant {
+	at := spillway.Never
+	for i := range r.Pools {
+		if steps := r.Pools[i].Capacity; r.changed[i] < len(steps) {
+			at = min(at, r.Start.Add(steps[r.changed[i]].At))
+		}
+	}
+	return at
+}
+
+// change gives pools the capacity that they have from now on, as a reload does live,
+// and takes away what is beyond it.
+func (r *run) change() error {
+	next := *r.Platform
+	next.Pools = slices.Clone(next.Pools)
+	var smaller []int
+	for i := range r.Pools {
+		for steps := r.Pools[i].Capacity; r.changed[i] < len(steps) && r.Start.Add(steps[r.changed[i]].At) <= r.now; r.changed[i]++ {
+			pool := *next.Pools[i]
+			pool.Capacity = steps[r.changed[i]].Capacity
+			next.Pools[i] = &pool
+			smaller = append(smaller, i)
+		}
+	}
+	next.Functions = make([]*spillway.Function, len(r.Platform.Functions))
+	for i, f := range r.Platform.Functions {
+		same := *f
+		next.Functions[i] = &same
+	}
+	for _, f := range next.Functions {
+		for i, revision := range f.Revisions {
+			if i == 0 {
+				f.Revisions = slices.Clone(f.Revisions)
+			}
+			f.Revisions[i] = next.Functions[revision.Index]
+		}
+	}
+	next.Index()
+	r.Platform = &next
+	if err := r.apply(r.engine.Reload(r.now, &next, nil)); err != nil {
+		return err
+	}
+	for _, pool := range slices.Compact(smaller) {
+		if err := r.reclaim(pool); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reclaim takes instances away until the rest fits the pool: idle ones first, then
+// those that are starting, then those whose call is the youngest. A call that loses
+// its instance was not executed: what such a pool runs may be run again.
+func (r *run) reclaim(pool int) error {
+	s, capacity := &r.pools[pool], r.Platform.Pools[pool].Capacity
+	for _, id := range s.leastFirst() {
+		if capacity.Exceeds(r.tally.pools[pool].held, spillway.Resources{}) == spillway.DimNone {
+			return nil
+		}
+		in := s.instances[id]
+		r.tally.drop(pool, in.function)
+		s.forget(id)
+		var effects []dispatcher.Effect
+		switch {
+		case in.flight != nil:
+			r.tally.reclaim(pool, in.flight, r.now)
+			in.flight.turn++ // the end that it would have had is void
+			effects = r.engine.Complete(r.now, in.flight.handle, dispatcher.Ending{
+				Outcome:      spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled},
+				InstanceGone: true,
+			})
+		case in.starting:
+			effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceFailed, Pool: pool, Instance: id, Detail: "the pool became smaller"})
+		default:
+			effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceExited, Pool: pool, Instance: id})
+		}
+		if err := r.apply(effects); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// leastFirst orders the instances by how little is lost with them.
+func (s *poolState) leastFirst() []spillway.InstanceID {
+	loss := func(in *instance) int {
+		switch {
+		case in.flight != nil:
+			return 2
+		case in.starting:
+			return 1
+		}
+		return 0
+	}
+	return slices.SortedFunc(maps.Keys(s.instances), func(a, b spillway.InstanceID) int {
+		return cmp.Or(cmp.Compare(loss(s.instances[a]), loss(s.instances[b])), cmp.Compare(b, a))
+	})
+}

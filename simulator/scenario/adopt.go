@@ -1,0 +1,141 @@
+package scenario
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/simulator/trace"
+)
+
+const (
+	company  = "company"
+	mib      = 1 << 20
+	lambdaAt = "us-east-1"
+	maxNodes = 9_000 // quota nodes that are made; more tenants share the one they are below
+)
+
+// exampleNode is the server that the default platform owns.
+var exampleNode = spillway.Resources{Slots: 10_000, MilliCPU: 62_000, MiB: 250 * 1024}
+
+func header(kind, namespace, name string) v1alpha1.Header {
+	return v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: kind, Metadata: v1alpha1.Metadata{Namespace: namespace, Name: name}}
+}
+
+func defaultPlatform() []any {
+	var budget v1alpha1.Amount
+	if err := budget.UnmarshalText([]byte("1000000")); err != nil {
+		panic(err) // it is a number
+	}
+	return []any{
+		&v1alpha1.Pool{Header: header(v1alpha1.KindPool, "", "onprem"), Spec: v1alpha1.PoolSpec{Kind: "process"}},
+		&v1alpha1.Pool{Header: header(v1alpha1.KindPool, "", "lambda"), Spec: v1alpha1.PoolSpec{Kind: "lambda", Region: lambdaAt}},
+		&v1alpha1.Quota{Header: header(v1alpha1.KindQuota, "", company), Spec: v1alpha1.QuotaSpec{
+			Budgets: []v1alpha1.Budget{{Window: "month", Amount: &budget}},
+		}},
+		&v1alpha1.BurstPolicy{Header: header(v1alpha1.KindBurstPolicy, "", "default"), Spec: v1alpha1.BurstPolicySpec{
+			Mode: "Hybrid", Order: []string{"onprem", "lambda"},
+		}},
+	}
+}
+
+// adopt makes the objects of functions that only the trace has, and of their tenants.
+func adopt(t *trace.Trace, p *spillway.Platform, keys []spillway.FunctionKey, below string) ([]any, error) {
+	parent := false
+	for _, q := range p.Quotas {
+		parent = parent || q.Name == below
+	}
+	if !parent {
+		return nil, fmt.Errorf("tenants of the trace are to come below Quota %q, which the configuration does not have", below)
+	}
+	var all []any
+	var order []string
+	members := map[string]bool{}
+	for i, key := range keys {
+		if key.Name == "" || p.Function(key) != nil {
+			continue
+		}
+		all = append(all, function(&t.Functions()[i], t.DefaultDuration(), key, p))
+		if !members[key.Namespace] {
+			members[key.Namespace] = true
+			order = append(order, key.Namespace)
+		}
+	}
+	return append(all, tenants(p, order, below)...), nil
+}
+
+// tenants makes a quota node for each tenant, or one for all if there are too many.
+func tenants(p *spillway.Platform, names []string, below string) []any {
+	var all []any
+	taken := map[string]bool{}
+	for _, q := range p.Quotas {
+		taken[q.Name] = true
+	}
+	node := func(name string, namespaces []string) {
+		for taken[name] {
+			name = "trace-" + name
+		}
+		taken[name] = true
+		all = append(all, &v1alpha1.Quota{Header: header(v1alpha1.KindQuota, "", name),
+			Spec: v1alpha1.QuotaSpec{Parent: below, Department: name, Namespaces: namespaces}})
+	}
+	if len(names) > maxNodes {
+		node("trace", names)
+		return all
+	}
+	for _, name := range names {
+		node(name[:min(len(name), 50)], []string{name})
+	}
+	return all
+}
+
+// function is a function as its trace shows it.
+func function(f *trace.Function, otherwise trace.Quantiles, key spillway.FunctionKey, p *spillway.Platform) *v1alpha1.Function {
+	durations := f.Duration
+	if !durations.Known() {
+		durations = otherwise
+	}
+	memory := f.MiB
+	if memory <= 0 {
+		memory = 128
+	}
+	cpu := f.MilliCPU
+	if cpu <= 0 {
+		cpu = max(memory*1000/1769, 100)
+	}
+	timeout := min(max((durations.At(1)+time.Second-1)/time.Second*time.Second, 3*time.Second), 15*time.Minute)
+	spec := v1alpha1.FunctionSpec{
+		Revisions: []v1alpha1.Revision{{Name: "trace", Package: v1alpha1.Package{Path: "."}}},
+		Resources: v1alpha1.ResourceRequest{CPU: new(v1alpha1.MilliCPU(cpu)), Memory: new(v1alpha1.Bytes(memory * mib))},
+		Timeout:   new(v1alpha1.Duration(timeout)),
+		Burst:     "allow",
+	}
+	for _, pool := range p.Pools {
+		if b := binding(pool, memory, timeout); b != nil {
+			spec.Cloud = append(spec.Cloud, *b)
+		}
+	}
+	if len(spec.Cloud) == 0 {
+		spec.Burst = "deny"
+	}
+	return &v1alpha1.Function{Header: header(v1alpha1.KindFunction, key.Namespace, key.Name), Spec: spec}
+}
+
+// binding is how a function is deployed in a cloud pool, or nil if it has no place there.
+func binding(pool *spillway.Pool, memory int64, timeout time.Duration) *v1alpha1.Binding {
+	least, most, step := int64(128), int64(10240), int64(1)
+	longest := 15 * time.Minute
+	switch pool.Kind {
+	case spillway.PoolLambda:
+	case spillway.PoolSCF:
+		most, step, longest = 3072, 128, 5*time.Minute
+	default:
+		return nil
+	}
+	memory = max((memory+step-1)/step*step, least)
+	if memory > most || timeout > longest || pool.PriceVersion == "" {
+		return nil
+	}
+	return &v1alpha1.Binding{Pool: pool.Name, Memory: new(v1alpha1.Bytes(memory * mib)), Timeout: new(v1alpha1.Duration(timeout))}
+}

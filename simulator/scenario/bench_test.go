@@ -1,0 +1,61 @@
+package scenario_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/spillway-dev/spillway/simulator"
+	"github.com/spillway-dev/spillway/simulator/scenario"
+	"github.com/spillway-dev/spillway/simulator/trace"
+)
+
+// BenchmarkTraces replays every trace below TRACE_DIR on the default platform, with
+// and without instances.
+func BenchmarkTraces(b *testing.B) {
+	dir := os.Getenv("TRACE_DIR")
+	if dir == "" {
+		b.Skip("TRACE_DIR names no traces")
+	}
+	found, err := filepath.Glob(filepath.Join(dir, "*"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, path := range found {
+		for _, warm := range []bool{true, false} {
+			name := filepath.Base(path) + "/instances"
+			if warm {
+				name = filepath.Base(path) + "/warm"
+			}
+			b.Run(name, func(b *testing.B) { replay(b, path, warm) })
+		}
+	}
+}
+
+func replay(b *testing.B, path string, warm bool) {
+	calls := int64(0)
+	b.ReportAllocs()
+	for b.Loop() {
+		t, err := trace.Open(b.Context(), path, trace.Options{Seed: 1})
+		if err != nil {
+			b.Skip(err)
+		}
+		s, err := scenario.Load(t, scenario.Options{PricesAt: time.Now(), Seed: 1, Warm: warm})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+		r, err := simulator.Run(ctx, s.Config)
+		cancel()
+		if err != nil {
+			b.Skip(err)
+		}
+		calls += r.Calls
+		if err := t.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(calls)/b.Elapsed().Seconds()/1e6, "Mcalls/s")
+}
