@@ -1,6 +1,7 @@
 package dispatcher_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -21,8 +22,11 @@ function shop/a burst=allow
 `
 
 // warmEngine has one idle instance of shop/a.
-func warmEngine(tb testing.TB) (*dispatcher.Engine, *spillway.Function) {
-	p, err := testplatform.Parse(benchPlatform)
+func warmEngine(tb testing.TB) (*dispatcher.Engine, *spillway.Function) { return warmOn(tb, "") }
+
+// warmOn is warmEngine with a keep-alive policy.
+func warmOn(tb testing.TB, keep string) (*dispatcher.Engine, *spillway.Function) {
+	p, err := testplatform.Parse(strings.Replace(benchPlatform, "onprem process", "onprem process "+keep, 1))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -41,9 +45,10 @@ func BenchmarkAdmitComplete(b *testing.B) {
 	for _, c := range []struct {
 		name   string
 		policy int
-	}{{"onprem", 0}, {"cloud", 1}} {
+		keep   string
+	}{{"onprem", 0, ""}, {"cloud", 1, ""}, {"hybrid", 0, "keep=hybrid"}, {"forecast", 0, "keep=forecast"}, {"provisioned", 0, "keep=provisioned"}} {
 		b.Run(c.name, func(b *testing.B) {
-			e, f := warmEngine(b)
+			e, f := warmOn(b, c.keep)
 			f.Policy = c.policy
 			verdict, d, now := testplatform.PermitAll(e.Platform()), new(dispatcher.Decision), epoch
 			call := spillway.Call{ID: "2", Function: f}

@@ -195,3 +195,57 @@ func mixedLoad(functions int, seed uint64) []keepCall {
 	slices.SortStableFunc(all, func(a, b keepCall) int { return cmp.Compare(a.at, b.at) })
 	return all
 }
+
+// TestKeepAliveDominates plays a day and a half of mixed calls. It holds the forecast
+// to half of the cold starts of ten fixed minutes with 30 % less idle time, and to half
+// of the idle time of twenty with no more cold starts; and the hybrid histogram to less
+// of both than an hour.
+func TestKeepAliveDominates(t *testing.T) {
+	const functions = 60
+	load := mixedLoad(functions, 7)
+	play := func(pool string) keepResult {
+		r := keepLoad(t, functions, pool, slices.Values(load))
+		t.Logf("%-40s %v", pool, r)
+		if r.calls != len(load) {
+			t.Fatalf("%d calls of %d", r.calls, len(load))
+		}
+		return r
+	}
+	ten, twenty, hour := play("keepalive=10m"), play("keepalive=20m"), play("keepalive=60m")
+	forecast, hybrid := play("keepalive=5m keep=forecast worth=30m"), play("keepalive=10m keep=hybrid")
+	if forecast.cold*2 > ten.cold || forecast.idle*10 > ten.idle*7 {
+		t.Errorf("forecast: %v; ten minutes: %v", forecast, ten)
+	}
+	if forecast.cold > twenty.cold || forecast.idle*2 > twenty.idle {
+		t.Errorf("forecast: %v; twenty minutes: %v", forecast, twenty)
+	}
+	if hybrid.cold > hour.cold || hybrid.idle > hour.idle {
+		t.Errorf("hybrid: %v; an hour: %v", hybrid, hour)
+	}
+	share := play("keepalive=5m keep=provisioned share=10 window=4h")
+	if five := play("keepalive=5m"); share.cold >= five.cold || share.idle <= five.idle {
+		t.Errorf("provisioned: %v; five minutes: %v", share, five)
+	}
+	if again := keepLoad(t, functions, "keepalive=5m keep=forecast worth=30m", slices.Values(load)); again != forecast {
+		t.Errorf("the same load again: %v and %v", forecast, again)
+	}
+}
+
+// TestKeepAliveAllocates holds the hot path to no allocation under every policy.
+func TestKeepAliveAllocates(t *testing.T) {
+	for _, keep := range []string{"hybrid", "forecast", "provisioned"} {
+		e, f := warmOn(t, "keep="+keep)
+		verdict, d, now := testplatform.PermitAll(e.Platform()), new(dispatcher.Decision), epoch
+		call := spillway.Call{ID: "2", Function: f}
+		step := func() {
+			*d = dispatcher.Decision{}
+			now = now.Add(time.Second)
+			h, _ := e.Admit(now, call, verdict, d)
+			e.Complete(now, h, executed)
+		}
+		step() // the first idle time makes the histogram
+		if allocs := testing.AllocsPerRun(1000, step); allocs != 0 {
+			t.Errorf("%s: Admit and Complete allocate %v times", keep, allocs)
+		}
+	}
+}
