@@ -35,7 +35,7 @@ func CSV(w io.Writer, v *View) error {
 			row = append(row, number(at(t.Reasons, int(r))))
 		}
 		x := spreadOf(t.Waits)
-		row = append(row, number(x.MeanMicros), number(x.P50Micros), number(x.P95Micros), number(x.P99Micros), number(x.MaxMicros), amount(&t.Cost).Text('f'))
+		row = append(row, number(x.MeanMicros), number(x.P50Micros), number(x.P95Micros), number(x.P99Micros), number(x.MaxMicros), amount(&t.Cost).text())
 		out.row(append(row, usageCells(t.ByPool)...))
 	}
 	return out.end()
@@ -69,7 +69,7 @@ func SeriesCSV(w io.Writer, v *View) error {
 		p := &s.Series[i]
 		on, cloud, settled := p.Use[spillway.ClassOnPrem], p.Use[spillway.ClassCloud], billing.DecimalOf(p.Settled)
 		out.row([]string{s.Start.Add(time.Duration(i) * s.Step).UTC().Format(time.RFC3339), number(p.Arrivals), number(p.Refused), number(p.Cold),
-			s.mean(p.Waiting), s.mean(on.Slots), s.mean(on.MilliCPU), s.mean(on.MiB), s.mean(cloud.Slots), s.mean(cloud.MiB), amount(&settled).Text('f')})
+			s.mean(p.Waiting), s.mean(on.Slots), s.mean(on.MilliCPU), s.mean(on.MiB), s.mean(cloud.Slots), s.mean(cloud.MiB), amount(&settled).text()})
 	}
 	return out.end()
 }
@@ -109,7 +109,7 @@ func usageCells(byPool []simulator.Usage) []string {
 	for i := range byPool {
 		u := &byPool[i]
 		cells = append(cells, number(u.Executed), number(u.Cold), number(u.Lost), number(u.Throttled), number(u.TimedOut), number(u.Reclaimed),
-			amount(&u.GiBSeconds).Text('f'), amount(&u.Cost).Text('f'))
+			amount(&u.GiBSeconds).text(), amount(&u.Cost).text())
 	}
 	return cells
 }

@@ -11,7 +11,7 @@ func (s *sheet) document() (*document, error) {
 		Run:   s.runJSON(),
 		Calls: callsJSON{All: s.Calls, Placed: s.Placed, Refused: s.Refused, Skipped: s.Skipped},
 		Waits: spreadOf(s.Waits), Latency: spreadOf(s.Latency), ColdStarts: spreadOf(s.ColdStarts),
-		Reasons: reasonsOf(s.Reasons), Departments: []departmentJSON{}, Tenants: s.tenantsJSON(),
+		Reasons: reasonsOf(s.Reasons), Pools: []poolJSON{}, Departments: []departmentJSON{}, Tenants: s.tenantsJSON(),
 		Notes: s.notes(), Warnings: s.view.Meta.Warnings, Series: s.seriesJSON(),
 	}
 	if s.Skipped > 0 {

@@ -73,7 +73,7 @@ func percent(part, whole int64) string {
 	return text + " %"
 }
 
-// short writes a quantity with three digits, or as a whole number.
+// short writes a quantity with three digits, or more if it is a larger whole.
 func short(x float64) string {
 	switch {
 	case x == 0:
@@ -82,8 +82,8 @@ func short(x float64) string {
 		return grouped(strconv.FormatFloat(x, 'f', 0, 64))
 	case x >= 9.995 || x <= -9.995:
 		return strconv.FormatFloat(x, 'f', 1, 64)
-	case x < 0.001 && x > -0.001:
-		return strconv.FormatFloat(x, 'g', 2, 64)
+	case x >= 0.9995 || x <= -0.9995:
+		return strconv.FormatFloat(x, 'f', 2, 64)
 	}
 	return strconv.FormatFloat(x, 'g', 3, 64)
 }

@@ -12,7 +12,9 @@ import (
 type decimal struct{ apd.Decimal }
 
 // MarshalText implements encoding.TextMarshaler.
-func (d decimal) MarshalText() ([]byte, error) { return []byte(d.Text('f')), nil }
+func (d decimal) MarshalText() ([]byte, error) { return []byte(d.text()), nil }
+
+func (d decimal) text() string { return d.Text('f') }
 
 var exact = apd.BaseContext.WithPrecision(60)
 

@@ -65,7 +65,9 @@ func (s *sheet) reasons() {
 			s.placedBy = append(s.placedBy, row)
 		}
 	}
-	most := func(a, b reasonRow) int { return cmp.Or(cmp.Compare(b.calls, a.calls), cmp.Compare(a.Reason, b.Reason)) }
+	most := func(a, b reasonRow) int {
+		return cmp.Or(cmp.Compare(b.calls, a.calls), cmp.Compare(a.Reason, b.Reason))
+	}
 	slices.SortFunc(s.placedBy, most)
 	slices.SortFunc(s.refusedBy, most)
 }

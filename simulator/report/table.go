@@ -80,6 +80,9 @@ func (s *sheet) whyPart(p *page) {
 }
 
 func (s *sheet) waitPart(p *page) {
+	if s.Placed == 0 {
+		return
+	}
 	p.section("Waits and latency of placed calls")
 	g := grid{}
 	g.row("", "count", "mean", "P50", "P95", "P99", "max")
@@ -136,12 +139,27 @@ func (s *sheet) costPart(p *page) error {
 	g := grid{}
 	g.row("owned", money(s.owned))
 	g.row("  charged to departments", money(s.charged))
-	g.row("  not charged: idle", money(s.idle))
+	g.row("  "+s.idleName(), money(s.idle))
 	g.row("cloud", money(s.cloud))
 	g.row("total", money(s.total))
 	g.write(p)
+	return s.departmentPart(p)
+}
+
+// idleName says what the difference of owned cost and charges is.
+func (s *sheet) idleName() string {
+	if s.idle.Negative && !s.idle.IsZero() {
+		return "charged above their cost"
+	}
+	return "not charged: idle"
+}
+
+func (s *sheet) departmentPart(p *page) error {
+	if len(s.departments) == 0 {
+		return nil
+	}
 	p.section("Departments")
-	g = grid{}
+	g := grid{}
 	g.row("department", "calls", "in cloud", "refused", "wait P95", "cloud", "total")
 	shown := min(len(s.departments), topDepartments)
 	for i := range s.departments[:shown] {
@@ -156,7 +174,7 @@ func (s *sheet) costPart(p *page) error {
 		g.department(&rest)
 	}
 	if !s.idle.IsZero() {
-		g.row("owned, idle", "", "", "", "", "", money(s.idle))
+		g.row("owned, "+s.idleName(), "", "", "", "", "", money(s.idle))
 	}
 	g.row("all", compact(s.Calls-s.Skipped), percent(s.inCloud(), s.runs), compact(s.Refused), span(s.distributions()[0].of.Quantile(0.95)), money(s.cloud), money(s.total))
 	g.write(p)
