@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -131,7 +132,7 @@ func (a *azure2019) readDay(f file, place int, at time.Duration, seen []int32) (
 	for err == nil {
 		err = d.row()
 	}
-	if err != io.EOF {
+	if !errors.Is(err, io.EOF) {
 		return nil, err
 	}
 	packed := d.packer.pack(at)

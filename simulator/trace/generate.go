@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -40,7 +41,7 @@ func generateUsage(ctx context.Context, path string, w Workload) error {
 		calls := make([]Call, 4096)
 		for {
 			n, err := t.Next(calls)
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				return rows.Flush()
 			}
 			if err == nil {
@@ -84,7 +85,7 @@ func generateAzure(ctx context.Context, path string, w Workload) error {
 		return fmt.Errorf("generate a trace: %w", err)
 	}
 	if err := s.writeAzure(ctx, path); err != nil {
-		os.RemoveAll(path) //nolint:errcheck // the first error is the one to tell
+		os.RemoveAll(path)
 		return err
 	}
 	return nil

@@ -52,7 +52,7 @@ func TestSameOnEveryMachine(t *testing.T) {
 // TestGenerated reads back what is written, in every packing.
 func TestGenerated(t *testing.T) {
 	for _, preset := range Presets() {
-		w := Workload{Preset: preset, Seed: 7, Days: 2, CallsPerDay: 3000, Functions: 20, Tenants: 4}
+		w := Workload{Preset: preset, Seed: 7, Days: 2, CallsPerDay: 500, Functions: 8, Tenants: 4}
 		tr, err := New(w)
 		if err != nil {
 			t.Fatal(err)

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -91,7 +92,7 @@ func (h *huawei) survey(ctx context.Context, t *Trace) error {
 	var cells []cell
 	for {
 		at, found, err := h.next(cells[:0])
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err == nil {
@@ -120,7 +121,7 @@ func (h *huawei) findWidth(f file) error {
 		}
 		return err
 	})
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	if len(times) == 0 {

@@ -124,7 +124,7 @@ func (l *lines) take(n, end int) []byte {
 
 // last returns a final line without an end, then io.EOF or what ended the input.
 func (l *lines) last() ([]byte, error) {
-	if l.ended != io.EOF {
+	if !errors.Is(l.ended, io.EOF) {
 		return nil, l.damaged(l.ended)
 	}
 	if l.end == l.start {
@@ -190,7 +190,7 @@ func (l *lines) quoted(line []byte) ([][]byte, error) {
 	l.joined = append(l.joined[:0], line...)
 	for bytes.Count(l.joined, []byte{'"'})%2 != 0 {
 		more, err := l.next()
-		if err == io.EOF || len(l.joined) > maxLine {
+		if errors.Is(err, io.EOF) || len(l.joined) > maxLine {
 			return nil, &Error{File: l.name, Line: at, Problem: "a quote is not closed", Remedy: "close it or double it"}
 		}
 		if err != nil {
@@ -236,7 +236,7 @@ func (l *lines) begin(n int) (fields [][]byte, rest []byte, err error) {
 // nil after the last.
 func (l *lines) row(columns int) ([][]byte, error) {
 	fields, err := l.record()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return nil, nil
 	}
 	if err == nil && len(fields) != columns {

@@ -2,6 +2,7 @@ package trace
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -112,7 +113,7 @@ func identify(path string) (file, error) {
 	}
 	defer l.close()
 	fields, err := l.record()
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		return file{path: path}, nil
 	}
 	if err != nil {

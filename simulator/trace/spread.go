@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"errors"
 	"io"
 	"math/bits"
 	"math/rand/v2"
@@ -50,7 +51,7 @@ func (c *counted) next(into []Call) (int, error) {
 	n := 0
 	for n < len(into) {
 		if c.taken == len(c.keys) {
-			if err := c.expand(); err == io.EOF && n > 0 {
+			if err := c.expand(); errors.Is(err, io.EOF) && n > 0 {
 				return n, nil
 			} else if err != nil {
 				return n, err
@@ -170,7 +171,11 @@ func (c *counted) order(from, to time.Duration) {
 	shift := max(0, bits.Len64(uint64(to-from))-bits.Len(uint(n))) + functionBits
 	base := uint64(from) << functionBits >> shift
 	places := int((uint64(to)<<functionBits)>>shift-base) + 1
-	c.buckets = append(c.buckets[:0], make([]uint32, places)...)
+	if cap(c.buckets) < places {
+		c.buckets = make([]uint32, places+places/4)
+	}
+	c.buckets = c.buckets[:places]
+	clear(c.buckets)
 	for _, key := range c.keys {
 		c.buckets[key>>shift-base]++
 	}

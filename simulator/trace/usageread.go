@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -70,7 +71,7 @@ func UsageRows(path string) iter.Seq2[UsageRow, error] {
 				return err
 			})
 		}
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			yield(UsageRow{}, err)
 		}
 	}
