@@ -187,6 +187,9 @@ func (o *oracle) post(f dispatcher.Effect) {
 
 // check compares what runs with every limit.
 func (o *oracle) check() {
+	if err := o.e.CheckInstances(); err != nil {
+		o.t.Fatal(err)
+	}
 	o.limits(o.within)
 	var held spillway.Resources
 	for _, in := range o.instances {

@@ -51,9 +51,8 @@ function shop/c maxwait=5s at-once=2
 `}
 
 // TestKeeperProperties calls functions with rhythms that policies learn, with
-// failures, exits and reloads in between. What holds for any Engine holds here, no
-// start ahead stops another instance, and the Engine's instances are those that its
-// effects made.
+// failures, exits and reloads in between. What holds for any Engine holds here, and
+// the Engine's instances are those that its effects made.
 func TestKeeperProperties(t *testing.T) {
 	var all []*spillway.Platform
 	for i, text := range keeperPlatforms {
@@ -93,7 +92,7 @@ func TestKeeperProperties(t *testing.T) {
 			case 1, 2:
 				o.exit(e)
 			}
-			ahead += o.rest(e, period+time.Duration(rapid.IntRange(0, 9).Draw(rt, "jitter"))*time.Second)
+			ahead += o.rest(e, rapid.IntRange(0, 3).Draw(rt, "prompt"), rapid.IntRange(0, 3).Draw(rt, "fails") == 0, period+time.Duration(rapid.IntRange(0, 9).Draw(rt, "jitter"))*time.Second)
 			o.sameInstances(e)
 		}
 		o.finish(e)
@@ -103,9 +102,9 @@ func TestKeeperProperties(t *testing.T) {
 	}
 }
 
-// rest lets time pass, and returns how many instances were started in it. A tick that
-// starts one while nothing waits must have room for it: it stops no other function's.
-func (o *oracle) rest(e *dispatcher.Engine, d time.Duration) (started int) {
+// rest lets time pass as a driver does, and returns how many instances were started
+// in it. After each tick so many of them begin to work, or fail. It fails when the Engine asks for the same instant again and again.
+func (o *oracle) rest(e *dispatcher.Engine, prompt int, fails bool, d time.Duration) (started int) {
 	end := o.now.Add(d)
 	for range 1000 {
 		next := e.Next()
@@ -119,8 +118,8 @@ func (o *oracle) rest(e *dispatcher.Engine, d time.Duration) (started int) {
 			}
 			o.take([]dispatcher.Effect{f})
 		}
-		for range 4 {
-			o.instanceEvent(e, false)
+		for range prompt {
+			o.instanceEvent(e, fails)
 		}
 	}
 	if next := e.Next(); next <= o.now {

@@ -1,0 +1,52 @@
+package dispatcher
+
+import (
+	"fmt"
+
+	"github.com/spillway-dev/spillway"
+)
+
+// CheckInstances counts what is kept of instances again, and reports what differs.
+func (e *Engine) CheckInstances() error {
+	for _, s := range e.onPrem {
+		if s == nil {
+			continue
+		}
+		var evictable spillway.Resources
+		for _, fs := range s.functions {
+			if err := fs.recounted(); err != nil {
+				return fmt.Errorf("%s: %w", fs.fn.FunctionKey, err)
+			}
+			n := int64(spare(fs.idleCount, fs.total, fs.minWarm))
+			r := fs.fn.Instance
+			evictable = evictable.Add(spillway.Resources{Slots: n * r.Slots, MilliCPU: n * r.MilliCPU, MiB: n * r.MiB})
+		}
+		if evictable != s.evictable {
+			return fmt.Errorf("evictable %v, counted %v", s.evictable, evictable)
+		}
+		for i, fs := range s.checks {
+			if fs.slot != i+1 || i > 0 && s.checks.less(i, (i-1)/2) {
+				return fmt.Errorf("check %d of %s is out of order", i, fs.fn.FunctionKey)
+			}
+		}
+	}
+	return nil
+}
+
+func (fs *functionState) recounted() error {
+	n, last := 0, (*instance)(nil)
+	for in := fs.idle; in != nil; in = in.below {
+		if in.above != last || in.state != idle {
+			return fmt.Errorf("idle instance %d is out of place", in.id)
+		}
+		last = in
+		n++
+	}
+	if n != fs.idleCount || fs.bottom != last {
+		return fmt.Errorf("%d idle, counted %d", fs.idleCount, n)
+	}
+	if fs.vacant.coming > fs.coming {
+		return fmt.Errorf("%d places wait for %d instances", fs.vacant.coming, fs.coming)
+	}
+	return nil
+}
