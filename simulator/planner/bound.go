@@ -13,6 +13,17 @@ type Lower struct {
 	Packages []int64
 }
 
+// ratioOf returns cost / bound, finite.
+func ratioOf(cost, bound spillway.Nano) float64 {
+	switch {
+	case bound > 0:
+		return float64(cost) / float64(bound)
+	case cost == 0:
+		return 1
+	}
+	return math.MaxFloat64
+}
+
 const (
 	maxCuts   = 400
 	boundGap  = 1e-7  // relative, at which the search for the bound ends
@@ -27,15 +38,8 @@ const (
 // solved over the node counts alone by cutting planes, whose master program bounds
 // the optimum from below at any moment.
 func Bound(in Input) (Lower, error) {
-	m, err := in.compile()
+	m, err := in.planned()
 	if err != nil {
-		return Lower{}, err
-	}
-	sets, err := in.Burst.sets()
-	if err != nil {
-		return Lower{}, err
-	}
-	if err := m.withSets(sets); err != nil {
 		return Lower{}, err
 	}
 	if _, _, err := m.cheapest(make([]int64, len(in.Nodes))); err != nil {

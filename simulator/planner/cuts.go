@@ -74,4 +74,3 @@ func mixture(cuts []cut, weights []float64) float64 {
 	}
 	return value / all
 }
-

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/spillway-dev/spillway"
 )
@@ -236,6 +237,10 @@ func Evaluate(in Input, choice Choice) (Cost, error) {
 	return c, err
 }
 
+func (c Choice) equal(d Choice) bool {
+	return slices.Equal(c.Nodes, d.Nodes) && slices.Equal(c.Packages, d.Packages)
+}
+
 // check returns the packages of c in full.
 func (c Choice) check(in *Input) ([]int64, error) {
 	if len(c.Nodes) != len(in.Nodes) || len(c.Packages) != 0 && len(c.Packages) != len(in.Burst.Packages) {
@@ -243,6 +248,11 @@ func (c Choice) check(in *Input) ([]int64, error) {
 	}
 	set := make([]int64, len(in.Burst.Packages))
 	copy(set, c.Packages)
+	for i, n := range c.Nodes {
+		if n < 0 {
+			return nil, &InputError{fmt.Sprintf("choice.nodes[%d]", i), "a negative count"}
+		}
+	}
 	var copies int64
 	for i, n := range set {
 		if n < 0 || n > max(in.Burst.Packages[i].Most, 1) {

@@ -43,15 +43,8 @@ type Result struct {
 // of computing for hours (over a million count vectors), an *InputError for bad
 // input and ErrOverflow for money beyond 64 bits.
 func Plan(in Input) (Result, error) {
-	m, err := in.compile()
+	m, err := in.planned()
 	if err != nil {
-		return Result{}, err
-	}
-	sets, err := in.Burst.sets()
-	if err != nil {
-		return Result{}, err
-	}
-	if err := m.withSets(sets); err != nil {
 		return Result{}, err
 	}
 	candidates, err := m.candidates()
@@ -78,6 +71,19 @@ func Plan(in Input) (Result, error) {
 	}
 	r.BreakEven, err = m.breakEven()
 	return r, err
+}
+
+// planned returns the model with all ways to hold packages.
+func (in Input) planned() (*model, error) {
+	m, err := in.compile()
+	if err != nil {
+		return nil, err
+	}
+	sets, err := in.Burst.sets()
+	if err != nil {
+		return nil, err
+	}
+	return m, m.withSets(sets)
 }
 
 // point evaluates counts exactly.
