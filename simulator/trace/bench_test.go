@@ -2,6 +2,7 @@ package trace
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -119,4 +120,16 @@ func TestNoAllocations(t *testing.T) {
 			t.Errorf("%s: %g allocations for %d calls", spread, n, tr.Calls())
 		}
 	}
+}
+
+func BenchmarkInspect(b *testing.B) {
+	t := open(b, like1250(b), Options{})
+	var s *Summary
+	for range b.N {
+		var err error
+		if s, err = Inspect(context.Background(), t); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(s.Calls)*float64(b.N)/b.Elapsed().Seconds()/1e6, "Mcalls/s")
 }

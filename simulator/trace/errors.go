@@ -12,6 +12,8 @@ type Error struct {
 	Problem string
 	Remedy  string
 	Err     error // what lies below, or nil
+
+	damaged bool // the file cannot be unpacked
 }
 
 func (e *Error) Error() string {

@@ -131,6 +131,32 @@ func TestFolders(t *testing.T) {
 	}
 }
 
+// TestOthers: files that are none of ours do not spoil a folder, nor does a link to it.
+func TestOthers(t *testing.T) {
+	dir := folder(t, "x", counts3, "paper.pdf", "%PDF \"\n\x00\x01", "image", strings.Repeat("\x00", 5<<20), "empty", "", "list", "a,b\n1,2\n")
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Skip(err)
+	}
+	tr := open(t, link, Options{})
+	if s := tr.Skipped(); tr.Calls() != 6 || len(s) != 1 || !strings.HasSuffix(s[0].File, "empty") {
+		t.Errorf("%d calls, skipped %+v", tr.Calls(), s)
+	}
+	if said := fault(t, filepath.Join(dir, "list")); !strings.Contains(said, `of no known format: "a, b"`) {
+		t.Error(said)
+	}
+	if said := fault(t, filepath.Join(dir, "image")); !strings.Contains(said, "a line is longer") {
+		t.Error(said)
+	}
+	if said := fault(t, os.DevNull); !strings.Contains(said, "neither a file nor a folder") {
+		t.Error(said)
+	}
+	var s Spread
+	if s.UnmarshalText([]byte("random")) != nil || s != SpreadRandom || s.UnmarshalText([]byte("odd")) == nil {
+		t.Error(s)
+	}
+}
+
 func TestNatural(t *testing.T) {
 	if natural("d2", "d10") >= 0 || natural("d10", "d2") <= 0 || natural("d02", "d2") == 0 || natural("a", "b") >= 0 || natural("x", "x") != 0 {
 		t.Error("d2 comes before d10")

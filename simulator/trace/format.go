@@ -1,5 +1,7 @@
 package trace
 
+import "fmt"
+
 // Format names a format of traces.
 type Format string
 
@@ -30,4 +32,20 @@ const (
 	SpreadRandom               // each call anywhere, as in a Poisson process of that rate
 )
 
-func (s Spread) String() string { return [...]string{"even", "random"}[s] }
+var spreadNames = [...]string{"even", "random"}
+
+func (s Spread) String() string { return spreadNames[s] }
+
+// MarshalText writes the name.
+func (s Spread) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
+
+// UnmarshalText reads "even" or "random".
+func (s *Spread) UnmarshalText(text []byte) error {
+	for i, name := range spreadNames {
+		if name == string(text) {
+			*s = Spread(i)
+			return nil
+		}
+	}
+	return fmt.Errorf("spread %q is not known; allowed: even, random", text)
+}

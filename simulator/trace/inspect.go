@@ -18,7 +18,7 @@ type Summary struct {
 	Tenants   int
 	Calls     int64
 
-	MeanPerMinute float64 // calls, over the whole length
+	MeanPerMinute float64 // calls, over the whole length, at least a minute
 	PeakPerMinute int64   // most calls of one minute, counted from Start
 	PeakMinute    time.Duration
 
@@ -123,13 +123,14 @@ func (s *inspection) concurrency(c *Call) {
 
 func (s *inspection) summary() *Summary {
 	t, sum := s.t, &s.sum
+	minutes := max(1, t.length.Minutes())
 	sum.Format, sum.Verified, sum.Start, sum.Length = t.format, t.format.Verified(), t.start, t.length
 	sum.Functions, sum.Skipped, sum.DefaultDuration = len(t.functions), t.Skipped(), t.defaulted
 	sum.Calls = int64(s.durations.count)
 	if sum.Calls > 0 {
 		sum.Duration = s.durations.quantiles()
 		sum.MeanDuration = time.Duration(s.durations.sum / float64(sum.Calls))
-		sum.MeanPerMinute = float64(sum.Calls) / t.length.Minutes()
+		sum.MeanPerMinute = float64(sum.Calls) / minutes
 	}
 	tenants := map[string]struct{}{}
 	var memory []int64
@@ -146,7 +147,7 @@ func (s *inspection) summary() *Summary {
 		if s.of[i] == 0 {
 			sum.NeverCalled++
 		}
-		if float64(s.of[i]) < t.length.Minutes() {
+		if float64(s.of[i]) < minutes {
 			rare++
 		}
 	}

@@ -69,7 +69,7 @@ func (l *lines) read(r io.Reader) error {
 	default:
 		l.in = in
 	}
-	l.buf = make([]byte, 1<<16)
+	l.buf = make([]byte, 1<<18) // well above in's, which then copies nothing
 	return nil
 }
 
@@ -85,7 +85,7 @@ func (l *lines) damaged(err error) error {
 	if errors.Is(err, io.ErrUnexpectedEOF) {
 		problem = "compressed data ends before its end"
 	}
-	return &Error{File: l.name, Line: l.line + 1, Problem: problem, Err: err, Remedy: "fetch or copy the file again"}
+	return &Error{File: l.name, Line: l.line + 1, Problem: problem, Err: err, Remedy: "fetch or copy the file again", damaged: true}
 }
 
 // fail makes an Error of the line read last.

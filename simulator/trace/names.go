@@ -1,6 +1,9 @@
 package trace
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"math/bits"
+)
 
 // names gives functions their numbers, in the order in which they first appear,
 // and keeps their text together: tens of bytes a function beside the text.
@@ -16,14 +19,7 @@ func newNames() *names {
 }
 
 func (n *names) hash(tenant, app, name []byte) uint64 {
-	var h maphash.Hash
-	h.SetSeed(n.seed)
-	h.Write(tenant)
-	h.WriteByte(0)
-	h.Write(app)
-	h.WriteByte(0)
-	h.Write(name)
-	return h.Sum64()
+	return maphash.Bytes(n.seed, name) ^ bits.RotateLeft64(maphash.Bytes(n.seed, app), 21) ^ bits.RotateLeft64(maphash.Bytes(n.seed, tenant), 42)
 }
 
 // each calls yield with all functions of this name, which differ in their

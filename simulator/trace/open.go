@@ -63,11 +63,17 @@ func inventory(ctx context.Context, path string) ([]file, skips, error) {
 		return nil, nil, fmt.Errorf("open trace: %w", err)
 	}
 	if !info.IsDir() {
+		if !info.Mode().IsRegular() {
+			return nil, nil, &Error{File: path, Problem: "neither a file nor a folder", Remedy: "write it to a file first: a trace is read more than once"}
+		}
 		f, err := identify(path)
 		if err == nil && f.kind == kindNone {
 			err = &Error{File: path, Line: 1, Problem: "these columns are of no known format: " + shorten(f.head), Remedy: remedyColumns}
 		}
 		return []file{f}, nil, err
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return nil, nil, fmt.Errorf("open trace: %w", err)
 	}
 	var files []file
 	var skipped skips
@@ -115,6 +121,10 @@ func identify(path string) (file, error) {
 	fields, err := l.record()
 	if errors.Is(err, io.EOF) {
 		return file{path: path}, nil
+	}
+	var e *Error
+	if errors.As(err, &e) && !e.damaged {
+		return file{path: path, head: []string{e.Problem}}, nil // no text of ours
 	}
 	if err != nil {
 		return file{}, err
