@@ -1,0 +1,77 @@
+package report
+
+import (
+	"bufio"
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+)
+
+//go:embed page.html.tmpl
+var pageText string
+
+var pageTemplate = template.Must(template.New("page").Parse(pageText))
+
+// htmlPage is what the template shows.
+type htmlPage struct {
+	Title, Accounted, Platform string
+	Facts                      []field
+	Notes                      []string
+	Parts                      []htmlPart
+}
+
+type htmlPart struct {
+	Head    string
+	Figures []figure
+	Tables  []htmlTable
+	List    []string
+	Fields  []field
+}
+
+type htmlTable struct {
+	Head       []string
+	Rows, Foot [][]string
+	Text       int // a further column that is text; 0: none
+	Note       string
+}
+
+// HTML writes a page with plots. It refers to nothing outside of itself and needs no
+// scripts.
+func HTML(w io.Writer, v *View) error {
+	s, err := newSheet(v)
+	if err != nil {
+		return err
+	}
+	doc := htmlPage{
+		Title: "Simulation of " + or(plain(v.Meta.Trace), "a trace"), Accounted: s.accounted(), Platform: v.Meta.Platform,
+		Facts: s.facts(), Notes: s.notes(),
+	}
+	for _, make := range []func() (htmlPart, error){s.whenPart, s.wherePage, s.waitPage, s.costPage, s.departmentPage, s.runPage} {
+		part, err := make()
+		if err != nil {
+			return err
+		}
+		if len(part.Figures)+len(part.Tables)+len(part.List)+len(part.Fields) > 0 {
+			doc.Parts = append(doc.Parts, part)
+		}
+	}
+	if len(v.Meta.Warnings) > 0 {
+		doc.Parts = append(doc.Parts, htmlPart{Head: "Warnings", List: v.Meta.Warnings})
+	}
+	if len(v.Meta.Skipped) > 0 {
+		part := htmlPart{Head: "Not taken from the trace"}
+		for i := range v.Meta.Skipped {
+			part.List = append(part.List, skip(&v.Meta.Skipped[i]))
+		}
+		doc.Parts = append(doc.Parts, part)
+	}
+	out := bufio.NewWriter(w)
+	if err := pageTemplate.Execute(out, doc); err != nil {
+		return fmt.Errorf("write report as HTML: %w", err)
+	}
+	if err := out.Flush(); err != nil {
+		return fmt.Errorf("write report as HTML: %w", err)
+	}
+	return nil
+}
