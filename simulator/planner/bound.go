@@ -74,7 +74,7 @@ func (m *model) relax(set int) *relaxed {
 	f := &relaxed{m: m, terms: m.terms[set]}
 	for i := range m.Nodes {
 		n := &m.Nodes[i]
-		low, high := float64(n.Min), float64(n.most(&m.Series))
+		low, high := float64(n.Min), float64(m.most[i])
 		f.lower, f.span = append(f.lower, low), append(f.span, high-low)
 		f.mib = append(f.mib, float64(n.MiB*m.Series.StepMillis))
 		f.cpu = append(f.cpu, float64(n.MilliCPU*m.Series.StepMillis))

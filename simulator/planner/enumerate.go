@@ -23,8 +23,7 @@ type candidate struct {
 func (m *model) candidates() ([]candidate, error) {
 	total := int64(1)
 	for i := range m.Nodes {
-		n := &m.Nodes[i]
-		choices := n.most(&m.Series) - n.Min + 1
+		choices := m.most[i] - m.Nodes[i].Min + 1
 		if choices > maxCandidates || total*choices > maxCandidates {
 			return nil, &TooLargeError{What: "combinations of nodes", Limit: maxCandidates, Advice: "set max and min of the node types, or plan fewer types or larger nodes"}
 		}
@@ -54,9 +53,8 @@ func (m *model) candidates() ([]candidate, error) {
 func (m *model) counts(index int64) []int64 {
 	counts := make([]int64, len(m.Nodes))
 	for i := len(m.Nodes) - 1; i >= 0; i-- {
-		n := &m.Nodes[i]
-		choices := n.most(&m.Series) - n.Min + 1
-		counts[i] = n.Min + index%choices
+		choices := m.most[i] - m.Nodes[i].Min + 1
+		counts[i] = m.Nodes[i].Min + index%choices
 		index /= choices
 	}
 	return counts

@@ -50,6 +50,7 @@ func (c *Cost) total() error {
 // model is a validated Input.
 type model struct {
 	Input
+	most    []int64  // nodes by type that can serve anything
 	windows [][2]int // first step and end of each billing month
 	sets    [][]int64
 	terms   [][]terms // by set and window
@@ -73,6 +74,10 @@ func (in Input) compile() (*model, error) {
 		}
 	}
 	m := &model{Input: in}
+	peakMiB, peakCPU := in.Series.peak()
+	for i := range in.Nodes {
+		m.most = append(m.most, in.Nodes[i].most(peakMiB, peakCPU, in.Series.StepMillis))
+	}
 	perMonth := int(MonthMillis / in.Series.StepMillis)
 	for from := 0; from < len(in.Series.Steps); from += perMonth {
 		m.windows = append(m.windows, [2]int{from, min(from+perMonth, len(in.Series.Steps))})

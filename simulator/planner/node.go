@@ -46,11 +46,10 @@ func (n *NodeType) hourly(count int64) (int64, error) {
 
 // most returns the count beyond which more nodes of the type serve nothing: enough
 // alone for the peak of what it has.
-func (n *NodeType) most(series *Series) int64 {
-	mib, cpu := series.peak()
-	need := ceilDiv(mib, n.MiB*series.StepMillis)
+func (n *NodeType) most(peakMiB, peakCPU, stepMillis int64) int64 {
+	need := ceilDiv(peakMiB, n.MiB*stepMillis)
 	if n.MilliCPU > 0 {
-		need = max(need, ceilDiv(cpu, n.MilliCPU*series.StepMillis))
+		need = max(need, ceilDiv(peakCPU, n.MilliCPU*stepMillis))
 	}
 	if n.Max > 0 {
 		need = min(need, n.Max)

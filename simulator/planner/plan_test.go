@@ -172,8 +172,9 @@ func TestPlanIsTheBestOfAllChoicesAndNoneBeatsTheBound(t *testing.T) {
 			t.Fatal(err)
 		}
 		var counts, copies [][2]int64
+		mib, cpu := in.Series.peak()
 		for _, n := range in.Nodes {
-			counts = append(counts, [2]int64{n.Min, n.most(&in.Series)})
+			counts = append(counts, [2]int64{n.Min, n.most(mib, cpu, in.Series.StepMillis)})
 		}
 		for _, p := range in.Burst.Packages {
 			copies = append(copies, [2]int64{0, max(p.Most, 1)})

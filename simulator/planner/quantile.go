@@ -63,7 +63,7 @@ func (m *model) quantile(best spillway.Nano) (*Quantile, error) {
 	})
 	q.Exceed = float64(exceed) / float64(len(levels))
 	for _, count := range [2]float64{math.Floor(q.Level), math.Ceil(q.Level)} {
-		cost, _, err := m.cheapest([]int64{min(max(int64(count), m.Nodes[0].Min), m.Nodes[0].most(&m.Series))})
+		cost, _, err := m.cheapest([]int64{min(max(int64(count), m.Nodes[0].Min), m.most[0])})
 		if err != nil {
 			return nil, err
 		}
