@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/simulator"
 	"github.com/spillway-dev/spillway/simulator/scenario"
 	"github.com/spillway-dev/spillway/simulator/trace"
@@ -41,7 +40,11 @@ func newSimulate(s streams) *cobra.Command {
 			return err
 		}
 		defer t.Close()
-		sc, err := scenario.Load(t, scenario.Options{Dir: f.config, Adopt: f.adopt, PricesAt: time.Now(), Seed: f.seed, Warm: f.warm, Step: f.step, Checks: config.Checks{Policy: policyFaults}})
+		sum, err := trace.Inspect(cmd.Context(), t)
+		if err != nil {
+			return err
+		}
+		sc, err := scenario.Load(t, scenario.Options{Dir: f.config, Standard: scenario.StandardFor(sum), Adopt: f.adopt, PricesAt: time.Now(), Seed: f.seed, Warm: f.warm, Step: f.step, Policy: policyFaults})
 		if err != nil {
 			return err
 		}

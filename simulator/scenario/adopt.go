@@ -10,34 +10,15 @@ import (
 )
 
 const (
-	company  = "company"
-	mib      = 1 << 20
-	lambdaAt = "us-east-1"
-	maxNodes = 9_000 // quota nodes that are made; more tenants share the one they are below
+	company    = "company"
+	mib        = 1 << 20
+	coreMiB    = 1769  // for which AWS Lambda gives a core
+	unknownMiB = 128   // where a trace does not say
+	maxNodes   = 9_000 // quota nodes that are made; more tenants share the one they are below
 )
-
-// exampleNode is the server that the default platform owns.
-var exampleNode = spillway.Resources{Slots: 10_000, MilliCPU: 62_000, MiB: 250 * 1024}
 
 func header(kind, namespace, name string) v1alpha1.Header {
 	return v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: kind, Metadata: v1alpha1.Metadata{Namespace: namespace, Name: name}}
-}
-
-func defaultPlatform() []any {
-	var budget v1alpha1.Amount
-	if err := budget.UnmarshalText([]byte("1000000")); err != nil {
-		panic(err) // it is a number
-	}
-	return []any{
-		&v1alpha1.Pool{Header: header(v1alpha1.KindPool, "", "onprem"), Spec: v1alpha1.PoolSpec{Kind: "process"}},
-		&v1alpha1.Pool{Header: header(v1alpha1.KindPool, "", "lambda"), Spec: v1alpha1.PoolSpec{Kind: "lambda", Region: lambdaAt}},
-		&v1alpha1.Quota{Header: header(v1alpha1.KindQuota, "", company), Spec: v1alpha1.QuotaSpec{
-			Budgets: []v1alpha1.Budget{{Window: "month", Amount: &budget}},
-		}},
-		&v1alpha1.BurstPolicy{Header: header(v1alpha1.KindBurstPolicy, "", "default"), Spec: v1alpha1.BurstPolicySpec{
-			Mode: "Hybrid", Order: []string{"onprem", "lambda"},
-		}},
-	}
 }
 
 // adopt makes the objects of functions that only the trace has, and of their tenants.
@@ -98,11 +79,11 @@ func function(f *trace.Function, otherwise trace.Quantiles, key spillway.Functio
 	}
 	memory := f.MiB
 	if memory <= 0 {
-		memory = 128
+		memory = unknownMiB
 	}
 	cpu := f.MilliCPU
 	if cpu <= 0 {
-		cpu = max(memory*1000/1769, 100)
+		cpu = max(memory*1000/coreMiB, 100)
 	}
 	timeout := min(max((durations.At(1)+time.Second-1)/time.Second*time.Second, 3*time.Second), 15*time.Minute)
 	spec := v1alpha1.FunctionSpec{

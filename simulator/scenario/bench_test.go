@@ -42,15 +42,21 @@ func replay(b *testing.B, path string, warm bool) {
 		if err != nil {
 			b.Skip(err)
 		}
-		s, err := scenario.Load(t, scenario.Options{PricesAt: time.Now(), Seed: 1, Warm: warm})
+		b.StopTimer()
+		sum, err := trace.Inspect(b.Context(), t)
 		if err != nil {
 			b.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(b.Context(), 30*time.Second)
+		b.StartTimer()
+		s, err := scenario.Load(t, scenario.Options{Standard: scenario.StandardFor(sum), PricesAt: time.Now(), Seed: 1, Warm: warm})
+		if err != nil {
+			b.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(b.Context(), 20*time.Minute)
 		r, err := simulator.Run(ctx, s.Config)
 		cancel()
 		if err != nil {
-			b.Skip(err)
+			b.Fatal(err)
 		}
 		calls += r.Calls
 		if err := t.Close(); err != nil {

@@ -11,8 +11,8 @@
 //	timeout     the longest execution of the trace, 3 s to 15 min, in whole seconds
 //	burst       allow, with a binding in every cloud pool of the configuration
 //
-// The default platform is one owned server of the built-in price book
-// (example-node: 62 cores, 250 GiB), AWS Lambda in us-east-1 with its default limits,
-// and a Quota "company" with a budget of one million a month and one child for each
-// tenant.
+// The default platform is as many servers of the built-in price book (example-node:
+// 62 cores, 250 GiB) as the trace fills on the mean, AWS Lambda in us-east-1 with a
+// concurrency of twice the peak of the trace in whole thousands, and a Quota "company"
+// with a budget of one million a month and one child for each tenant.
 package scenario

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -13,6 +14,8 @@ import (
 // Options say what a trace is replayed on.
 type Options struct {
 	Dir string // configuration directory; empty: the default platform
+	// Standard sizes the default platform.
+	Standard Standard
 	// Adopt is the Quota below which tenants come that the configuration does not
 	// know. Empty: their calls are left out; the default platform adopts all.
 	Adopt    string
@@ -21,7 +24,8 @@ type Options struct {
 	Warm     bool
 	Step     time.Duration // of the time series; zero: an even part of the trace
 	Models   Models
-	Checks   config.Checks // Policy is taken
+	// Policy returns the faults of Rego, as config.Checks has it.
+	Policy func(dir string, p *spillway.Platform) []config.Fault
 }
 
 // Scenario is a run that can be made, and what there is to say about it.
@@ -35,9 +39,12 @@ type Scenario struct {
 // Load compiles the configuration and maps the functions of the trace to it. Its
 // mistakes are config.Faults.
 func Load(t *trace.Trace, o Options) (*Scenario, error) {
-	checks := config.Checks{Policy: o.Checks.Policy, WithoutCode: true, Machine: exampleNode}
+	checks := config.Checks{Policy: o.Policy, WithoutCode: true, Machine: machine}
 	if o.Dir == "" {
-		checks.Given = defaultPlatform()
+		if o.Standard.Nodes <= 0 || o.Standard.Concurrency <= 0 {
+			return nil, errors.New("the default platform needs a size: StandardFor finds one")
+		}
+		checks.Given = o.Standard.objects()
 		o.Adopt = company
 	}
 	base, err := config.Load(o.Dir, o.PricesAt, checks)
