@@ -28,6 +28,7 @@ const (
 	maxCuts   = 400
 	boundGap  = 1e-7  // relative, at which the search for the bound ends
 	boundSafe = 1e-10 // relative, taken off for rounding of floats
+	boundNano = 0.1   // absolute, in nano, added to boundGap
 )
 
 // Bound returns the clairvoyant lower bound of a series: it knows all demand,

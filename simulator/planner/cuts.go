@@ -24,7 +24,7 @@ func (f *relaxed) minimum() (low float64, counts []float64) {
 		}
 		cuts = append(cuts, c)
 		low = max(low, certified(cuts, nil))
-		if high-low <= boundGap*high {
+		if high-low <= boundGap*high+boundNano {
 			break
 		}
 		t := newMaster(cuts, high)
@@ -32,7 +32,7 @@ func (f *relaxed) minimum() (low float64, counts []float64) {
 			break
 		}
 		low = max(low, certified(cuts, t.weights()))
-		if high-low <= boundGap*high {
+		if high-low <= boundGap*high+boundNano {
 			break
 		}
 		z = t.point()

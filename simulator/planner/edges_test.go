@@ -239,7 +239,7 @@ func TestBoundIsTight(t *testing.T) {
 				z[i] = (counts[i] - f.lower[i]) / f.span[i]
 			}
 		}
-		if at, _ := f.at(z); at-low > 2*boundGap*at+1e-6 || low > at*(1+1e-9)+1e-6 {
+		if at, _ := f.at(z); at-low > 2*boundGap*at+2*boundNano || low > at*(1+1e-9)+1e-6 {
 			t.Fatalf("bound %v, best point %v", low, at)
 		}
 		for i := range z {
