@@ -18,7 +18,7 @@ const (
 		"f3,o2,a2,10,5,100,100,100,100,100,100,100\n" +
 		"f9,o9,a9,10,5,1,1,1,1,1,1,1\n"
 	memory3 = "HashOwner,HashApp,SampleCount,AverageAllocatedMb,AverageAllocatedMb_pct99\n" +
-		"o1,a1,5,100,201.5\n" +
+		"o1,a1,5,100,202.5\n" +
 		"o8,a8,5,100,201.5\n"
 )
 
@@ -43,7 +43,7 @@ func TestAzure2019(t *testing.T) {
 		t.Errorf("calls %v, want %v", perMinute, want)
 	}
 	f := tr.Functions()
-	if f[0].MiB != 101 || f[1].MiB != 101 || f[2].MiB != 0 || f[1].Trigger != "timer" || f[2].Tenant != "o2" {
+	if f[0].MiB != 102 || f[1].MiB != 102 || f[2].MiB != 0 || f[1].Trigger != "timer" || f[2].Tenant != "o2" {
 		t.Errorf("functions %+v", f)
 	}
 	if f[1].Duration.Known() || tr.DefaultDuration() != f[0].Duration {

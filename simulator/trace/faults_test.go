@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestFaults: where, what, and that something can be done.
@@ -91,7 +92,7 @@ func spoil(packed string) string {
 func TestFaultsBesideCounts(t *testing.T) {
 	for want, text := range map[string]string{
 		`y:2: duration "long" in column 6 is not`: strings.Replace(durations3, "5,1,2,3", "5,long,2,3", 1),
-		`y:2: memory "-5" in column 5 is not`:     strings.Replace(memory3, "201.5", "-5", 1),
+		`y:2: memory "-5" in column 5 is not`:     strings.Replace(memory3, "202.5", "-5", 1),
 	} {
 		if said := fault(t, folder(t, "x", counts3, "y", text)); !strings.Contains(said, want) {
 			t.Errorf("%s\nwant %s", said, want)
@@ -154,6 +155,14 @@ func TestOthers(t *testing.T) {
 	var s Spread
 	if s.UnmarshalText([]byte("random")) != nil || s != SpreadRandom || s.UnmarshalText([]byte("odd")) == nil {
 		t.Error(s)
+	}
+}
+
+func TestScaled(t *testing.T) {
+	for text, want := range map[string]time.Duration{"1.5": 1500 * time.Millisecond, "0.0000000015": 2, "0.0000000014": 1, "-0.0000000015": -2, "1e-9": 1, "3.": 3 * time.Second} {
+		if got, ok := parseScaled([]byte(text), time.Second); !ok || got != want {
+			t.Errorf("%s: %d %t", text, got, ok)
+		}
 	}
 }
 

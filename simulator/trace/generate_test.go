@@ -157,6 +157,10 @@ func TestSeasons(t *testing.T) {
 	if bills[0] < 8*bills[14] || bills[30] < 8*bills[14] || bills[1] > 2*bills[14]+50 || bills[14] < 300 {
 		t.Errorf("bills of March: %v", bills)
 	}
+	// The night of 31 January begins twenty times as steep as that of the 30th.
+	if n := nightOf(t, 31); n < 18*nightOf(t, 30) {
+		t.Errorf("%d calls around half past one on the last of January", n)
+	}
 	tr, err := New(Workload{Preset: Inspection, Seed: 2, Days: 1, Functions: 1, CallsPerDay: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -168,6 +172,20 @@ func TestSeasons(t *testing.T) {
 			t.Fatalf("a timed function after %s and %s", gap, d)
 		}
 	}
+}
+
+// nightOf counts the settlement's calls around half past one on a day of January.
+func nightOf(t *testing.T, day int) (n int) {
+	tr, err := New(Workload{Preset: Settlement, Seed: 2, Days: 1, CallsPerDay: 5000, Start: time.Date(2026, 1, day, 0, 0, 0, 0, time.UTC)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range all(t, tr) {
+		if c.At >= 75*time.Minute && c.At < 105*time.Minute {
+			n++
+		}
+	}
+	return n
 }
 
 func TestPoisson(t *testing.T) {

@@ -62,6 +62,20 @@ func TestAnyOrder(t *testing.T) {
 	}
 }
 
+// TestTies: of calls at the same time, the lower function number comes first, within a file
+// and between files.
+func TestTies(t *testing.T) {
+	one, two := "a,f,1,0\na,g,2,0\na,f,3,0\na,g,5,0\na,f,5,0\n", "a,g,5,0\na,f,5,0\na,h,5,0\n"
+	tr := open(t, folder(t, "1", head2021+one, "2", head2021+two), Options{})
+	var got []int32
+	for _, c := range all(t, tr)[3:] {
+		got = append(got, c.Function)
+	}
+	if want := []int32{0, 0, 1, 1, 2}; !slices.Equal(got, want) {
+		t.Errorf("functions at 5 s %v, want %v", got, want)
+	}
+}
+
 // TestFollowingFiles opens a file only when its first call may be next.
 func TestFollowingFiles(t *testing.T) {
 	var files []string

@@ -118,7 +118,7 @@ func TestUsageTrace(t *testing.T) {
 	text := writeUsage(t,
 		row(5, "f", "d", spillway.Executed, ms(10), 0),
 		row(3, "f", "d", spillway.Executed, ms(20), ms(200)),
-		row(7, "f", "d", spillway.NotExecuted, -1, -1),
+		row(7, "f", "d", spillway.Unknown, time.Hour, -1),
 		row(8, "g", "", spillway.NotExecuted, -1, -1))
 	tr := open(t, folder(t, "month", text), Options{Seed: 9})
 	calls := all(t, tr)
@@ -129,7 +129,7 @@ func TestUsageTrace(t *testing.T) {
 		t.Errorf("%v", calls)
 	}
 	if d := calls[2].Duration; d < ms(10) || d > ms(20) || calls[2].Init != -1 {
-		t.Errorf("a refused call lasts %s", d)
+		t.Errorf("a call whose end nobody knows lasts %s", d)
 	}
 	f := tr.Functions()
 	if f[0].Tenant != "d" || f[0].App != "n" || f[0].MiB != 107 || f[1].Tenant != "n" {
