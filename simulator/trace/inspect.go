@@ -71,7 +71,7 @@ type inspection struct {
 	of        []int64 // calls of each function
 	minute    int64
 	inMinute  int64
-	ends      ends
+	busy      busy
 }
 
 func newInspection(t *Trace) *inspection {
@@ -110,13 +110,7 @@ func (s *inspection) perMinute(at time.Duration) {
 
 // concurrency counts a call until its end, the end not included.
 func (s *inspection) concurrency(c *Call) {
-	for len(s.ends) > 0 && s.ends[0] <= c.At {
-		s.ends.pop()
-	}
-	if c.Duration > 0 {
-		s.ends.push(c.At + c.Duration)
-	}
-	if n := int64(len(s.ends)); n > s.sum.PeakConcurrency {
+	if n := s.busy.start(c.At, c.Duration); n > s.sum.PeakConcurrency {
 		s.sum.PeakConcurrency, s.sum.PeakConcurrencyAt = n, c.At
 	}
 }
@@ -160,51 +154,4 @@ func (s *inspection) summary() *Summary {
 		}
 	}
 	return sum
-}
-
-// ends is a heap of the times at which calls end, four children a node.
-type ends []time.Duration
-
-func (e *ends) push(at time.Duration) {
-	*e = append(*e, at)
-	q := *e
-	i := len(q) - 1
-	for i > 0 {
-		up := (i - 1) / 4
-		if q[up] <= at {
-			break
-		}
-		q[i] = q[up]
-		i = up
-	}
-	q[i] = at
-}
-
-func (e *ends) pop() {
-	q := *e
-	last := len(q) - 1
-	at := q[last]
-	q = q[:last]
-	*e = q
-	if last == 0 {
-		return
-	}
-	i := 0
-	for {
-		least := 4*i + 1
-		if least >= last {
-			break
-		}
-		for c := least + 1; c < min(least+4, last); c++ {
-			if q[c] < q[least] {
-				least = c
-			}
-		}
-		if q[least] >= at {
-			break
-		}
-		q[i] = q[least]
-		i = least
-	}
-	q[i] = at
 }

@@ -52,8 +52,17 @@ func TestInspect(t *testing.T) {
 func TestPeakConcurrency(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	var rows strings.Builder
-	for range 500 {
-		rows.WriteString(row2021(time.Duration(random.IntN(300))*time.Second, time.Duration(random.IntN(40))*time.Second))
+	for i := range 500 {
+		start, lasts := time.Duration(random.IntN(300))*time.Second, time.Duration(random.IntN(40))*time.Second
+		switch i % 5 {
+		case 1:
+			lasts /= 1000
+		case 2: // of the ring's first size, of its last, and beyond
+			lasts *= time.Duration(1 + i*i)
+		case 3: // long after
+			start *= 100
+		}
+		rows.WriteString(row2021(start, lasts))
 	}
 	tr := open(t, folder(t, "x", head2021+rows.String()), Options{})
 	s, err := Inspect(context.Background(), tr)
