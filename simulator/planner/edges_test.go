@@ -57,6 +57,13 @@ func TestCornersOfPrice(t *testing.T) {
 	}
 }
 
+func TestManyTiesKeepTheLowestNodeCost(t *testing.T) {
+	in := Input{flat(2000), []NodeType{{MiB: 1024, Hourly: 3600}}, perGiBHour(3600)}
+	if r := mustPlan(t, in); r.Best.Choice.Nodes[0] != 0 || r.Close != 2001 || len(r.Curve) < maxCurve-1 {
+		t.Fatalf("%+v of %d equal ones, %d points", r.Best.Choice, r.Close, len(r.Curve))
+	}
+}
+
 func TestSunkCostIsToldAndNotPlanned(t *testing.T) {
 	in := Input{flat(1, 2), []NodeType{{MiB: 1024, Hourly: 5 * 3600, Owned: 2, Avoidable: 3600}}, perGiBHour(2 * 3600)}
 	c := mustPlan(t, in).Best.Cost
@@ -210,7 +217,7 @@ func TestFitAndJudge(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if v.Ratio < 1 || v.Missed || r.Best.Choice.Nodes[0] == 0 {
+	if v.HindsightRatio < 1 || v.HindsightRatio > v.Ratio || v.Hindsight.Cost.Total > v.Cost.Total || v.Missed || r.Best.Choice.Nodes[0] == 0 {
 		t.Fatalf("fitted %+v, judged %v", r.Best.Choice, v.Ratio)
 	}
 	first, second, err := in.Series.Halves()

@@ -46,15 +46,8 @@ func Sensitivity(in Input, choice Choice) ([]Change, error) {
 }
 
 func (c *Change) compare(in Input, choice Choice) error {
-	m, err := in.planned()
-	if err != nil {
-		return err
-	}
-	candidates, err := m.candidates()
-	if err != nil {
-		return err
-	}
-	if c.Best, _, err = m.best(m.screen(candidates)); err != nil {
+	var err error
+	if c.Best, err = in.optimum(); err != nil {
 		return err
 	}
 	if c.Kept, err = Evaluate(in, choice); err != nil {
@@ -63,6 +56,20 @@ func (c *Change) compare(in Input, choice Choice) error {
 	c.Regret = c.Kept.Total - c.Best.Cost.Total
 	c.Moves = !c.Best.Choice.equal(choice)
 	return nil
+}
+
+// optimum returns the best point alone.
+func (in Input) optimum() (Point, error) {
+	m, err := in.planned()
+	if err != nil {
+		return Point{}, err
+	}
+	candidates, err := m.candidates()
+	if err != nil {
+		return Point{}, err
+	}
+	best, _, err := m.best(m.screen(candidates))
+	return best, err
 }
 
 func scaleDemand(in Input, num, den int64) (Input, error) {
@@ -116,9 +123,16 @@ type Verdict struct {
 	Bound  Lower
 	Ratio  float64 // Cost.Total / Bound.Total; 1 if both are zero, MaxFloat64 if only the bound is
 	Missed bool    // Ratio > Target
+
+	// Hindsight is what Plan says of the judged demand itself. Cost over it is the
+	// price of not knowing the future; it over Bound is that of whole nodes, packages
+	// and tiers, which no plan escapes: with demand of less than a node it is large.
+	Hindsight      Point
+	HindsightRatio float64 // Cost.Total / Hindsight.Cost.Total, as Ratio
 }
 
-// Judge evaluates a choice on in, and compares it with the clairvoyant bound of in.
+// Judge evaluates a choice on in, and compares it with the clairvoyant bound of in
+// and with the best plan in hindsight.
 func Judge(in Input, choice Choice) (Verdict, error) {
 	cost, err := Evaluate(in, choice)
 	if err != nil {
@@ -130,6 +144,10 @@ func Judge(in Input, choice Choice) (Verdict, error) {
 	}
 	v := Verdict{Cost: cost, Bound: low, Ratio: ratioOf(cost.Total, low.Total)}
 	v.Missed = v.Ratio > Target
+	if v.Hindsight, err = in.optimum(); err != nil {
+		return v, err
+	}
+	v.HindsightRatio = ratioOf(cost.Total, v.Hindsight.Cost.Total)
 	return v, nil
 }
 
