@@ -26,7 +26,7 @@ var (
 	inkColour    = color.RGBA{0x22, 0x26, 0x2a, 0xff}
 	alarmColour  = color.RGBA{0xb0, 0x1e, 0x2e, 0xff}
 	shadeColour  = color.RGBA{0xc3, 0xd0, 0xdb, 0xff}
-	gridColour   = color.RGBA{0xe3, 0xe6, 0xe8, 0xff}
+	gridColour   = color.RGBA{0xd9, 0xdd, 0xe0, 0xff}
 )
 
 const chartWidth = 720 // points
@@ -126,6 +126,7 @@ func (c *chart) level(y float64, colour color.RGBA, dashes []vg.Length) {
 func (c *chart) rules(bars bool) {
 	g := plotter.NewGrid()
 	g.Horizontal.Color, g.Vertical.Color = gridColour, gridColour
+	g.Horizontal.Width, g.Vertical.Width = 0.5, 0.5
 	if bars {
 		g.Horizontal.Color = nil
 	}

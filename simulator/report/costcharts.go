@@ -25,6 +25,21 @@ type part struct {
 	colour color.RGBA
 }
 
+func (b *bar) sum() (sum float64) {
+	for _, p := range b.parts {
+		sum += p.amount
+	}
+	return sum
+}
+
+func (d *department) bar(colours []color.RGBA) bar {
+	row := bar{name: cut(plain(d.name), barName)}
+	for pool := range d.byPool {
+		row.parts = append(row.parts, part{float(&d.byPool[pool]), colours[pool]})
+	}
+	return row
+}
+
 // poolColours are dark for owned pools and light for clouds.
 func (s *sheet) poolColours() []color.RGBA {
 	var all []color.RGBA
@@ -64,16 +79,20 @@ func (s *sheet) departmentCosts() (figure, error) {
 		c.key(s.pools[i].Name, colours[i], false, nil)
 	}
 	var rows []bar
-	add := func(d *department) {
-		row := bar{name: cut(plain(d.name), barName)}
-		for pool := range d.byPool {
-			row.parts = append(row.parts, part{float(&d.byPool[pool]), colours[pool]})
+	longest := 0.0
+	caption := "What departments are charged: on-prem by the rate of the pool, clouds as billed."
+	// A row that would make all others too short to see is said, not drawn.
+	add := func(row bar) {
+		if sum := row.sum(); longest > 0 && sum > 4*longest {
+			caption += fmt.Sprintf(" Not drawn: %s, %s %s.", row.name, short(sum), s.Platform.Currency)
+			return
 		}
+		longest = max(longest, row.sum())
 		rows = append(rows, row)
 	}
 	shown := min(len(s.departments), barDepartments)
 	for i := range s.departments[:shown] {
-		add(&s.departments[i])
+		add(s.departments[i].bar(colours))
 	}
 	if more := s.departments[shown:]; len(more) > 0 {
 		rest, err := restOf(more)
@@ -81,23 +100,19 @@ func (s *sheet) departmentCosts() (figure, error) {
 			return figure{}, err
 		}
 		rest.name = plural(int64(len(more)), "other", "others")
-		add(&rest)
+		add(rest.bar(colours))
 	}
 	if !s.idle.Negative && !s.idle.IsZero() {
-		rows = append(rows, bar{name: "owned, not charged", parts: []part{{float(&s.idle), idleColour}}})
+		add(bar{name: "owned, not charged", parts: []part{{float(&s.idle), idleColour}}})
 	}
-	return c.bars(rows, "The dearest departments, on-prem and cloud stacked; the table below has the figures.", "What departments are charged: on-prem by the rate of the pool, clouds as billed.")
+	return c.bars(rows, "The dearest departments, on-prem and cloud stacked; the table below has the figures.", caption)
 }
 
 // bars draws rows from the top down.
 func (c *chart) bars(rows []bar, alt, caption string) (figure, error) {
 	most := 0.0
 	for _, row := range rows {
-		sum := 0.0
-		for _, p := range row.parts {
-			sum += p.amount
-		}
-		most = max(most, sum)
+		most = max(most, row.sum())
 	}
 	step := niceStep(most, 6)
 	c.X.Min, c.X.Max, c.X.Tick.Marker = 0, max(most, step), even{step}
@@ -127,6 +142,6 @@ func (c *chart) box(from, to, y float64, colour color.RGBA) {
 		c.err = err
 		return
 	}
-	box.Color, box.LineStyle.Color, box.Width = colour, color.RGBA{0xff, 0xff, 0xff, 0xff}, 0.6
+	box.Color, box.Width = colour, 0
 	c.Add(box)
 }

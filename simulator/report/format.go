@@ -110,6 +110,19 @@ func span(d time.Duration) string {
 	return short(s/86400) + " days"
 }
 
+// whole writes a duration in the largest unit that it is a multiple of.
+func whole(d time.Duration) string {
+	for _, unit := range []struct {
+		of   time.Duration
+		name string
+	}{{24 * time.Hour, "days"}, {time.Hour, "h"}, {time.Minute, "min"}, {time.Second, "s"}} {
+		if d > unit.of && d%unit.of == 0 || d == unit.of && unit.of < 24*time.Hour {
+			return count(int64(d/unit.of)) + " " + unit.name
+		}
+	}
+	return span(d)
+}
+
 func stamp(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05") + " UTC" }
 
 // plain takes out what could move the cursor of a terminal or break a line.

@@ -49,13 +49,13 @@ func (s *sheet) whenPart() (htmlPart, error) {
 }
 
 func (s *sheet) wherePage() (htmlPart, error) {
-	pools := htmlTable{Head: []string{"Pool", "Kind", "Executed", "Share", "Cold starts", "Cold rate", "GiB·s billed", "Peak calls", "Peak GiB", "Timed out", "Throttled", "No answer", "Reclaimed", "Cost, " + s.Platform.Currency}}
+	pools := htmlTable{Head: []string{"Pool", "Kind", "Executed", "Share", "Cold starts", "Cold rate", "GiB·s billed", "Peak calls", "Peak GiB", "Cost, " + s.Platform.Currency}}
 	for i := range s.pools {
 		x := &s.pools[i]
 		pools.Rows = append(pools.Rows, []string{x.Name, x.Kind.String(), count(x.runs), percent(x.runs, s.runs), count(x.Cold), percent(x.Cold, x.runs), short(float(&x.GiBSeconds)),
-			count(x.Peak.Slots), short(gib(x.Peak.MiB)), count(x.TimedOut), count(x.Throttled), count(x.Lost), count(x.Usage.Reclaimed), money(x.cost)})
+			count(x.Peak.Slots), short(gib(x.Peak.MiB)), money(x.cost)})
 	}
-	pools.Foot = [][]string{{"all", "", count(s.runs), percent(s.runs, s.runs), count(s.cold), percent(s.cold, s.runs), "", "", "", "", "", "", "", money(s.total)}}
+	pools.Foot = [][]string{{"all", "", count(s.runs), percent(s.runs, s.runs), count(s.cold), percent(s.cold, s.runs), "", "", "", money(s.total)}}
 	pools.Note = "Executed counts attempts that ran or may have run, so a call that is placed again may count twice."
 	why := htmlTable{Head: []string{"Reason", "Meaning", "Calls", "Share"}, Text: 1}
 	for _, r := range append(append([]reasonRow{}, s.placedBy...), s.refusedBy...) {

@@ -31,7 +31,7 @@ func Table(w io.Writer, v *View) error {
 
 func (s *sheet) head(p *page) {
 	m := &s.view.Meta
-	p.text("Simulated %s of %s from %s, seed %d", span(s.Length), or(m.Trace, "a trace"), stamp(s.Start), m.Seed)
+	p.text("Simulated %s of %s from %s, seed %d", whole(s.Length), or(m.Trace, "a trace"), stamp(s.Start), m.Seed)
 	if m.Platform != "" {
 		p.text("%s", m.Platform)
 	}

@@ -29,7 +29,7 @@ type even struct{ step float64 }
 // Ticks implements plot.Ticker.
 func (e even) Ticks(low, high float64) (ticks []plot.Tick) {
 	decimals := int(max(0, math.Ceil(-math.Log10(e.step)-1e-9)))
-	for i := math.Ceil(low/e.step - 1e-9); i <= high/e.step+1e-9; i++ {
+	for i := math.Ceil(low/e.step-1e-9) + 0; i <= high/e.step+1e-9; i++ {
 		ticks = append(ticks, plot.Tick{Value: i * e.step, Label: grouped(strconv.FormatFloat(i*e.step, 'f', decimals, 64))})
 	}
 	return ticks

@@ -94,7 +94,7 @@ func (s *sheet) demand(l *load) (figure, error) {
 	c.fill(l.x, l.onPrem, l.both, cloudColours[0])
 	c.key("on-prem", ownedColours[0], false, nil)
 	c.key("cloud", cloudColours[0], false, nil)
-	caption := fmt.Sprintf("Means of %s, of calls that ran.", span(l.step))
+	caption := fmt.Sprintf("Means of %s, of calls that ran.", whole(l.step))
 	if near {
 		c.level(capacity, inkColour, dashed)
 		c.key(fmt.Sprintf("owned capacity, %s GiB", short(capacity)), inkColour, true, dashed)
@@ -116,7 +116,7 @@ func (s *sheet) arrivals(l *load) (figure, error) {
 		c.key("refused", alarmColour, true, dashed)
 	}
 	alt := fmt.Sprintf("Arrivals and refusals over time. At most %s calls arrive per second.", short(l.most))
-	return c.done(190, alt, fmt.Sprintf("Means of %s.", span(l.step)))
+	return c.done(190, alt, fmt.Sprintf("Means of %s.", whole(l.step)))
 }
 
 func (s *sheet) duration(l *load) (figure, error) {

@@ -107,12 +107,12 @@ func behaviour(p *spillway.Pool, m *simulator.PoolModel) string {
 		text += fmt.Sprintf("; %s on the way", span(m.Added))
 	}
 	if p.Kind.Cloud() {
-		text += fmt.Sprintf("; kept %s", span(m.IdleFor))
+		text += fmt.Sprintf("; kept %s", whole(m.IdleFor))
 		if !m.InitBilled {
 			text += "; cold starts not billed"
 		}
 	} else {
-		text += fmt.Sprintf("; keep-alive %s %s", p.KeepAlivePolicy.Kind, span(p.KeepAlive))
+		text += fmt.Sprintf("; keep-alive %s %s", p.KeepAlivePolicy.Kind, whole(p.KeepAlive))
 	}
 	if n := len(m.Away); n > 0 {
 		text += "; " + plural(int64(n), "outage", "outages")
@@ -151,7 +151,7 @@ func (s *sheet) origin() []field {
 		{"Command", m.Command},
 		{"Trace", m.Trace},
 		{"", traceFigures(m.Summary)},
-		{"Time", fmt.Sprintf("%s and %s", stamp(s.Start), span(s.Length))},
+		{"Time", fmt.Sprintf("%s, for %s", stamp(s.Start), whole(s.Length))},
 		{"Platform", m.Platform},
 		{"Configuration", s.Platform.Revision},
 		{"Prices", s.prices()},
