@@ -221,8 +221,12 @@ func (t *tally) reply(now spillway.Instant, d *dispatcher.Decision) {
 	t.admitted--
 	f := &t.functions[d.Call.Function.Index]
 	f.calls++
-	if d.Refusal != spillway.ReasonNone {
-		f.byWhat[d.Refusal]++
+	why := d.Refusal
+	if why == spillway.ReasonNone && d.Class() == spillway.NotExecuted { // no instance came up, wherever it was tried
+		why = spillway.ReasonUnavailable
+	}
+	if why != spillway.ReasonNone {
+		f.byWhat[why]++
 		t.at(now).Refused++
 		return
 	}

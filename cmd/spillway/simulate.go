@@ -1,69 +1,218 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/spillway-dev/spillway/simulator"
+	"github.com/spillway-dev/spillway/simulator/report"
 	"github.com/spillway-dev/spillway/simulator/scenario"
 	"github.com/spillway-dev/spillway/simulator/trace"
 )
 
-// simulateFlags are what runs of a trace have in common.
+// traceFlags are what every command that replays a trace asks for.
+type traceFlags struct {
+	trace, format, spread string
+	adopt, pricesAt       string
+	nodes, concurrency    int64
+	seed                  uint64
+	warm                  bool
+}
+
+func (f *traceFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.trace, "trace", "", "`path` of the trace: a file or a directory")
+	flags.StringVar(&f.format, "format", "", "`format` of the trace, recognised by its columns if not given: "+traceFormats())
+	flags.StringVar(&f.spread, "spread", "even", "how counted calls lie in their minute: even or random")
+	flags.StringVar(&f.adopt, "adopt", "", "`quota` below which tenants come that the configuration does not have")
+	flags.StringVar(&f.pricesAt, "prices-at", "", "`date` whose prices hold, such as 2026-11-01; today if not given")
+	flags.Int64Var(&f.nodes, "nodes", 0, "owned `servers` of the default platform; the mean demand if not given")
+	flags.Int64Var(&f.concurrency, "concurrency", 0, "`calls` at once in the cloud of the default platform; twice the peak if not given")
+	flags.Uint64Var(&f.seed, "seed", 1, "`number` that all random choices follow from")
+	flags.BoolVar(&f.warm, "warm", false, "model no instances: no cold starts on-prem, nothing kept in memory")
+}
+
+func traceFormats() string {
+	var names []string
+	for _, f := range trace.Formats() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
+// opened is a trace and what there is to say about it.
+type opened struct {
+	*trace.Trace
+	summary *trace.Summary
+	prices  time.Time
+}
+
+func (f *traceFlags) open(ctx context.Context) (*opened, error) {
+	if f.trace == "" {
+		return nil, wrongInput("--trace is needed: a file or directory; 'spillway trace generate' makes one")
+	}
+	spread := trace.SpreadEven
+	switch f.spread {
+	case "even":
+	case "random":
+		spread = trace.SpreadRandom
+	default:
+		return nil, wrongInput("--spread: %q; allowed: even, random", f.spread)
+	}
+	prices := time.Now()
+	if f.pricesAt != "" {
+		var err error
+		if prices, err = time.Parse(time.DateOnly, f.pricesAt); err != nil {
+			return nil, wrongInput("--prices-at: %q is not a date; allowed: YYYY-MM-DD", f.pricesAt)
+		}
+	}
+	t, err := trace.Open(ctx, f.trace, trace.Options{Format: trace.Format(f.format), Seed: f.seed, Spread: spread})
+	if err != nil {
+		return nil, traceError(err)
+	}
+	summary, err := trace.Inspect(ctx, t)
+	if err != nil {
+		return nil, errors.Join(traceError(err), t.Close())
+	}
+	return &opened{t, summary, prices}, nil
+}
+
+// traceError makes faults of a trace wrong input.
+func traceError(err error) error {
+	var fault *trace.Error
+	if errors.As(err, &fault) || errors.Is(err, os.ErrNotExist) {
+		return wrongInput("%w", err)
+	}
+	return err
+}
+
+// scenario is what the trace is replayed on.
+func (f *traceFlags) scenario(t *opened, dir string, models scenario.Models) (*scenario.Scenario, error) {
+	standard := scenario.StandardFor(t.summary)
+	if f.nodes < 0 || f.concurrency < 0 {
+		return nil, wrongInput("--nodes and --concurrency are at least 1")
+	}
+	if dir != "" && (f.nodes > 0 || f.concurrency > 0) {
+		return nil, wrongInput("--nodes and --concurrency size the default platform; with --config the pools of the directory hold")
+	}
+	if f.nodes > 0 {
+		standard.Nodes = f.nodes
+	}
+	if f.concurrency > 0 {
+		standard.Concurrency = f.concurrency
+	}
+	if err := t.Rewind(); err != nil {
+		return nil, err
+	}
+	return scenario.Load(t.Trace, scenario.Options{
+		Dir: dir, Standard: standard, Adopt: f.adopt, PricesAt: t.prices, Seed: f.seed, Warm: f.warm, Models: models, Policy: policyFaults,
+	})
+}
+
+// replay runs a scenario with progress on standard error.
+func replay(ctx context.Context, s streams, t *opened, sc *scenario.Scenario) (*simulator.Result, error) {
+	p := newProgress(s.err, "replaying")
+	defer p.end()
+	sc.Progress = func(at time.Duration, calls int64) {
+		p.at(float64(calls)/float64(max(t.summary.Calls, 1)), fmt.Sprintf("%s of %s", at.Round(time.Minute), t.Length().Round(time.Minute)))
+	}
+	r, err := simulator.Run(ctx, sc.Config)
+	if err != nil {
+		return nil, traceError(err)
+	}
+	return r, nil
+}
+
 type simulateFlags struct {
-	trace, format, config, adopt, pricesAt string
-	seed                                   uint64
-	warm                                   bool
-	step                                   time.Duration
+	traceFlags
+	config    string
+	functions bool
 }
 
 func newSimulate(s streams) *cobra.Command {
 	var f simulateFlags
 	cmd := &cobra.Command{
 		Use:   "simulate --trace PATH",
-		Short: "Replay a trace and say what would have happened and what it would have cost",
-		Args:  cobra.NoArgs,
+		Short: "Replay a trace: what would have happened, and what it would have cost",
+		Long: `Replay a trace on a configuration directory and say where its calls would have
+gone, who would have waited, what would have been refused and why, and what each
+department would have paid. The Engine that decides is the one of 'spillway up',
+with its quota tree, burst policies, Rego and price book; only the clock and the
+pools are simulated. The same trace, configuration and seed give the same bytes.
+
+The trace is a public one or your own: 'spillway usage export' writes the calls of
+a ledger. Tenants that the configuration does not have are left out and counted, or
+come below the Quota that --adopt names. Without --config a platform is assumed that
+the trace fills: owned servers for its mean demand, AWS Lambda for the rest.
+
+docs/simulation.md says what is modelled.`,
+		Example: `  spillway simulate --trace usage.csv.zst --config examples/platform
+  spillway simulate --trace azure2019/ --nodes 20 -o html > report.html
+  spillway trace generate --preset mixed --days 7 week.csv.zst
+  spillway simulate --trace week.csv.zst -o json | jq .costs`,
+		Args: cobra.NoArgs,
 	}
-	flags := cmd.Flags()
-	flags.StringVar(&f.trace, "trace", "", "`path` of a trace: a file or a directory")
-	flags.StringVar(&f.format, "format", "", "`form` of the trace; recognised if not given")
-	flags.StringVar(&f.config, "config", "", "configuration `directory`")
-	flags.StringVar(&f.adopt, "adopt", "", "`Quota` below which tenants come that the configuration does not know")
-	flags.StringVar(&f.pricesAt, "prices-at", "", "`date` whose prices hold, such as 2026-11-01; today if not given")
-	flags.Uint64Var(&f.seed, "seed", 1, "`number` that random choices follow from")
-	flags.BoolVar(&f.warm, "warm", false, "model no instances: no cold starts on-prem, nothing kept")
+	f.add(cmd.Flags())
+	cmd.Flags().StringVar(&f.config, "config", "", "configuration `directory`; the default platform if not given")
+	cmd.Flags().BoolVar(&f.functions, "functions", false, "with -o json and csv: list functions, too")
+	output := formatFlag(cmd, "table", "json", "csv", "html")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		t, err := trace.Open(cmd.Context(), f.trace, trace.Options{Format: trace.Format(f.format), Seed: f.seed})
+		v, err := f.run(cmd.Context(), s)
 		if err != nil {
 			return err
 		}
-		defer t.Close()
-		sum, err := trace.Inspect(cmd.Context(), t)
-		if err != nil {
-			return err
-		}
-		sc, err := scenario.Load(t, scenario.Options{Dir: f.config, Standard: scenario.StandardFor(sum), Adopt: f.adopt, PricesAt: time.Now(), Seed: f.seed, Warm: f.warm, Step: f.step, Policy: policyFaults})
-		if err != nil {
-			return err
-		}
-		began := time.Now()
-		r, err := simulator.Run(cmd.Context(), sc.Config)
-		if err != nil {
-			return err
-		}
-		fmt.Fprintf(s.out, "%d calls: %d placed, %d refused, %d skipped in %s\n", r.Calls, r.Placed, r.Refused, r.Skipped, time.Since(began))
-		for i, p := range r.Pools {
-			fmt.Fprintf(s.out, "%s %d cold %d throttled %d lost %d cost %s owned %s held %.0f busy %.0f peak %v\n", r.Platform.Pools[i].Name, p.Executed, p.Cold, p.Throttled, p.Lost, p.Cost.String(), p.Owned.String(), p.HeldGiBHours, p.BusyGiBHours, p.Peak)
-		}
-		for i, n := range r.Reasons {
-			if n > 0 {
-				fmt.Fprintln(s.out, i, n)
-			}
-		}
-		fmt.Fprintln(s.out, r.Waits.Quantile(.5), r.Waits.Quantile(.95), r.Waits.Quantile(.99), r.Waits.Max())
-		return nil
+		return writeView(s.out, v, output.value)
 	}
 	return cmd
+}
+
+func (f *simulateFlags) run(ctx context.Context, s streams) (*report.View, error) {
+	t, err := f.open(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer t.Close()
+	sc, err := f.scenario(t, f.config, nil)
+	if err != nil {
+		return nil, err
+	}
+	r, err := replay(ctx, s, t, sc)
+	if err != nil {
+		return nil, err
+	}
+	return &report.View{Result: r, Functions: f.functions, Meta: f.meta(t, sc, f.config)}, nil
+}
+
+// meta is what reports say beside a result.
+func (f *traceFlags) meta(t *opened, sc *scenario.Scenario, dir string) report.Meta {
+	m := report.Meta{
+		Version: thisBuild().Version, Command: strings.Join(append([]string{"spillway"}, os.Args[1:]...), " "),
+		Trace: f.trace, Summary: t.summary, Skipped: t.Skipped(), PricesAt: t.prices.UTC().Truncate(24 * time.Hour), Seed: f.seed, Models: sc.Pools, Warnings: sc.Warnings,
+	}
+	if dir == "" {
+		m.Platform = fmt.Sprintf("the default platform, sized by the trace: %s; 'spillway simulate --help' says how", counted(int(sc.Standard.Nodes), "owned server"))
+	}
+	return m
+}
+
+func writeView(w io.Writer, v *report.View, form string) error {
+	switch form {
+	case "json":
+		return report.JSON(w, v)
+	case "csv":
+		if v.Functions {
+			return report.FunctionsCSV(w, v)
+		}
+		return report.CSV(w, v)
+	case "html":
+		return report.HTML(w, v)
+	}
+	return report.Table(w, v)
 }

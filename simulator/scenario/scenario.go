@@ -32,8 +32,9 @@ type Options struct {
 type Scenario struct {
 	simulator.Config
 	Warnings []string
-	Adopted  int // functions that come from the trace alone
-	Unknown  int // functions whose calls are left out
+	Adopted  int      // functions that come from the trace alone
+	Unknown  int      // functions whose calls are left out
+	Standard Standard // of the default platform
 }
 
 // Load compiles the configuration and maps the functions of the trace to it. Its
@@ -51,7 +52,7 @@ func Load(t *trace.Trace, o Options) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scenario{}
+	s := &Scenario{Standard: o.Standard}
 	keys := s.match(t, base.Platform, o.Adopt != "")
 	if s.Adopted > 0 {
 		given, err := adopt(t, base.Platform, keys, o.Adopt)
