@@ -49,6 +49,10 @@ var rules = []rule{
 	{from: "clouddrift", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", "log/slog", "os", module + "/pools", module + "/config"}, reason: "the comparison is given what clouds say; the pools ask"},
 	{from: "export/terraform", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", "log/slog", "os", module + "/config"}, reason: "an export is text of what is wanted; the command writes it"},
 	{from: "auth", deny: []string{awsSDK, opa, sql, module + "/dispatcher"}, reason: "identity comes before dispatch; signing is auth/sigv4's"},
+	{from: "dispatcher/keepalive", deny: []string{awsSDK, opa, sql, "net/http", "log/slog", "os", module + "/quota", module + "/config", module + "/pools"}, reason: "keep-alive policies are pure: they are simulated as they run"},
+	{from: "simulator", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", "log/slog", "os", "time/tzdata", module + "/config", module + "/api", module + "/pools", module + "/dispatcher/server"}, reason: "the simulator drives the Engine in virtual time and is given all else"},
+	{from: "simulator/planner", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", "log/slog", "os", module + "/dispatcher", module + "/config", module + "/pools"}, reason: "the planner is arithmetic; what checks its answer is given to it"},
+	{from: "simulator/trace", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", module + "/dispatcher", module + "/quota", module + "/pools", module + "/config"}, reason: "a trace knows nothing of what it is replayed on"},
 	{from: "simulator/cloud", deny: []string{module + "/billing", module + "/dispatcher", module + "/quota", module + "/pools/lambda", opa, sql}, reason: "the stand-in keeps a bill of its own, so it shares no billing and no client with us"},
 }
 
@@ -151,7 +155,8 @@ func isStd(path string) bool {
 }
 
 // pureFolders hold decision code: no clock, no global randomness, no goroutine.
-var pureFolders = []string{".", "quota", "dispatcher", "dispatcher/placement", "policy", "billing", "billing/reconcile", "clouddrift", "export/terraform"}
+var pureFolders = []string{".", "quota", "dispatcher", "dispatcher/placement", "policy", "billing", "billing/reconcile", "clouddrift", "export/terraform",
+	"dispatcher/keepalive", "simulator", "simulator/planner"}
 
 // TestPure reads the decision code itself.
 func TestPure(t *testing.T) {

@@ -38,7 +38,7 @@ func (l *loading) checkServer(e entry[v1alpha1.Server]) {
 		e.fault(path, fmt.Sprintf("anybody who can reach %s could run functions", spec.Listen), "a loopback listen address, or keys or tokens with anonymous: false")
 	case !*auth.Anonymous && callers == 0:
 		e.fault("spec.auth.anonymous", "without keys and tokens nobody could call", "true, or at least one key or token")
-	case *auth.Anonymous:
+	case *auth.Anonymous && !l.checks.WithoutCode: // which serves nobody
 		l.warn("callers without credentials are accepted on %s: anybody on this machine may run every function", spec.Listen)
 	}
 	if listen.IsValid() && !listen.Addr().IsLoopback() && len(auth.Tokens) > 0 {
@@ -88,7 +88,7 @@ func (l *loading) checkKeys(s *source, keys []v1alpha1.AccessKey) {
 
 func checkCaller(s *source, path, identity string, invoke []string) {
 	if !identityForm.MatchString(identity) {
-		s.fault(path+".identity", quoteShort(identity)+" is not an identity", "1 to 128 letters, digits and . _ @ : / + -")
+		s.fault(path+".identity", quoteShort(identity)+" is not an identity", identityAllowed)
 	}
 	if len(invoke) == 0 {
 		s.fault(path+".invoke", "is required; the caller could run nothing", `["*"], ["namespace/*"] or ["namespace/function"]`)

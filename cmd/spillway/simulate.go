@@ -112,7 +112,7 @@ func (f *traceFlags) scenario(t *opened, dir string, models scenario.Models) (*s
 		return nil, err
 	}
 	return scenario.Load(t.Trace, scenario.Options{
-		Dir: dir, Standard: standard, Adopt: f.adopt, PricesAt: t.prices, Seed: f.seed, Warm: f.warm, Models: models, Policy: policyFaults,
+		Dir: dir, Standard: standard, Adopt: f.adopt, Longest: t.summary.Duration.At(1), PricesAt: t.prices, Seed: f.seed, Warm: f.warm, Models: models, Policy: policyFaults,
 	})
 }
 

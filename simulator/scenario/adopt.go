@@ -22,7 +22,7 @@ func header(kind, namespace, name string) v1alpha1.Header {
 }
 
 // adopt makes the objects of functions that only the trace has, and of their tenants.
-func adopt(t *trace.Trace, p *spillway.Platform, keys []spillway.FunctionKey, below string) ([]any, error) {
+func adopt(t *trace.Trace, longest time.Duration, p *spillway.Platform, keys []spillway.FunctionKey, below string) ([]any, error) {
 	parent := false
 	for _, q := range p.Quotas {
 		parent = parent || q.Name == below
@@ -37,7 +37,7 @@ func adopt(t *trace.Trace, p *spillway.Platform, keys []spillway.FunctionKey, be
 		if key.Name == "" || p.Function(key) != nil {
 			continue
 		}
-		all = append(all, function(&t.Functions()[i], t.DefaultDuration(), key, p))
+		all = append(all, function(&t.Functions()[i], longest, key, p))
 		if !members[key.Namespace] {
 			members[key.Namespace] = true
 			order = append(order, key.Namespace)
@@ -71,11 +71,11 @@ func tenants(p *spillway.Platform, names []string, below string) []any {
 	return all
 }
 
-// function is a function as its trace shows it.
-func function(f *trace.Function, otherwise trace.Quantiles, key spillway.FunctionKey, p *spillway.Platform) *v1alpha1.Function {
-	durations := f.Duration
-	if !durations.Known() {
-		durations = otherwise
+// function is a function as its trace shows it. longest is the longest execution of
+// the trace, for functions without durations of their own.
+func function(f *trace.Function, longest time.Duration, key spillway.FunctionKey, p *spillway.Platform) *v1alpha1.Function {
+	if f.Duration.Known() {
+		longest = f.Duration.At(1)
 	}
 	memory := f.MiB
 	if memory <= 0 {
@@ -85,7 +85,7 @@ func function(f *trace.Function, otherwise trace.Quantiles, key spillway.Functio
 	if cpu <= 0 {
 		cpu = max(memory*1000/coreMiB, 100)
 	}
-	timeout := min(max((durations.At(1)+time.Second-1)/time.Second*time.Second, 3*time.Second), 15*time.Minute)
+	timeout := min(max((longest+time.Second-1)/time.Second*time.Second, 3*time.Second), 15*time.Minute)
 	spec := v1alpha1.FunctionSpec{
 		Revisions: []v1alpha1.Revision{{Name: "trace", Package: v1alpha1.Package{Path: "."}}},
 		Resources: v1alpha1.ResourceRequest{CPU: new(v1alpha1.MilliCPU(cpu)), Memory: new(v1alpha1.Bytes(memory * mib))},

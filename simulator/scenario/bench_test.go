@@ -48,7 +48,7 @@ func replay(b *testing.B, path string, warm bool) {
 			b.Fatal(err)
 		}
 		b.StartTimer()
-		s, err := scenario.Load(t, scenario.Options{Standard: scenario.StandardFor(sum), PricesAt: time.Now(), Seed: 1, Warm: warm})
+		s, err := scenario.Load(t, scenario.Options{Standard: scenario.StandardFor(sum), Longest: sum.Duration.At(1), PricesAt: time.Now(), Seed: 1, Warm: warm})
 		if err != nil {
 			b.Fatal(err)
 		}

@@ -18,7 +18,10 @@ type Options struct {
 	Standard Standard
 	// Adopt is the Quota below which tenants come that the configuration does not
 	// know. Empty: their calls are left out; the default platform adopts all.
-	Adopt    string
+	Adopt string
+	// Longest is the longest execution of the trace, as trace.Inspect finds it: the
+	// timeout of adopted functions of which no durations are known.
+	Longest  time.Duration
 	PricesAt time.Time // which prices hold
 	Seed     uint64
 	Warm     bool
@@ -55,7 +58,7 @@ func Load(t *trace.Trace, o Options) (*Scenario, error) {
 	s := &Scenario{Standard: o.Standard}
 	keys := s.match(t, base.Platform, o.Adopt != "")
 	if s.Adopted > 0 {
-		given, err := adopt(t, base.Platform, keys, o.Adopt)
+		given, err := adopt(t, o.Longest, base.Platform, keys, o.Adopt)
 		if err != nil {
 			return nil, err
 		}
@@ -77,11 +80,15 @@ func (s *Scenario) match(t *trace.Trace, p *spillway.Platform, adopt bool) []spi
 	}
 	keys := make([]spillway.FunctionKey, len(t.Functions()))
 	for i, f := range t.Functions() {
-		key := spillway.FunctionKey{Namespace: f.Tenant, Name: f.Name}
+		namespace := f.Tenant
+		if t.Format() == trace.Usage {
+			namespace = f.App // the tenant is the department that pays
+		}
+		key := spillway.FunctionKey{Namespace: namespace, Name: f.Name}
 		switch {
 		case p.Function(key) != nil:
 			keys[i] = key
-		case adopt && !known[f.Tenant]:
+		case adopt && !known[namespace]:
 			s.Adopted++
 			keys[i] = spillway.FunctionKey{Namespace: tenants.label(f.Tenant), Name: functions.label(f.Tenant + "/" + f.App + "/" + f.Name + "/" + f.Trigger)}
 		default:
