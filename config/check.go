@@ -29,6 +29,7 @@ var (
 const (
 	labelAllowed    = `1 to 63 of a-z, 0-9 and "-", beginning and ending with a letter or digit`
 	currencyAllowed = "three capital letters such as USD or CNY"
+	identityAllowed = "1 to 128 letters, digits and . _ @ : / + -"
 )
 
 // label checks a DNS label; an empty one is missing.

@@ -2,11 +2,13 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/auth"
 )
 
 func checkQuota(e entry[v1alpha1.Quota]) {
@@ -37,6 +39,27 @@ func checkQuota(e entry[v1alpha1.Quota]) {
 		e.fault("spec.borrowingLimit", "a root has nobody to borrow from", "only with spec.parent")
 	}
 	checkBudgets(e.source, "spec.budgets", spec.Budgets)
+	checkApprovers(e.source, spec.Approvers)
+}
+
+// maxApprovers is how many may decide for one node.
+const maxApprovers = 100
+
+func checkApprovers(s *source, who []string) {
+	if n := len(who); n > maxApprovers {
+		s.fault("spec.approvers", fmt.Sprintf("has %d entries", n), fmt.Sprintf("at most %d", maxApprovers))
+		return
+	}
+	for i, identity := range who {
+		switch path := index("spec.approvers", i); {
+		case !identityForm.MatchString(identity):
+			s.fault(path, quoteShort(identity)+" is not an identity", identityAllowed)
+		case identity == auth.AnonymousName:
+			s.fault(path, identity+" is whoever has no credentials", "an identity of the Server's keys or tokens")
+		case slices.Contains(who[:i], identity):
+			s.fault(path, identity+" is named twice", "each once")
+		}
+	}
 }
 
 // dimensions are what a Capacity has, by the names that people write.

@@ -106,8 +106,8 @@ func (s *source) checkHeader(version, kind string) bool {
 	}
 	_, known := refusedFields[kind]
 	switch {
-	case kind == "QuotaRequest":
-		s.fault("kind", "QuotaRequest is "+notYet, alternatives(kindNames))
+	case kind == v1alpha1.KindQuotaRequest:
+		s.fault("kind", "a QuotaRequest is not written in files: ask with 'spillway quota request', and 'spillway quota approve' keeps it in the data directory", alternatives(kindNames))
 	case kind == "":
 		s.fault("kind", "is required", alternatives(kindNames))
 	case !known:

@@ -48,6 +48,8 @@ type Checks struct {
 	Previous *spillway.Platform
 	// Deployed are more files to read, after those of the directory.
 	Deployed []string
+	// QuotaOverlays change quotas of the directory, one after the other.
+	QuotaOverlays []QuotaOverlay
 	// Given are more objects, after those of files: pointers to Function, Pool, Quota,
 	// BurstPolicy or PriceBook of package v1alpha1. Their faults have no line.
 	Given []any
@@ -66,11 +68,14 @@ type Loaded struct {
 	Warnings []string
 	// Files are the YAML files that were read, sorted.
 	Files []string
-	// PricesUntil is when a price or exchange rate in Platform stops holding and
-	// the directory should be loaded again; zero if no end is known.
+	// PricesUntil is when a price, exchange rate or quota overlay in Platform stops
+	// holding and the directory should be loaded again; zero if no end is known.
 	PricesUntil time.Time
+	// Conflicts are the overlays that do not apply, by name, and why.
+	Conflicts map[string]string
 
-	effective []any // objects with defaults, in the order of Render
+	effective []any                         // objects with defaults, in the order of Render
+	written   map[string]v1alpha1.QuotaSpec // of overlaid quotas, as the directory has them
 }
 
 // Load reads the directory dir, or only defaults if dir is empty. Prices are
@@ -134,6 +139,7 @@ func (l *loading) finish(dir string) {
 		}
 	}
 	l.fillDefaults()
+	l.overlayQuotas()
 	l.validate()
 	if !l.broken {
 		l.checkReferences()

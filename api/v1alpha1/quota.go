@@ -27,6 +27,9 @@ type QuotaSpec struct {
 	// Limits on money, at most one per window. A namespace without a budget here
 	// or above may not burst.
 	Budgets []Budget `json:"budgets,omitempty"`
+	// Identities that may approve and deny quota requests for this node. Default: as
+	// the parent; without any above, nobody may.
+	Approvers []string `json:"approvers,omitempty"`
 }
 
 // Nominal is a limit for each side of the cloud border. What is not written is
