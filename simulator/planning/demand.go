@@ -1,0 +1,143 @@
+package planning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/simulator/planner"
+	"github.com/spillway-dev/spillway/simulator/trace"
+)
+
+// Demand is what a trace asks for. The trace's calls are Calls + Skipped + CloudOnly.
+type Demand struct {
+	Series    planner.Series
+	Calls     int64 // in Series
+	Skipped   int64 // of functions that the platform does not have
+	CloudOnly int64 // of functions that may not run on-prem
+	// Pinned calls of Calls are of functions that no cloud may run: planned as if
+	// they could burst, they wait or are refused where nodes are short.
+	Pinned     int64
+	PinnedCPU  int64 // milliCPU-microseconds
+	PinnedMiB  int64 // MiB-microseconds
+	Cut        int64 // calls that ran longer than their function's timeout
+	Teams      []TeamDemand
+	PeakBusy   spillway.Resources // mean of the busiest step, each by itself; Slots is not known
+	BilledFrom string             // whose memory is billed: the cloud's name
+}
+
+// TeamDemand is what calls of one namespace ask for.
+type TeamDemand struct {
+	Namespace  int
+	Calls      int64
+	BusyMicros int64
+}
+
+// ErrNoDemand reports a trace of which nothing can be planned.
+var ErrNoDemand = errors.New("there is nothing to plan")
+
+// MeasureDemand reads the whole trace.
+func MeasureDemand(ctx context.Context, c *Case, step time.Duration) (*Demand, error) {
+	m, err := newMeasurement(c, step)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.each(ctx, "measuring demand", m.take); err != nil {
+		return nil, err
+	}
+	d := m.demand
+	if d.Calls == 0 {
+		return nil, fmt.Errorf("%w: of the trace's calls, %d are of functions that the configuration does not have and %d may not run on-prem; none are left", ErrNoDemand, d.Skipped, d.CloudOnly)
+	}
+	d.Series = m.busy.Series(c.Run.Length.Microseconds())
+	if m.billed != m.busy {
+		for i, s := range m.billed.Series(c.Run.Length.Microseconds()).Steps {
+			d.Series.Steps[i].BilledMiBMillis = s.BilledMiBMillis
+		}
+	}
+	for _, s := range d.Series.Steps {
+		d.PeakBusy.MiB = max(d.PeakBusy.MiB, s.MiBMillis/d.Series.StepMillis)
+		d.PeakBusy.MilliCPU = max(d.PeakBusy.MilliCPU, s.MilliCPUMillis/d.Series.StepMillis)
+	}
+	return d, nil
+}
+
+type measurement struct {
+	c            *Case
+	busy, billed *planner.Recorder // the same if all are billed the memory they have
+	demand       *Demand
+	kind         []placement // by function of the platform
+}
+
+type placement uint8
+
+const (
+	anywhere placement = iota
+	onPremOnly
+	cloudOnly
+)
+
+func newMeasurement(c *Case, step time.Duration) (*measurement, error) {
+	m := &measurement{c: c, demand: &Demand{BilledFrom: c.Cloud.Name}, kind: make([]placement, len(c.Run.Platform.Functions))}
+	var err error
+	if m.busy, err = planner.NewRecorder(c.Run.Start.Time(), step, c.Cloud.Rate); err != nil {
+		return nil, err
+	}
+	m.billed = m.busy
+	for i, f := range c.Run.Platform.Functions {
+		switch onPrem, cloud := places(f); {
+		case !onPrem:
+			m.kind[i] = cloudOnly
+		case !cloud:
+			m.kind[i] = onPremOnly
+		}
+		if m.billed == m.busy && c.Cloud.billedMiB(f) != f.Resources.MiB {
+			if m.billed, err = planner.NewRecorder(c.Run.Start.Time(), step, c.Cloud.Rate); err != nil {
+				return nil, err
+			}
+		}
+	}
+	for i := range c.Run.Platform.Namespaces {
+		m.demand.Teams = append(m.demand.Teams, TeamDemand{Namespace: i})
+	}
+	return m, nil
+}
+
+func (m *measurement) take(call *trace.Call) error {
+	d, index := m.demand, m.c.Run.Functions[call.Function]
+	if index < 0 {
+		d.Skipped++
+		return nil
+	}
+	f := m.c.Run.Platform.Functions[index]
+	if m.kind[index] == cloudOnly {
+		d.CloudOnly++
+		return nil
+	}
+	took := call.Duration
+	if took > f.Timeout {
+		took = f.Timeout
+		d.Cut++
+	}
+	micros := took.Microseconds()
+	d.Calls++
+	d.Teams[f.Namespace].Calls++
+	d.Teams[f.Namespace].BusyMicros += micros
+	if m.kind[index] == onPremOnly {
+		d.Pinned++
+		d.PinnedCPU += micros * f.Resources.MilliCPU
+		d.PinnedMiB += micros * f.Resources.MiB
+	}
+	at := call.At.Microseconds()
+	if m.billed != m.busy {
+		if err := m.billed.Add(at, micros, spillway.Resources{MiB: m.c.Cloud.billedMiB(f)}, 1); err != nil {
+			return fmt.Errorf("a call of %s: %w", f.FunctionKey, err)
+		}
+	}
+	if err := m.busy.Add(at, micros, f.Resources, 1); err != nil {
+		return fmt.Errorf("a call of %s: %w", f.FunctionKey, err)
+	}
+	return nil
+}

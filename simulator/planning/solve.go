@@ -1,0 +1,129 @@
+package planning
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spillway-dev/spillway/simulator/planner"
+)
+
+// Question is what is asked about a demand.
+type Question struct {
+	Nodes []planner.NodeType
+	Burst planner.Burst
+	Split bool   // also fit on the first half and judge on the second
+	Seed  uint64 // of the months that are drawn
+	Draws int    // zero: 1000
+}
+
+// Answer is a plan and how good it is.
+type Answer struct {
+	Input       planner.Input
+	Plan        planner.Result
+	Bound       planner.Verdict // of the plan on the trace it was made from
+	Sensitivity []planner.Change
+	Halves      *Halves // nil if not asked
+	Months      *Months // nil: NoMonths says why
+	NoMonths    string
+}
+
+// Halves is a plan made from the first half of a trace, judged on the second.
+type Halves struct {
+	Plan    planner.Result
+	Verdict planner.Verdict
+	Days    float64 // of the first half
+}
+
+// Months are distributions of what bursts cost in a calendar month.
+type Months struct {
+	History int       // days drawn from
+	Next    time.Time // the first month that the trace does not touch
+	Spend   planner.Spend
+
+	// Present is the month in which the trace ends, its days so far as they were. Nil
+	// if the trace ends with a month or did not see that month's first day.
+	Present *planner.Spend
+	Month   time.Time
+}
+
+// Solve plans. Faults of the question are *planner.InputError or
+// *planner.TooLargeError.
+func Solve(d *Demand, q Question) (*Answer, error) {
+	a := &Answer{Input: planner.Input{Series: d.Series, Nodes: q.Nodes, Burst: q.Burst}}
+	var err error
+	if a.Plan, err = planner.Plan(a.Input); err != nil {
+		return nil, err
+	}
+	best := a.Plan.Best.Choice
+	if a.Bound, err = planner.Judge(a.Input, best); err != nil {
+		return nil, fmt.Errorf("bound of the plan: %w", err)
+	}
+	if a.Sensitivity, err = planner.Sensitivity(a.Input, best); err != nil {
+		return nil, err
+	}
+	if q.Split {
+		h := &Halves{}
+		first, _, err := d.Series.Halves()
+		if err != nil {
+			return nil, err
+		}
+		h.Days = (time.Duration(first.DurationMillis()) * time.Millisecond).Hours() / 24
+		if h.Plan, h.Verdict, err = planner.FitAndJudge(a.Input); err != nil {
+			return nil, err
+		}
+		a.Halves = h
+	}
+	return a, a.months(q)
+}
+
+func (a *Answer) months(q Question) error {
+	days, err := planner.Days(a.Input, a.Plan.Best.Choice)
+	var input *planner.InputError
+	if errors.As(err, &input) {
+		a.NoMonths = err.Error()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	start := a.Input.Series.Start
+	end := start.AddDate(0, 0, len(days))
+	ask := planner.SpendInput{History: days, Burst: a.Input.Burst, Packages: a.Plan.Best.Choice.Packages, Seed: q.Seed, Draws: q.Draws}
+	month := time.Date(end.Year(), end.Month(), 1, 0, 0, 0, 0, end.Location())
+	m := &Months{History: len(days), Month: month, Next: month}
+	if end.After(month) {
+		m.Next = month.AddDate(0, 1, 0)
+	}
+	ask.Month = m.Next
+	m.Spend, err = planner.ForecastSpend(ask)
+	var short *planner.ShortHistoryError
+	if errors.As(err, &short) {
+		a.NoMonths = short.Error()
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("spend of %s: %w", m.Next.Format("2006-01"), err)
+	}
+	a.Months = m
+	return m.present(ask, start, end)
+}
+
+// present adds the month in which the trace ends.
+func (m *Months) present(ask planner.SpendInput, start, end time.Time) error {
+	whole := start.Equal(time.Date(start.Year(), start.Month(), start.Day(), 0, 0, 0, 0, start.Location()))
+	if !whole || !end.After(m.Month) || start.After(m.Month) {
+		return nil
+	}
+	ask.Month, ask.Observed = m.Month, end.Day()-1
+	for _, d := range ask.History[len(ask.History)-ask.Observed:] {
+		ask.Actual.MicroCalls += d.MicroCalls
+		ask.Actual.MiBMillis += d.MiBMillis
+	}
+	s, err := planner.ForecastSpend(ask)
+	if err != nil {
+		return fmt.Errorf("spend of %s: %w", m.Month.Format("2006-01"), err)
+	}
+	m.Present = &s
+	return nil
+}

@@ -1,0 +1,112 @@
+package planning
+
+import (
+	"context"
+	"fmt"
+	"math/bits"
+	"time"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/simulator"
+	"github.com/spillway-dev/spillway/simulator/planner"
+)
+
+// slotsOfNode do not limit what memory and CPU would allow.
+const slotsOfNode = 10_000
+
+// Owned is what a choice of nodes offers and costs an hour, without what is sunk.
+type Owned struct {
+	Capacity spillway.Resources
+	Hourly   spillway.Nano
+}
+
+// OwnedBy returns what counts of node types come to. CPU is unlimited if no type says
+// how much it has.
+func OwnedBy(nodes []planner.NodeType, counts []int64) (Owned, error) {
+	var o Owned
+	for i, n := range counts {
+		t := &nodes[i]
+		kept := min(n, t.Owned)
+		for _, add := range [5]struct {
+			to      *int64
+			n, each int64
+		}{
+			{&o.Capacity.Slots, n, slotsOfNode}, {&o.Capacity.MilliCPU, n, t.MilliCPU}, {&o.Capacity.MiB, n, t.MiB},
+			{(*int64)(&o.Hourly), kept, int64(t.Avoidable)}, {(*int64)(&o.Hourly), n - kept, int64(t.Hourly)},
+		} {
+			hi, lo := bits.Mul64(uint64(add.n), uint64(add.each))
+			if *add.to += int64(lo); hi != 0 || int64(lo) < 0 || *add.to < 0 {
+				return o, fmt.Errorf("%d nodes of type %q: %w", n, t.Name, spillway.ErrOverflow)
+			}
+		}
+	}
+	return o, nil
+}
+
+// Verify replays the trace on the Engine with owned in place of all on-prem pools of
+// the platform: the first has it all. Quotas, budgets, burst policies and Rego are the
+// platform's own, so they may refuse what a plan would have burst.
+func (c *Case) Verify(ctx context.Context, owned Owned) (*simulator.Result, error) {
+	run, err := c.with(owned)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.Trace.Rewind(); err != nil {
+		return nil, err
+	}
+	run.Calls = c.Trace
+	run.Progress = func(_ time.Duration, calls int64) {
+		c.say(float64(calls)/float64(max(c.Calls, 1)), "simulating the plan")
+	}
+	r, err := simulator.Run(ctx, run)
+	if err != nil {
+		return nil, fmt.Errorf("simulate the plan: %w", err)
+	}
+	return r, nil
+}
+
+// with returns Run on a platform that owns owned.
+func (c *Case) with(owned Owned) (simulator.Config, error) {
+	p := *c.Run.Platform
+	p.Pools = append([]*spillway.Pool(nil), p.Pools...)
+	first := true
+	for i, pool := range p.Pools {
+		if pool.Kind.Cloud() || pool.Retired {
+			continue
+		}
+		own := *pool
+		own.Capacity, own.HourlyNano = spillway.Resources{}, 0
+		if first {
+			own.Capacity, own.HourlyNano = owned.Capacity, owned.Hourly
+		}
+		first = false
+		p.Pools[i] = &own
+	}
+	if first {
+		return simulator.Config{}, fmt.Errorf("%w: the configuration has no on-prem pool to plan for", ErrNoDemand)
+	}
+	run := c.Run
+	run.Pools = append([]simulator.PoolModel(nil), run.Pools...)
+	for i, pool := range p.Pools {
+		if !pool.Kind.Cloud() {
+			run.Pools[i].Capacity = nil
+		}
+	}
+	var failed error
+	run.Platform, _ = rebuild(&p, func(*spillway.Function) bool { return true }, func(f *spillway.Function) {
+		if c.Cloud.Imposed && c.Cloud.Pool >= 0 && f.Bindings[c.Cloud.Pool].MiB > 0 {
+			if err := impose(&f.Bindings[c.Cloud.Pool], c.Cloud.Rate); err != nil {
+				failed = err
+			}
+		}
+	})
+	return run, failed
+}
+
+// impose gives a binding another rate; the worst case keeps its length.
+func impose(b *spillway.Binding, rate spillway.Rate) error {
+	const initLimit = 65 * time.Second // at least as long as any provider's
+	worst, err := rate.CeilNano(rate.BilledMillis((b.Timeout + initLimit).Milliseconds()), spillway.Resources{MiB: b.MiB})
+	b.Rate, b.WorstCase = rate, worst
+	return err
+}
