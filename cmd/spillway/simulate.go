@@ -111,9 +111,14 @@ func (f *traceFlags) scenario(t *opened, dir string, models scenario.Models) (*s
 	if err := t.Rewind(); err != nil {
 		return nil, err
 	}
-	return scenario.Load(t.Trace, scenario.Options{
+	sc, err := scenario.Load(t.Trace, scenario.Options{
 		Dir: dir, Standard: standard, Adopt: f.adopt, Longest: t.summary.Duration.At(1), PricesAt: t.prices, Seed: f.seed, Warm: f.warm, Models: models, Policy: policyFaults,
 	})
+	var unknown *scenario.NoQuotaError
+	if errors.As(err, &unknown) {
+		return nil, wrongInput("--adopt: %w", err)
+	}
+	return sc, err
 }
 
 // replay runs a scenario with progress on standard error.
@@ -170,6 +175,7 @@ docs/simulation.md says what is modelled.`,
 		}
 		return writeView(s.out, v, output.value)
 	}
+	cmd.AddCommand(newSimulateDiff(s))
 	return cmd
 }
 

@@ -21,6 +21,13 @@ func header(kind, namespace, name string) v1alpha1.Header {
 	return v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: kind, Metadata: v1alpha1.Metadata{Namespace: namespace, Name: name}}
 }
 
+// NoQuotaError names a Quota that tenants were to come below.
+type NoQuotaError struct{ Name string }
+
+func (e *NoQuotaError) Error() string {
+	return fmt.Sprintf("tenants of the trace are to come below Quota %q, which the configuration does not have", e.Name)
+}
+
 // adopt makes the objects of functions that only the trace has, and of their tenants.
 func adopt(t *trace.Trace, longest time.Duration, p *spillway.Platform, keys []spillway.FunctionKey, below string) ([]any, error) {
 	parent := false
@@ -28,7 +35,7 @@ func adopt(t *trace.Trace, longest time.Duration, p *spillway.Platform, keys []s
 		parent = parent || q.Name == below
 	}
 	if !parent {
-		return nil, fmt.Errorf("tenants of the trace are to come below Quota %q, which the configuration does not have", below)
+		return nil, &NoQuotaError{below}
 	}
 	var all []any
 	var order []string
