@@ -32,9 +32,9 @@ func (b *bar) sum() (sum float64) {
 	return sum
 }
 
-func (d *department) bar(colours []color.RGBA) bar {
+func (d *department) bar(order []int, colours []color.RGBA) bar {
 	row := bar{name: cut(plain(d.name), barName)}
-	for pool := range d.byPool {
+	for _, pool := range order {
 		row.parts = append(row.parts, part{float(&d.byPool[pool]), colours[pool]})
 	}
 	return row
@@ -62,7 +62,7 @@ func (s *sheet) costStack() (figure, error) {
 	row := bar{name: "all"}
 	colours := s.poolColours()
 	alt := fmt.Sprintf("Cost of %s %s in all:", money(s.total), s.Platform.Currency)
-	for i := range s.pools {
+	for _, i := range s.order {
 		p := &s.pools[i]
 		row.parts = append(row.parts, part{float(&p.cost), colours[i]})
 		c.key(fmt.Sprintf("%s %s", p.Name, money(p.cost)), colours[i], false, nil)
@@ -75,7 +75,7 @@ func (s *sheet) costStack() (figure, error) {
 func (s *sheet) departmentCosts() (figure, error) {
 	c := newChart("Cost by department", "Cost in "+s.Platform.Currency, "")
 	colours := s.poolColours()
-	for i := range s.pools {
+	for _, i := range s.order {
 		c.key(s.pools[i].Name, colours[i], false, nil)
 	}
 	var rows []bar
@@ -92,7 +92,7 @@ func (s *sheet) departmentCosts() (figure, error) {
 	}
 	shown := min(len(s.departments), barDepartments)
 	for i := range s.departments[:shown] {
-		add(s.departments[i].bar(colours))
+		add(s.departments[i].bar(s.order, colours))
 	}
 	if more := s.departments[shown:]; len(more) > 0 {
 		rest, err := restOf(more)
@@ -100,7 +100,7 @@ func (s *sheet) departmentCosts() (figure, error) {
 			return figure{}, err
 		}
 		rest.name = plural(int64(len(more)), "other", "others")
-		add(rest.bar(colours))
+		add(rest.bar(s.order, colours))
 	}
 	if !s.idle.Negative && !s.idle.IsZero() {
 		add(bar{name: "owned, not charged", parts: []part{{float(&s.idle), idleColour}}})

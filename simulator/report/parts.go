@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 )
 
 // maxRows is how many departments the page lists; JSON and CSV have all.
@@ -39,18 +40,23 @@ func (s *sheet) whenPart() (htmlPart, error) {
 		return part, nil
 	}
 	l := s.load()
-	var err error
-	part.Figures, err = figures(
-		func() (figure, error) { return s.demand(&l) },
-		func() (figure, error) { return s.arrivals(&l) },
-		func() (figure, error) { return s.duration(&l) },
-	)
-	return part, err
+	all := []func(*load) (figure, error){s.demand, s.arrivals, s.duration}
+	if cores, _ := l.cpu.peak(); cores > 0 {
+		all = slices.Insert(all, 1, s.processors)
+	}
+	for _, draw := range all {
+		f, err := draw(&l)
+		if err != nil {
+			return part, err
+		}
+		part.Figures = append(part.Figures, f)
+	}
+	return part, nil
 }
 
 func (s *sheet) wherePage() (htmlPart, error) {
 	pools := htmlTable{Head: []string{"Pool", "Kind", "Executed", "Share", "Cold starts", "Cold rate", "GiB·s billed", "Peak calls", "Peak GiB", "Cost, " + s.Platform.Currency}}
-	for i := range s.pools {
+	for _, i := range s.order {
 		x := &s.pools[i]
 		pools.Rows = append(pools.Rows, []string{x.Name, x.Kind.String(), count(x.runs), percent(x.runs, s.runs), count(x.Cold), percent(x.Cold, x.runs), short(float(&x.GiBSeconds)),
 			count(x.Peak.Slots), short(gib(x.Peak.MiB)), money(x.cost)})

@@ -119,10 +119,11 @@ func busy(r *simulator.Result) {
 		hour := float64(i) / 12
 		load := int64(12 + 10*max(0, 1-(hour-14)*(hour-14)/30) + 2*random.Float64())
 		p := simulator.Point{Arrivals: load * 20, Cold: load / 3, Waiting: load * 1_000_000}
-		p.Use[spillway.ClassOnPrem] = spillway.Resources{Slots: min(load, 20), MiB: min(load, 20) * 1024}
+		p.Use[spillway.ClassOnPrem] = spillway.Resources{Slots: min(load, 20), MilliCPU: min(load, 20) * 900, MiB: min(load, 20) * 1024}
 		p.Use[spillway.ClassCloud] = spillway.Resources{Slots: max(0, load-20), MiB: max(0, load-20) * 1024}
 		for class := range p.Use {
 			p.Use[class].Slots *= r.Step.Microseconds()
+			p.Use[class].MilliCPU *= r.Step.Microseconds()
 			p.Use[class].MiB *= r.Step.Microseconds()
 		}
 		if load > 22 {

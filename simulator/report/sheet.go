@@ -16,8 +16,9 @@ type sheet struct {
 	*simulator.Result
 	view        *View
 	places      int
-	runs, cold  int64 // executions and attempts without an answer
-	pools       []poolRow
+	runs, cold  int64     // executions and attempts without an answer
+	pools       []poolRow // by pool index
+	order       []int     // of pools where people see them: owned ones first
 	placedBy    []reasonRow
 	refusedBy   []reasonRow
 	departments []department // dearest first
@@ -89,6 +90,13 @@ func (s *sheet) poolRows() error {
 			return err
 		}
 		s.pools = append(s.pools, row)
+	}
+	for _, cloud := range []bool{false, true} {
+		for i := range s.pools {
+			if s.pools[i].Kind.Cloud() == cloud {
+				s.order = append(s.order, i)
+			}
+		}
 	}
 	s.places = placesFor(&all)
 	return s.roundPools()

@@ -49,7 +49,7 @@ func (s *sheet) wherePart(p *page) {
 	p.section("Where calls went")
 	g := grid{}
 	g.row("pool", "executed", "share", "cold", "rate", "GiB·s", "peak GiB", s.Platform.Currency)
-	for i := range s.pools {
+	for _, i := range s.order {
 		x := &s.pools[i]
 		g.row(x.Name, compact(x.runs), percent(x.runs, s.runs), compact(x.Cold), percent(x.Cold, x.runs),
 			compact(int64(float(&x.GiBSeconds)+0.5)), short(gib(x.Peak.MiB)), money(x.cost))
@@ -154,6 +154,14 @@ func (s *sheet) idleName() string {
 	return "not charged: idle"
 }
 
+// idleRow names the same in a list of departments.
+func (s *sheet) idleRow() string {
+	if s.idle.Negative && !s.idle.IsZero() {
+		return "owned, surplus"
+	}
+	return "owned, idle"
+}
+
 func (s *sheet) departmentPart(p *page) error {
 	if len(s.departments) == 0 {
 		return nil
@@ -174,7 +182,7 @@ func (s *sheet) departmentPart(p *page) error {
 		g.department(&rest)
 	}
 	if !s.idle.IsZero() {
-		g.row("owned, "+s.idleName(), "", "", "", "", "", money(s.idle))
+		g.row(s.idleRow(), "", "", "", "", "", money(s.idle))
 	}
 	g.row("all", compact(s.Calls-s.Skipped), percent(s.inCloud(), s.runs), compact(s.Refused), span(s.distributions()[0].of.Quantile(0.95)), money(s.cloud), money(s.total))
 	g.write(p)

@@ -21,11 +21,27 @@ const maxPoints = 1500
 
 // load is the series as means of steps, in the units of the plots.
 type load struct {
-	x                               []float64 // seconds since the start, middle of the step
-	onPrem, both                    []float64 // GiB in use; both is with clouds
-	arrivals, refused               []float64 // calls a second
-	step                            time.Duration
-	peak, peakAt, most, mostRefused float64
+	step              time.Duration
+	x                 []float64 // seconds since the start, middle of the step
+	memory, cpu       use       // in GiB and cores
+	arrivals, refused []float64 // calls a second
+}
+
+// use is what calls hold on-prem and, upon it, in clouds.
+type use struct{ onPrem, both []float64 }
+
+// peak returns the most of both and where.
+func (u *use) peak() (most float64, at int) {
+	for i, x := range u.both {
+		if x > most {
+			most, at = x, i
+		}
+	}
+	return most, at
+}
+
+func (u *use) add(onPrem, cloud float64) {
+	u.onPrem, u.both = append(u.onPrem, onPrem), append(u.both, onPrem+cloud)
 }
 
 func (s *sheet) load() load {
@@ -33,37 +49,37 @@ func (s *sheet) load() load {
 	l := load{step: time.Duration(max(every, 1)) * s.Step}
 	for i := 0; i < len(s.Series); i += every {
 		part := s.Series[i:min(i+every, len(s.Series))]
-		var onPrem, cloud, arrivals, refused float64
+		n := float64(len(part))
+		seconds := n * s.Step.Seconds()
+		var mib, cpu [spillway.ClassCount]float64
+		var arrivals, refused float64
 		for k := range part {
-			onPrem += s.meanOf(part[k].Use[spillway.ClassOnPrem].MiB) / 1024
-			cloud += s.meanOf(part[k].Use[spillway.ClassCloud].MiB) / 1024
-			arrivals += float64(part[k].Arrivals)
-			refused += float64(part[k].Refused)
+			for class := range mib {
+				mib[class] += s.meanOf(part[k].Use[class].MiB) / n
+				cpu[class] += s.meanOf(part[k].Use[class].MilliCPU) / n
+			}
+			arrivals += float64(part[k].Arrivals) / seconds
+			refused += float64(part[k].Refused) / seconds
 		}
-		n, seconds := float64(len(part)), float64(len(part))*s.Step.Seconds()
-		l.x = append(l.x, (float64(i)+n/2)*s.Step.Seconds())
-		l.onPrem, l.both = append(l.onPrem, onPrem/n), append(l.both, (onPrem+cloud)/n)
-		l.arrivals, l.refused = append(l.arrivals, arrivals/seconds), append(l.refused, refused/seconds)
-		if both := (onPrem + cloud) / n; both > l.peak {
-			l.peak, l.peakAt = both, l.x[len(l.x)-1]
-		}
-		l.most, l.mostRefused = max(l.most, arrivals/seconds), max(l.mostRefused, refused/seconds)
+		l.x = append(l.x, float64(i)*s.Step.Seconds()+seconds/2)
+		l.memory.add(mib[spillway.ClassOnPrem]/1024, mib[spillway.ClassCloud]/1024)
+		l.cpu.add(cpu[spillway.ClassOnPrem]/1000, cpu[spillway.ClassCloud]/1000)
+		l.arrivals, l.refused = append(l.arrivals, arrivals), append(l.refused, refused)
 	}
 	return l
 }
 
-// capacity is what owned pools have together, in GiB; 0 if it is not limited.
-func (s *sheet) capacity() float64 {
-	sum := 0.0
+// capacity is what owned pools have together in a dimension; 0 if it is not limited.
+func (s *sheet) capacity(of spillway.Dimension) (sum float64) {
 	for i := range s.pools {
 		p := s.pools[i].Pool
 		if p.Kind.Cloud() || p.Retired {
 			continue
 		}
-		if p.Capacity.MiB == spillway.Unlimited {
+		if p.Capacity.Of(of) == spillway.Unlimited {
 			return 0
 		}
-		sum += gib(p.Capacity.MiB)
+		sum += float64(p.Capacity.Of(of))
 	}
 	return sum
 }
@@ -79,54 +95,67 @@ func (s *sheet) timeAxis(c *chart) {
 	c.rules(false)
 }
 
-func (s *sheet) demand(l *load) (figure, error) {
-	c := newChart("Demand and overflow", "Time (UTC)", "Memory in use, GiB")
-	capacity := s.capacity()
-	near := capacity > 0 && capacity <= 1.6*l.peak
-	top := l.peak
-	if near {
-		top = max(top, capacity)
+// near reports whether a capacity can be drawn beside a peak and leave it visible.
+func near(capacity, peak float64) bool { return capacity > 0 && capacity <= 1.6*peak }
+
+// stack draws what is in use on-prem and in clouds, and what is owned.
+func (s *sheet) stack(c *chart, l *load, u *use, capacity float64, unit string) (figure, error) {
+	peak, at := u.peak()
+	top := peak
+	if near(capacity, peak) {
+		top = max(peak, capacity)
 	}
 	c.upTo(top)
 	s.timeAxis(c)
-	zero := make([]float64, len(l.x))
-	c.fill(l.x, zero, l.onPrem, ownedColours[0])
-	c.fill(l.x, l.onPrem, l.both, cloudColours[0])
+	c.fill(l.x, make([]float64, len(l.x)), u.onPrem, ownedColours[0])
+	c.fill(l.x, u.onPrem, u.both, cloudColours[0])
 	c.key("on-prem", ownedColours[0], false, nil)
 	c.key("cloud", cloudColours[0], false, nil)
 	caption := fmt.Sprintf("Means of %s, of calls that ran.", whole(l.step))
-	if near {
+	if near(capacity, peak) {
 		c.level(capacity, inkColour, dashed)
-		c.key(fmt.Sprintf("owned capacity, %s GiB", short(capacity)), inkColour, true, dashed)
+		c.key(fmt.Sprintf("owned capacity, %s %s", short(capacity), unit), inkColour, true, dashed)
 	} else if capacity > 0 {
-		caption += fmt.Sprintf(" The owned capacity of %s GiB is above the scale.", short(capacity))
+		caption += fmt.Sprintf(" The owned capacity of %s %s is above the scale.", short(capacity), unit)
 	}
-	alt := fmt.Sprintf("Memory in use over time, on-prem and cloud stacked. The peak is %s GiB at %s.", short(l.peak), stamp(s.Start.Add(time.Duration(l.peakAt*1e9))))
+	alt := "Nothing was in use."
+	if peak > 0 {
+		alt = fmt.Sprintf("In use over time, on-prem and cloud stacked. The peak is %s %s at %s.", short(peak), unit, stamp(s.Start.Add(time.Duration(l.x[at]*1e9))))
+	}
 	return c.done(250, alt, caption)
+}
+
+func (s *sheet) demand(l *load) (figure, error) {
+	return s.stack(newChart("Demand and overflow", "Time (UTC)", "Memory in use, GiB"), l, &l.memory, s.capacity(spillway.DimMiB)/1024, "GiB")
+}
+
+func (s *sheet) processors(l *load) (figure, error) {
+	return s.stack(newChart("Processors", "Time (UTC)", "Cores in use"), l, &l.cpu, s.capacity(spillway.DimMilliCPU)/1000, "cores")
 }
 
 func (s *sheet) arrivals(l *load) (figure, error) {
 	c := newChart("Arrivals", "Time (UTC)", "Calls per second")
-	c.upTo(max(l.most, l.mostRefused))
+	most, refused := slices.Max(l.arrivals), slices.Max(l.refused)
+	c.upTo(max(most, refused))
 	s.timeAxis(c)
 	c.line(l.x, l.arrivals, ownedColours[1], 1.2, nil)
 	c.key("arrivals", ownedColours[1], true, nil)
-	if l.mostRefused > 0 {
+	if refused > 0 {
 		c.line(l.x, l.refused, alarmColour, 1.2, dashed)
 		c.key("refused", alarmColour, true, dashed)
 	}
-	alt := fmt.Sprintf("Arrivals and refusals over time. At most %s calls arrive per second.", short(l.most))
+	alt := fmt.Sprintf("Arrivals and refusals over time. At most %s calls arrive per second.", short(most))
 	return c.done(190, alt, fmt.Sprintf("Means of %s.", whole(l.step)))
 }
 
 func (s *sheet) duration(l *load) (figure, error) {
 	c := newChart("Load-duration curve", "Share of the time in which demand is at least this high", "Memory in use, GiB")
-	sorted := slices.Clone(l.both)
+	sorted := slices.Clone(l.memory.both)
 	slices.SortFunc(sorted, func(a, b float64) int { return cmp.Compare(b, a) })
 	best := s.view.Optimum
-	top, capacity := l.peak, s.capacity()
-	near := capacity > 0 && capacity <= 1.6*l.peak
-	if near {
+	peak, capacity := sorted[0], s.capacity(spillway.DimMiB)/1024
+	top := peak
+	if near(capacity, peak) {
 		top = max(top, capacity)
 	}
 	if best != nil {
@@ -139,15 +168,15 @@ func (s *sheet) duration(l *load) (figure, error) {
 	for i := range x {
 		x[i] = float64(i) / float64(max(len(sorted), 1))
 	}
-	curve := append(slices.Clone(sorted), last(sorted))
+	curve := append(slices.Clone(sorted), sorted[len(sorted)-1])
 	c.fill(x, zero, curve, shadeColour)
 	c.line(x, curve, ownedColours[0], 1.5, nil)
 	c.key("demand", ownedColours[0], true, nil)
-	if near {
+	if near(capacity, peak) {
 		c.level(capacity, inkColour, dashed)
 		c.key(fmt.Sprintf("owned capacity, %s GiB", short(capacity)), inkColour, true, dashed)
 	}
-	alt := fmt.Sprintf("Demand sorted from its peak of %s GiB down.", short(l.peak))
+	alt := fmt.Sprintf("Demand sorted from its peak of %s GiB down.", short(peak))
 	if best != nil {
 		s.optimum(c, best, sorted)
 		alt += fmt.Sprintf(" A line marks %s at %s GiB.", best.Label, short(best.GiB))
@@ -177,12 +206,8 @@ func (c *chart) dot(x, y float64, colour color.RGBA) {
 	c.Add(dot)
 }
 
-func last(x []float64) float64 {
-	if len(x) == 0 {
-		return 0
-	}
-	return x[len(x)-1]
-}
+// shortest is where the axis of durations begins at the latest, in microseconds.
+const shortest = 100
 
 // ecdf shows how many of the durations are at most so long.
 func (s *sheet) ecdf() (figure, error) {
@@ -199,6 +224,9 @@ func (s *sheet) ecdf() (figure, error) {
 	}
 	if high == 0 {
 		low, high = 1e3, 1e6
+	}
+	if high >= shortest {
+		low = max(low, shortest)
 	}
 	c.X.Min = math.Pow(10, math.Floor(math.Log10(low)+1e-9))
 	c.X.Max = max(math.Pow(10, math.Ceil(math.Log10(high)-1e-9)), 10*c.X.Min)
@@ -217,7 +245,7 @@ func (s *sheet) ecdf() (figure, error) {
 		c.steps(d, looks[i].colour, looks[i].dashes)
 		alt += fmt.Sprintf(" %s: P50 %s, P95 %s, P99 %s.", d.name, span(d.of.Quantile(0.5)), span(d.of.Quantile(0.95)), span(d.of.Quantile(0.99)))
 	}
-	return c.done(250, alt, "A line that begins above 0 % at the left begins with the calls that did not wait at all. Cold starts are counted over those that met one.")
+	return c.done(250, alt, "Where a line meets the left edge is the share that took no longer than that, or no time at all. Cold starts are of the calls that met one.")
 }
 
 func micros(d time.Duration) float64 { return float64(d.Microseconds()) }

@@ -47,7 +47,7 @@ func (s *sheet) notes() []string {
 		}
 		say("Skipped: %s of %s that the configuration does not have.", plural(s.Skipped, "call", "calls"), plural(functions, "function", "functions"))
 	}
-	for i := range s.pools {
+	for _, i := range s.order {
 		p := &s.pools[i]
 		if what := troubles(&p.Usage); what != "" {
 			say("%s: %s.", p.Name, what)
@@ -182,7 +182,7 @@ func traceFigures(t *trace.Summary) string {
 
 func (s *sheet) prices() string {
 	var parts []string
-	for i := range s.pools {
+	for _, i := range s.order {
 		if v := s.pools[i].PriceVersion; v != "" {
 			parts = append(parts, s.pools[i].Name+" "+v)
 		}
