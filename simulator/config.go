@@ -43,6 +43,8 @@ type Config struct {
 // PoolModel is how a pool behaves that is not there.
 type PoolModel struct {
 	Cold []ColdStep // what the start of an instance takes, one after the other
+	// Stop is what the end of an idle on-prem instance takes; its room is used until then.
+	Stop ColdStep
 	// Added is what a call takes beyond its execution: network and the provider.
 	Added time.Duration
 	// IdleFor is how long a cloud keeps an environment after its last call.
@@ -63,6 +65,9 @@ type PoolModel struct {
 type ColdStep struct {
 	Name     string
 	P50, P99 time.Duration
+	// Outside is set for a step before the function's own initialisation: no provider
+	// bills it, and recorded cold starts are without it.
+	Outside bool
 }
 
 // Away is a time [From, To) since the start of the trace.

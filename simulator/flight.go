@@ -19,6 +19,7 @@ type flight struct {
 
 	turn    uint32           // grows with every start, over all lives
 	outcome spillway.Outcome // of the running attempt, when it ends
+	cold    time.Duration    // that the running attempt met
 	gone    bool             // its instance ends with it
 	environ bool             // it holds an environment of a cloud
 }

@@ -33,7 +33,8 @@ func (r *run) runOnPrem(x *flight, e *dispatcher.Effect) spillway.Instant {
 	}
 	x.outcome = executed(r.now, took, cause, f.Instance.MiB)
 	x.gone = cause == spillway.CauseTimeout
-	x.outcome.Usage.InitMicros = r.pools[e.Pool].use(e.Instance, x, e.Decision.Last().Cold).Microseconds()
+	begun := r.pools[e.Pool].use(e.Instance, x, e.Decision.Last().Cold)
+	x.outcome.Usage.InitMicros, x.cold = begun.init.Microseconds(), begun.whole()
 	return r.now.Add(took + r.Pools[e.Pool].Added)
 }
 
@@ -63,25 +64,23 @@ func (r *run) runInCloud(x *flight, e *dispatcher.Effect, cloud *fleet) spillway
 		x.outcome = spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseThrottled}
 		return r.now.Add(m.Added)
 	}
-	var init time.Duration
+	var begun start
 	if cold {
-		if init = x.init; init < 0 {
-			init = draw(r.random, m.Cold)
-		}
+		begun = draw(r.random, m.Cold, x.init)
 	}
 	took, cause := x.duration, spillway.CauseNone
 	if took > b.Timeout {
 		took, cause = b.Timeout, spillway.CauseTimeout
 	}
-	x.outcome = executed(r.now.Add(init), took, cause, b.MiB)
+	x.outcome = executed(r.now.Add(begun.whole()), took, cause, b.MiB)
 	u := &x.outcome.Usage
-	u.InitMicros = init.Microseconds()
+	u.InitMicros, x.cold = begun.init.Microseconds(), begun.whole()
 	billed := took
 	if m.InitBilled {
-		billed += init
+		billed += begun.init
 	}
 	u.BilledMillis = b.Rate.BilledMillis(max(1, int64((billed+time.Millisecond-1)/time.Millisecond)))
-	end := r.now.Add(init + took)
+	end := r.now.Add(begun.whole() + took)
 	x.environ = true
 	if whole := end.Add(m.Added); whole <= x.d.Deadline {
 		return whole
@@ -114,34 +113,47 @@ func (r *run) endCall(e *event) []dispatcher.Effect {
 	return r.engine.Complete(r.now, x.handle, dispatcher.Ending{Outcome: x.outcome, InstanceGone: gone})
 }
 
-// startInstance begins a cold start on-prem. If the call that asked for it carries a
-// recorded one, it takes as long.
+// startInstance begins a cold start on-prem.
 func (r *run) startInstance(e *dispatcher.Effect) {
-	var took time.Duration
-	switch {
-	case r.Warm:
-	case r.calling != nil && r.calling.init >= 0 && r.calling.d.Call.Function == e.Function:
-		took = r.calling.init
-	default:
-		took = draw(r.random, r.Pools[e.Pool].Cold)
+	var took start
+	if !r.Warm {
+		recorded := time.Duration(-1)
+		if r.calling != nil && r.calling.d.Call.Function == e.Function {
+			recorded = r.calling.init
+		}
+		took = draw(r.random, r.Pools[e.Pool].Cold, recorded)
 	}
 	r.pools[e.Pool].begin(e.Instance, e.Function, took)
-	r.tally.launch(e.Pool, e.Function, took)
-	r.events.push(event{at: r.now.Add(took), kind: instanceReady, pool: uint8(e.Pool), instance: e.Instance})
+	r.tally.launch(e.Pool, e.Function, took.whole())
+	r.events.push(event{at: r.now.Add(took.whole()), kind: instanceReady, pool: uint8(e.Pool), instance: e.Instance})
 }
 
-// draw returns the time of all steps of a cold start.
-func draw(random *rand.Rand, steps []ColdStep) time.Duration {
-	var sum time.Duration
+// start is what a cold start takes: before the function initialises, and that.
+type start struct{ outside, init time.Duration }
+
+func (s start) whole() time.Duration { return s.outside + s.init }
+
+// draw returns the time of all steps of a cold start. A recorded one that took any
+// time is as it was; of a call that met none, it is not known what it would have been.
+func draw(random *rand.Rand, steps []ColdStep, recorded time.Duration) (all start) {
 	for i := range steps {
 		s := &steps[i]
-		if s.P99 <= s.P50 || s.P50 <= 0 {
-			sum += s.P50
-			continue
+		switch {
+		case s.Outside:
+			all.outside += s.draw(random)
+		case recorded <= 0:
+			all.init += s.draw(random)
 		}
-		const z99 = 2.3263478740408408 // of the normal distribution
-		sigma := math.Log(float64(s.P99)/float64(s.P50)) / z99
-		sum += time.Duration(float64(s.P50) * math.Exp(sigma*random.NormFloat64()))
 	}
-	return sum
+	all.init += max(recorded, 0)
+	return all
+}
+
+func (s *ColdStep) draw(random *rand.Rand) time.Duration {
+	if s.P99 <= s.P50 || s.P50 <= 0 {
+		return s.P50
+	}
+	const z99 = 2.3263478740408408 // of the normal distribution
+	sigma := math.Log(float64(s.P99)/float64(s.P50)) / z99
+	return time.Duration(float64(s.P50) * math.Exp(sigma*random.NormFloat64()))
 }

@@ -10,7 +10,7 @@ import (
 // poolState is what the simulator knows of one pool beside the Engine.
 type poolState struct {
 	model *PoolModel
-	inits map[spillway.InstanceID]time.Duration // of instances that no call has used
+	inits map[spillway.InstanceID]start // of instances that no call has used
 
 	// Of a pool whose capacity changes: its instances. Nil otherwise.
 	instances map[spillway.InstanceID]*instance
@@ -24,15 +24,15 @@ type instance struct {
 }
 
 func newPoolState(p *spillway.Pool, m *PoolModel) poolState {
-	s := poolState{model: m, inits: map[spillway.InstanceID]time.Duration{}}
+	s := poolState{model: m, inits: map[spillway.InstanceID]start{}}
 	if len(m.Capacity) > 0 && !p.Kind.Cloud() {
 		s.instances = map[spillway.InstanceID]*instance{}
 	}
 	return s
 }
 
-func (s *poolState) begin(id spillway.InstanceID, f *spillway.Function, took time.Duration) {
-	if took > 0 {
+func (s *poolState) begin(id spillway.InstanceID, f *spillway.Function, took start) {
+	if took.whole() > 0 {
 		s.inits[id] = took
 	}
 	if s.instances != nil {
@@ -53,15 +53,15 @@ func (s *poolState) ready(id spillway.InstanceID) bool {
 }
 
 // use gives a call to an instance and returns the cold start if it is the first.
-func (s *poolState) use(id spillway.InstanceID, x *flight, cold bool) (init time.Duration) {
+func (s *poolState) use(id spillway.InstanceID, x *flight, cold bool) (took start) {
 	if in := s.instances[id]; in != nil {
 		in.flight = x
 	}
 	if cold {
-		init = s.inits[id]
+		took = s.inits[id]
 		delete(s.inits, id)
 	}
-	return init
+	return took
 }
 
 // rest takes the call off an instance, which may end with it.

@@ -23,23 +23,24 @@ const caller = "trace"
 // run is the state of one simulation.
 type run struct {
 	Config
-	ctx     context.Context
-	engine  *dispatcher.Engine
-	now     spillway.Instant
-	events  events
-	flights flights
-	random  *rand.Rand
-	clouds  []*fleet      // by pool index; nil on-prem
-	pools   []poolState   // by pool index
-	seen    []verdictOf   // by function of the platform
-	batch   []trace.Call  // read and not all admitted
-	at      int           // the next of batch
-	ended   bool          // no more batches
-	last    time.Duration // of the latest arrival
-	calling *flight       // being admitted
-	tally   tally
-	calls   int64
-	changed []int // by pool index: how many of its capacity steps are past
+	ctx      context.Context
+	engine   *dispatcher.Engine
+	now      spillway.Instant
+	events   events
+	flights  flights
+	random   *rand.Rand
+	clouds   []*fleet      // by pool index; nil on-prem
+	pools    []poolState   // by pool index
+	seen     []verdictOf   // by function of the platform
+	batch    []trace.Call  // read and not all admitted
+	at       int           // the next of batch
+	ended    bool          // no more batches
+	last     time.Duration // of the latest arrival
+	calling  *flight       // being admitted
+	tally    tally
+	calls    int64
+	changed  []int            // by pool index: how many of its capacity steps are past
+	changeAt spillway.Instant // of the next one
 }
 
 // verdictOf is the verdict of a function's calls in one minute. It is what the policy
@@ -94,6 +95,7 @@ func newRun(ctx context.Context, c Config) (*run, error) {
 	for i, f := range c.Platform.Functions {
 		r.seen[i] = verdictOf{minute: math.MinInt64, residency: strings.Join(f.Residency, ",")}
 	}
+	r.changeAt = r.nextChange()
 	r.tally = newTally(&r.Config)
 	return r, nil
 }
@@ -109,7 +111,7 @@ func (r *run) step() (bool, error) {
 	if r.at < len(r.batch) {
 		arrival = r.Start.Add(r.batch[r.at].At)
 	}
-	happens, due, change := r.events.next(), max(r.engine.Next(), r.now), r.nextChange()
+	happens, due, change := r.events.next(), max(r.engine.Next(), r.now), r.changeAt
 	switch {
 	case arrival == spillway.Never && happens == spillway.Never && !r.busy():
 		return false, nil
@@ -250,7 +252,8 @@ func (r *run) apply(effects []dispatcher.Effect) error {
 		case dispatcher.StopInstance:
 			r.pools[e.Pool].forget(e.Instance)
 			r.tally.drop(e.Pool, e.Function)
-			r.events.push(event{at: r.now, kind: instanceStopped, pool: uint8(e.Pool), instance: e.Instance})
+			stopped := r.now.Add(r.Pools[e.Pool].Stop.draw(r.random))
+			r.events.push(event{at: stopped, kind: instanceStopped, pool: uint8(e.Pool), instance: e.Instance})
 		case dispatcher.Post:
 			if err := r.post(e); err != nil {
 				return err

@@ -203,7 +203,7 @@ func (t *tally) post(now spillway.Instant, e *dispatcher.Effect, x *flight) erro
 		if o.Usage.InitMicros > 0 || a.Cold {
 			c.cold++
 			c.initMicros += o.Usage.InitMicros
-			t.cold.Add(time.Duration(o.Usage.InitMicros) * time.Microsecond)
+			t.cold.Add(x.cold)
 			t.at(now).Cold++
 		}
 	}

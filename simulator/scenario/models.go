@@ -23,13 +23,13 @@ func DefaultModel(p *spillway.Pool) simulator.PoolModel {
 	m := simulator.PoolModel{Limits: p.Limits}
 	switch p.Kind {
 	case spillway.PoolLambda:
-		m.Cold = []simulator.ColdStep{{Name: "environment", P50: 120 * time.Millisecond, P99: 400 * time.Millisecond}, {Name: "init", P50: 180 * time.Millisecond, P99: 900 * time.Millisecond}}
+		m.Cold = []simulator.ColdStep{{Name: "environment", Outside: true, P50: 120 * time.Millisecond, P99: 400 * time.Millisecond}, {Name: "init", P50: 180 * time.Millisecond, P99: 900 * time.Millisecond}}
 		m.Added, m.IdleFor, m.InitBilled = 5*time.Millisecond, 10*time.Minute, true
 	case spillway.PoolSCF:
-		m.Cold = []simulator.ColdStep{{Name: "environment", P50: 200 * time.Millisecond, P99: 800 * time.Millisecond}, {Name: "init", P50: 180 * time.Millisecond, P99: 900 * time.Millisecond}}
+		m.Cold = []simulator.ColdStep{{Name: "environment", Outside: true, P50: 200 * time.Millisecond, P99: 800 * time.Millisecond}, {Name: "init", P50: 180 * time.Millisecond, P99: 900 * time.Millisecond}}
 		m.Added, m.IdleFor = 8*time.Millisecond, 10*time.Minute
 	default:
-		m.Cold = []simulator.ColdStep{{Name: "process", P50: 12 * time.Millisecond, P99: 40 * time.Millisecond}, {Name: "init", P50: 150 * time.Millisecond, P99: 700 * time.Millisecond}}
+		m.Cold = []simulator.ColdStep{{Name: "process", Outside: true, P50: 12 * time.Millisecond, P99: 40 * time.Millisecond}, {Name: "init", P50: 150 * time.Millisecond, P99: 700 * time.Millisecond}}
 	}
 	return m
 }
