@@ -27,20 +27,20 @@ func (e *Engine) Complete(now spillway.Instant, h Handle, end Ending) []Effect {
 	a.Ended, a.Outcome = now, end.Outcome
 	r.state = callFree
 	if s := e.onPrem[a.Pool]; s != nil {
-		e.completeOnPrem(now, h, r, s, end)
+		e.completeOnPrem(now, h, r, s, &end)
 		e.drain(now, false)
 	} else {
-		e.completeCloud(now, h, r, end.Outcome)
+		e.completeCloud(now, h, r, &a.Outcome)
 		e.drain(now, true)
 	}
 	return e.out
 }
 
-func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *onPremState, end Ending) {
+func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *onPremState, end *Ending) {
 	e.quota.Release(&r.ask, 0)
 	r.tenant.inUse--
 	e.burst(r.d.Call.Function).onPremEnd(now, r.ask.Need.MiB, &end.Outcome.Usage)
-	e.free(now, s, r.instance, end.InstanceGone)
+	e.free(now, s, r.on, end.InstanceGone)
 	if end.Outcome.Class == spillway.NotExecuted {
 		e.post(h, r.d, billing.KindVoid, 0)
 		e.again(now, h, r, end.Outcome.Cause == spillway.CauseInitFailed)
@@ -50,10 +50,10 @@ func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *on
 	e.reply(now, h, r)
 }
 
-func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o spillway.Outcome) {
+func (e *Engine) completeCloud(now spillway.Instant, h Handle, r *record, o *spillway.Outcome) {
 	d, a := r.d, r.d.Last()
 	if o.Class != spillway.Unknown || now < d.Deadline { // else the caller's haste says nothing of the cloud
-		r.cloud.judged(now, &o)
+		r.cloud.judged(now, o)
 	} else {
 		r.cloud.judged(now, &spillway.Outcome{Cause: spillway.CauseCancelled})
 	}
@@ -153,11 +153,7 @@ func (e *Engine) giveUp(now spillway.Instant, h Handle, r *record) {
 // free takes a call off its instance, and returns the instance to calls that wait
 // for one of its function, to the idle list, or, when it is gone and its last call
 // has ended, its room to the pool.
-func (e *Engine) free(now spillway.Instant, s *onPremState, id spillway.InstanceID, gone bool) {
-	in := s.live[id]
-	if in == nil {
-		return
-	}
+func (e *Engine) free(now spillway.Instant, s *onPremState, in *instance, gone bool) {
 	in.calls--
 	if gone || in.exited {
 		if !in.dying {

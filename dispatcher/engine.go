@@ -67,7 +67,7 @@ type record struct {
 	first      int8      // the pool that weights chose plus one; zero: none
 	tenant     *tenant
 	instances  *functionState // of its attempt, on-prem
-	instance   spillway.InstanceID
+	on         *instance // that runs its attempt, on-prem; it stays until that has ended
 	waitFrom   spillway.Instant
 	timerAt    spillway.Instant
 	prev, next Handle // in its tenant's waiting list

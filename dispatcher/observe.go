@@ -66,7 +66,7 @@ func (e *Engine) exited(now spillway.Instant, s *onPremState, in *instance) {
 	case idle:
 		s.unidle(in)
 		in.calls++ // free takes one off
-		e.free(now, s, in.id, true)
+		e.free(now, s, in, true)
 	case busy, starting:
 		in.exited = true
 		in.offer()

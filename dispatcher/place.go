@@ -257,7 +257,7 @@ func (e *Engine) run(h Handle, r *record, in *instance) {
 	in.state = busy
 	in.calls++
 	in.offer()
-	r.state, r.instance = callRunning, in.id
+	r.state, r.on = callRunning, in
 	e.start(h, r, in.id)
 }
 

@@ -57,6 +57,7 @@ func (r *run) change() error {
 			return err
 		}
 	}
+	r.changeAt = r.nextChange()
 	return nil
 }
 

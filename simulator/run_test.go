@@ -94,7 +94,7 @@ func hundred(functions int, count int, every time.Duration) *calls {
 }
 
 func BenchmarkRun(b *testing.B) {
-	yaml := fmt.Sprintf(twoPools, 64)
+	yaml := fmt.Sprintf(twoPools, 1000)
 	mapping := []int{}
 	for i := range 100 {
 		yaml += fmt.Sprintf(shopFunction, fmt.Sprintf("f%02d", i))

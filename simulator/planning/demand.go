@@ -19,13 +19,17 @@ type Demand struct {
 	CloudOnly int64 // of functions that may not run on-prem
 	// Pinned calls of Calls are of functions that no cloud may run: planned as if
 	// they could burst, they wait or are refused where nodes are short.
-	Pinned     int64
-	PinnedCPU  int64 // milliCPU-microseconds
-	PinnedMiB  int64 // MiB-microseconds
-	Cut        int64 // calls that ran longer than their function's timeout
-	Teams      []TeamDemand
-	PeakBusy   spillway.Resources // mean of the busiest step, each by itself; Slots is not known
-	BilledFrom string             // whose memory is billed: the cloud's name
+	Pinned    int64
+	PinnedMiB int64              // MiB-microseconds
+	Cut       int64              // calls that ran longer than their function's timeout
+	Teams     []TeamDemand       // by namespace
+	PeakBusy  spillway.Resources // mean of the busiest step, each by itself; Slots is not known
+}
+
+// Length is how long the demand lasts: the trace in whole steps, to the end of its last
+// call.
+func (d *Demand) Length() time.Duration {
+	return time.Duration(d.Series.DurationMillis()) * time.Millisecond
 }
 
 // TeamDemand is what calls of one namespace ask for.
@@ -80,7 +84,7 @@ const (
 )
 
 func newMeasurement(c *Case, step time.Duration) (*measurement, error) {
-	m := &measurement{c: c, demand: &Demand{BilledFrom: c.Cloud.Name}, kind: make([]placement, len(c.Run.Platform.Functions))}
+	m := &measurement{c: c, demand: &Demand{}, kind: make([]placement, len(c.Run.Platform.Functions))}
 	var err error
 	if m.busy, err = planner.NewRecorder(c.Run.Start.Time(), step, c.Cloud.Rate); err != nil {
 		return nil, err
@@ -127,7 +131,6 @@ func (m *measurement) take(call *trace.Call) error {
 	d.Teams[f.Namespace].BusyMicros += micros
 	if m.kind[index] == onPremOnly {
 		d.Pinned++
-		d.PinnedCPU += micros * f.Resources.MilliCPU
 		d.PinnedMiB += micros * f.Resources.MiB
 	}
 	at := call.At.Microseconds()

@@ -45,12 +45,14 @@ func OwnedBy(nodes []planner.NodeType, counts []int64) (Owned, error) {
 
 // Verify replays the trace on the Engine with owned in place of all on-prem pools of
 // the platform: the first has it all. Quotas, budgets, burst policies and Rego are the
-// platform's own, so they may refuse what a plan would have burst.
-func (c *Case) Verify(ctx context.Context, owned Owned) (*simulator.Result, error) {
+// platform's own, so they may refuse what a plan would have burst. Nodes are paid for
+// length, that of the demand, which ends with the last call.
+func (c *Case) Verify(ctx context.Context, owned Owned, length time.Duration) (*simulator.Result, error) {
 	run, err := c.with(owned)
 	if err != nil {
 		return nil, err
 	}
+	run.Length = length
 	if err := c.Trace.Rewind(); err != nil {
 		return nil, err
 	}

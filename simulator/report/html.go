@@ -47,8 +47,8 @@ func HTML(w io.Writer, v *View) error {
 		Title: "Simulation of " + or(plain(v.Meta.Trace), "a trace"), Accounted: s.accounted(), Platform: v.Meta.Platform,
 		Facts: s.facts(), Notes: s.notes(),
 	}
-	for _, make := range []func() (htmlPart, error){s.whenPart, s.wherePage, s.waitPage, s.costPage, s.departmentPage, s.runPage} {
-		part, err := make()
+	for _, fill := range []func() (htmlPart, error){s.whenPart, s.wherePage, s.waitPage, s.costPage, s.departmentPage, s.runPage} {
+		part, err := fill()
 		if err != nil {
 			return err
 		}

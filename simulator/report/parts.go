@@ -159,10 +159,5 @@ func (d *department) cells() []string {
 }
 
 func (s *sheet) runPage() (htmlPart, error) {
-	part := htmlPart{Head: "What was run", Fields: s.origin()}
-	models := s.view.Meta.Models
-	for i := range models[:min(len(models), len(s.pools))] {
-		part.Fields = append(part.Fields, field{"Pool " + s.pools[i].Name, behaviour(s.pools[i].Pool, &models[i])})
-	}
-	return part, nil
+	return htmlPart{Head: "What was run", Fields: append(s.origin(), s.models()...)}, nil
 }

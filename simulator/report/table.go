@@ -206,9 +206,14 @@ func (s *sheet) tailPart(p *page) {
 	lists := []struct {
 		head  string
 		lines []string
-	}{{"Notes", s.notes()}, {"Warnings", s.view.Meta.Warnings}, {"Not taken from the trace", nil}}
+	}{{"Notes", s.notes()}, {"Warnings", s.view.Meta.Warnings}, {"Not taken from the trace", nil}, {"What was run", nil}}
 	for i := range s.view.Meta.Skipped {
 		lists[2].lines = append(lists[2].lines, skip(&s.view.Meta.Skipped[i]))
+	}
+	for _, f := range append(s.origin(), s.models()...) {
+		if f.Name != "Trace" && f.Name != "Platform" && f.Name != "Seed" && f.Name != "Time" { // those stand in the head
+			lists[3].lines = append(lists[3].lines, strings.TrimPrefix(f.Name+": "+f.Text, ": "))
+		}
 	}
 	for _, list := range lists {
 		if len(list.lines) == 0 {

@@ -123,6 +123,16 @@ func behaviour(p *spillway.Pool, m *simulator.PoolModel) string {
 	return text
 }
 
+// models say how pools were modelled.
+func (s *sheet) models() []field {
+	var all []field
+	models := s.view.Meta.Models
+	for i := range models[:min(len(models), len(s.pools))] {
+		all = append(all, field{"Pool " + s.pools[i].Name, behaviour(s.pools[i].Pool, &models[i])})
+	}
+	return all
+}
+
 // skip says what of the trace was not taken.
 func skip(x *trace.Skip) string {
 	text := x.Reason

@@ -53,6 +53,7 @@ func generateUsage(ctx context.Context, path string, w Workload) error {
 			if err := writeCalls(rows, t, calls[:n]); err != nil {
 				return err
 			}
+			w.reached(calls[n-1].At)
 		}
 	})
 }
@@ -84,15 +85,22 @@ func generateAzure(ctx context.Context, path string, w Workload) error {
 	if err := os.Mkdir(path, 0o777); err != nil {
 		return fmt.Errorf("generate a trace: %w", err)
 	}
-	if err := s.writeAzure(ctx, path); err != nil {
+	if err := s.writeAzure(ctx, path, &w); err != nil {
 		os.RemoveAll(path)
 		return err
 	}
 	return nil
 }
 
-func (s *synthetic) writeAzure(ctx context.Context, path string) error {
+func (w *Workload) reached(at time.Duration) {
+	if w.Progress != nil {
+		w.Progress(at)
+	}
+}
+
+func (s *synthetic) writeAzure(ctx context.Context, path string, w *Workload) error {
 	for day := range s.hours / 24 {
+		w.reached(time.Duration(day) * 24 * time.Hour)
 		name := fmt.Sprintf("invocations_per_function.d%02d.csv.gz", day+1)
 		if err := writeFile(filepath.Join(path, name), func(out io.Writer) error { return s.writeDay(ctx, out, day) }); err != nil {
 			return err

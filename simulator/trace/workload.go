@@ -34,6 +34,8 @@ type Workload struct {
 	Functions   int       // at least one for each preset in it
 	Tenants     int
 	CallsPerDay int64 // about, on the mean of weeks without month ends and bursts
+	// Progress, if set, is told by Generate now and then how far it is.
+	Progress func(at time.Duration)
 }
 
 // maxGenerated bounds functions, so that a slip does not fill the memory.
