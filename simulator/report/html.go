@@ -36,6 +36,8 @@ type htmlTable struct {
 	Note       string
 }
 
+const pageLines = 200 // of a list
+
 // HTML writes a page with plots. It refers to nothing outside of itself and needs no
 // scripts.
 func HTML(w io.Writer, v *View) error {
@@ -57,13 +59,14 @@ func HTML(w io.Writer, v *View) error {
 		}
 	}
 	if len(v.Meta.Warnings) > 0 {
-		doc.Parts = append(doc.Parts, htmlPart{Head: "Warnings", List: v.Meta.Warnings})
+		doc.Parts = append(doc.Parts, htmlPart{Head: "Warnings", List: first(v.Meta.Warnings, pageLines)})
 	}
 	if len(v.Meta.Skipped) > 0 {
 		part := htmlPart{Head: "Not taken from the trace"}
 		for i := range v.Meta.Skipped {
 			part.List = append(part.List, skip(&v.Meta.Skipped[i]))
 		}
+		part.List = first(part.List, pageLines)
 		doc.Parts = append(doc.Parts, part)
 	}
 	out := bufio.NewWriter(w)

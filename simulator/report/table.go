@@ -8,7 +8,10 @@ import (
 	"github.com/spillway-dev/spillway/simulator"
 )
 
-const topDepartments = 10
+const (
+	topDepartments = 10
+	tableLines     = 20 // of a list
+)
 
 // Table writes a summary for a terminal of 80 columns.
 func Table(w io.Writer, v *View) error {
@@ -220,7 +223,7 @@ func (s *sheet) tailPart(p *page) {
 			continue
 		}
 		p.section(list.head)
-		for _, line := range list.lines {
+		for _, line := range first(list.lines, tableLines) {
 			p.item(line)
 		}
 	}

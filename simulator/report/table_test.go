@@ -5,6 +5,7 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"regexp"
@@ -162,6 +163,25 @@ func TestJSONIsExact(t *testing.T) {
 	}
 	if c := doc.Calls; c.All != c.Placed+c.Refused+c.Skipped || c.Skipped != 42 {
 		t.Errorf("calls %+v", c)
+	}
+}
+
+// TestLists bounds what people have to read, and leaves nothing out silently.
+func TestLists(t *testing.T) {
+	v := view(result(three))
+	v.Meta.Warnings = nil
+	for i := range 5000 {
+		v.Meta.Warnings = append(v.Meta.Warnings, fmt.Sprintf("warning %d.", i))
+	}
+	table, page, doc := string(written(t, report.Table, v)), string(written(t, report.HTML, v)), string(written(t, report.JSON, v))
+	if !strings.Contains(table, "  warning 18.\n  and 4,981 others; JSON has all\n") {
+		t.Error(table)
+	}
+	if !strings.Contains(page, "<li>warning 198.</li><li>and 4,801 others; JSON has all</li></ul>") {
+		t.Error("the page does not say what it leaves out")
+	}
+	if !strings.Contains(doc, `"warning 4999."`) {
+		t.Error("JSON leaves out a warning")
 	}
 }
 

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,6 +92,15 @@ func troubles(u *simulator.Usage) string {
 		}
 	}
 	return strings.Join(parts, "; ")
+}
+
+// first returns so many lines of a list, the last of which says how many are left out.
+func first(lines []string, most int) []string {
+	if len(lines) <= most {
+		return lines
+	}
+	left := int64(len(lines) - most + 1)
+	return append(slices.Clone(lines[:most-1]), "and "+plural(left, "other", "others")+"; JSON has all")
 }
 
 // behaviour says how a pool was modelled.
