@@ -5,7 +5,7 @@ GOLANGCI := github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 FUNCTIONS := $(notdir $(patsubst %/main.go,%,$(wildcard examples/functions/*/main.go)))
 
 .DEFAULT_GOAL := help
-.PHONY: help build functions demo test peers race fuzz lint bench verify clean
+.PHONY: help build functions demo test peers race fuzz lint bench bench-sim verify clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ lint: ## go vet and golangci-lint, with the reasons in .golangci.yml
 
 bench: ## the measured table of docs/benchmarks.md
 	$(GO) run ./test/bench
+
+bench-sim: ## replay every trace below TRACE_DIR, timed
+	@test -n "$(TRACE_DIR)" || { echo 'bench-sim needs TRACE_DIR, a directory of traces: make bench-sim TRACE_DIR=traces'; exit 2; }
+	TRACE_DIR="$(abspath $(TRACE_DIR))" $(GO) test ./simulator/scenario -run '^$$' -bench Traces -benchtime 1x -timeout 60m
 
 verify: ## regenerate, tidy, format; fail if that changes anything
 	$(GO) mod tidy
