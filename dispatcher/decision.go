@@ -38,12 +38,12 @@ type Decision struct {
 	ShadowPool int
 
 	Filtered [spillway.MaxPools]placement.Filter // at the last placement
-	Attempts [MaxAttempts]Attempt
-	Tries    int // how many of Attempts are used
-
 	// QuotaUsed is what the namespace's quota node held of the pool's class, before
 	// this call, when it was placed or refused.
 	QuotaUsed spillway.Resources
+
+	Tries    int // how many of Attempts are used
+	Attempts [MaxAttempts]Attempt
 }
 
 // Attempt is one placement that was carried out.

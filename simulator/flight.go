@@ -9,19 +9,44 @@ import (
 
 // flight is one call on its way, and the memory of its Decision.
 type flight struct {
-	d        dispatcher.Decision
 	handle   dispatcher.Handle
 	duration time.Duration // of the execution
 	init     time.Duration // recorded cold start, or negative
 	function int32         // of the platform
-	open     int8          // attempts whose estimate is still to come
-	ended    bool
+	turn     uint32        // grows with every start, over all lives
 
-	turn    uint32           // grows with every start, over all lives
-	outcome spillway.Outcome // of the running attempt, when it ends
-	cold    time.Duration    // that the running attempt met
-	gone    bool             // its instance ends with it
-	environ bool             // it holds an environment of a cloud
+	ending  ending        // of the running attempt
+	cold    time.Duration // that the running attempt met
+	open    int8          // attempts whose estimate is still to come
+	ended   bool
+	gone    bool // its instance ends with the running attempt
+	environ bool // it holds an environment of a cloud
+
+	d dispatcher.Decision
+}
+
+// ending is how an attempt will end: an Outcome in a few words of memory, since there
+// are as many as calls at once.
+type ending struct {
+	began  spillway.Instant
+	micros int64 // of the execution
+	init   int64 // microseconds
+	billed int64 // milliseconds, of clouds
+	mib    int32
+	class  spillway.OutcomeClass
+	cause  spillway.Cause
+}
+
+func (e *ending) outcome() spillway.Outcome {
+	o := spillway.Outcome{Class: e.class, Cause: e.cause}
+	if e.class != spillway.Executed {
+		return o
+	}
+	o.Usage = spillway.Usage{Started: e.began, DurationMicros: e.micros, BilledMillis: e.billed, InitMicros: e.init, MemoryMiB: int64(e.mib)}
+	if e.cause != spillway.CauseNone {
+		o.FunctionError = spillway.FunctionUnhandled
+	}
+	return o
 }
 
 // flights are recycled, so that their number is that of calls at once.

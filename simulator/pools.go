@@ -31,19 +31,15 @@ func (r *run) runOnPrem(x *flight, e *dispatcher.Effect) spillway.Instant {
 	if left := x.d.Deadline.Sub(r.now); took > min(f.Timeout, left) {
 		took, cause = max(min(f.Timeout, left), 0), spillway.CauseTimeout
 	}
-	x.outcome = executed(r.now, took, cause, f.Instance.MiB)
+	x.ending = executed(r.now, took, cause, f.Instance.MiB)
 	x.gone = cause == spillway.CauseTimeout
 	begun := r.pools[e.Pool].use(e.Instance, x, e.Decision.Last().Cold)
-	x.outcome.Usage.InitMicros, x.cold = begun.init.Microseconds(), begun.whole()
+	x.ending.init, x.cold = begun.init.Microseconds(), begun.whole()
 	return r.now.Add(took + r.Pools[e.Pool].Added)
 }
 
-func executed(at spillway.Instant, took time.Duration, cause spillway.Cause, mib int64) spillway.Outcome {
-	o := spillway.Outcome{Class: spillway.Executed, Cause: cause, Usage: spillway.Usage{Started: at, DurationMicros: took.Microseconds(), MemoryMiB: mib}}
-	if cause != spillway.CauseNone {
-		o.FunctionError = spillway.FunctionUnhandled
-	}
-	return o
+func executed(at spillway.Instant, took time.Duration, cause spillway.Cause, mib int64) ending {
+	return ending{class: spillway.Executed, cause: cause, began: at, micros: took.Microseconds(), mib: int32(min(mib, math.MaxInt32))}
 }
 
 // runInCloud is refused at once, or lasts as long as the start of an environment, the
@@ -53,15 +49,15 @@ func (r *run) runInCloud(x *flight, e *dispatcher.Effect, cloud *fleet) spillway
 	m, f := &r.Pools[e.Pool], e.Function
 	b := &f.Bindings[e.Pool]
 	if away := r.pools[e.Pool].away(r.now.Sub(r.Start)); away != nil {
-		x.outcome = spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseConnect}
+		x.ending = ending{class: spillway.NotExecuted, cause: spillway.CauseConnect}
 		if away.Throttle {
-			x.outcome.Cause = spillway.CauseThrottled
+			x.ending.cause = spillway.CauseThrottled
 		}
 		return r.now.Add(m.Added)
 	}
 	cold, ok := cloud.acquire(r.now, f.Index, b.MiB)
 	if !ok {
-		x.outcome = spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseThrottled}
+		x.ending = ending{class: spillway.NotExecuted, cause: spillway.CauseThrottled}
 		return r.now.Add(m.Added)
 	}
 	var begun start
@@ -72,20 +68,19 @@ func (r *run) runInCloud(x *flight, e *dispatcher.Effect, cloud *fleet) spillway
 	if took > b.Timeout {
 		took, cause = b.Timeout, spillway.CauseTimeout
 	}
-	x.outcome = executed(r.now.Add(begun.whole()), took, cause, b.MiB)
-	u := &x.outcome.Usage
-	u.InitMicros, x.cold = begun.init.Microseconds(), begun.whole()
+	x.ending = executed(r.now.Add(begun.whole()), took, cause, b.MiB)
+	x.ending.init, x.cold = begun.init.Microseconds(), begun.whole()
 	billed := took
 	if m.InitBilled {
 		billed += begun.init
 	}
-	u.BilledMillis = b.Rate.BilledMillis(max(1, int64((billed+time.Millisecond-1)/time.Millisecond)))
+	x.ending.billed = b.Rate.BilledMillis(max(1, int64((billed+time.Millisecond-1)/time.Millisecond)))
 	end := r.now.Add(begun.whole() + took)
 	x.environ = true
 	if whole := end.Add(m.Added); whole <= x.d.Deadline {
 		return whole
 	}
-	x.outcome = spillway.Outcome{Class: spillway.Unknown, Cause: spillway.CauseLost}
+	x.ending = ending{class: spillway.Unknown, cause: spillway.CauseLost}
 	x.open++
 	return max(x.d.Deadline, r.now)
 }
@@ -110,7 +105,7 @@ func (r *run) endCall(e *event) []dispatcher.Effect {
 	}
 	gone := x.gone
 	x.gone = false
-	return r.engine.Complete(r.now, x.handle, dispatcher.Ending{Outcome: x.outcome, InstanceGone: gone})
+	return r.engine.Complete(r.now, x.handle, dispatcher.Ending{Outcome: x.ending.outcome(), InstanceGone: gone})
 }
 
 // startInstance begins a cold start on-prem.

@@ -168,7 +168,7 @@ func (t *tally) drop(pool int, f *spillway.Function) {
 func (t *tally) reclaim(pool int, x *flight, now spillway.Instant) {
 	t.end(pool, x)
 	t.cell(int(x.function), pool).reclaims++
-	t.pools[pool].lostMicros += now.Sub(x.outcome.Usage.Started).Microseconds()
+	t.pools[pool].lostMicros += now.Sub(x.ending.began).Microseconds()
 }
 
 // post counts the line of an attempt.

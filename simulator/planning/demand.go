@@ -20,7 +20,7 @@ type Demand struct {
 	// Pinned calls of Calls are of functions that no cloud may run: planned as if
 	// they could burst, they wait or are refused where nodes are short.
 	Pinned    int64
-	PinnedMiB int64              // MiB-microseconds
+	PinnedMiB float64            // MiB-microseconds, to show
 	Cut       int64              // calls that ran longer than their function's timeout
 	Teams     []TeamDemand       // by namespace
 	PeakBusy  spillway.Resources // mean of the busiest step, each by itself; Slots is not known
@@ -131,7 +131,7 @@ func (m *measurement) take(call *trace.Call) error {
 	d.Teams[f.Namespace].BusyMicros += micros
 	if m.kind[index] == onPremOnly {
 		d.Pinned++
-		d.PinnedMiB += micros * f.Resources.MiB
+		d.PinnedMiB += float64(micros) * float64(f.Resources.MiB)
 	}
 	at := call.At.Microseconds()
 	if m.billed != m.busy {

@@ -63,7 +63,7 @@ func (c *Case) Quotas(ctx context.Context, d *Demand, teams []TeamDemand, aim pl
 			return nil, err
 		}
 		for i, s := range samples {
-			c.say(float64(len(all))/float64(len(teams)), "trying quotas of "+c.Run.Platform.Namespaces[s.team.Namespace].Name)
+			c.say(float64(len(all))/float64(len(teams)), "trying quotas of teams")
 			q, err := c.quota(ctx, s, aim)
 			if err != nil {
 				return nil, fmt.Errorf("quota of %s: %w", q.Team, err)

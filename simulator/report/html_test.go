@@ -38,6 +38,11 @@ var void = []string{"meta", "link", "br", "img", "hr", "input"}
 // wellFormed checks that elements nest, and that the page needs nothing else.
 func wellFormed(t *testing.T, page []byte) {
 	t.Helper()
+	for _, strange := range []string{"://", "xmlns", "<?xml"} {
+		if bytes.Contains(page, []byte(strange)) {
+			t.Errorf("the page has %q", strange)
+		}
+	}
 	var open []string
 	for z := html.NewTokenizer(bytes.NewReader(page)); ; {
 		kind := z.Next()

@@ -126,7 +126,7 @@ func (s *sheet) departmentPage() (htmlPart, error) {
 	if len(s.departments) == 0 {
 		return part, nil
 	}
-	t := htmlTable{Head: []string{"Department", "Name­spaces", "Calls", "Over­flowed", "In clouds", "Refused", "Cold rate", "Wait P95", "On-prem, " + s.Platform.Currency, "Cloud, " + s.Platform.Currency, "Total, " + s.Platform.Currency}}
+	t := htmlTable{Head: []string{"Department", "Name\u00adspaces", "Calls", "Over\u00adflowed", "In clouds", "Refused", "Cold rate", "Wait P95", "On-prem, " + s.Platform.Currency, "Cloud, " + s.Platform.Currency, "Total, " + s.Platform.Currency}}
 	shown := min(len(s.departments), maxRows)
 	for i := range s.departments[:shown] {
 		t.Rows = append(t.Rows, s.departments[i].cells())

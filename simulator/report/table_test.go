@@ -49,6 +49,14 @@ func TestTableFits(t *testing.T) {
 	}
 }
 
+// TestTableOrder: the dearest first, then the busiest, then by name.
+func TestTableOrder(t *testing.T) {
+	text := string(written(t, report.Table, view(result([]tenant{{name: "d"}, {name: "c"}, {name: "b", refusals: 1, refused: spillway.ReasonDenied}, {name: "a", cloud: 1}}))))
+	if !regexp.MustCompile(`(?s)Departments.*\n  a .*\n  b .*\n  c .*\n  d `).MatchString(text) {
+		t.Error(text)
+	}
+}
+
 // TestTableAddsUp sums the shown amounts of departments.
 func TestTableAddsUp(t *testing.T) {
 	for _, tenants := range [][]tenant{three, crowd(7), crowd(300)} {
