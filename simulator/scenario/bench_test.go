@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -64,4 +65,37 @@ func replay(b *testing.B, path string, warm bool) {
 		}
 	}
 	b.ReportMetric(float64(calls)/b.Elapsed().Seconds()/1e6, "Mcalls/s")
+}
+
+// BenchmarkMonth replays a synthetic month of MONTH_CALLS calls (10 million if it is
+// not set) on the default platform, without instances.
+func BenchmarkMonth(b *testing.B) {
+	calls := int64(10_000_000)
+	if text := os.Getenv("MONTH_CALLS"); text != "" {
+		var err error
+		if calls, err = strconv.ParseInt(text, 10, 64); err != nil {
+			b.Fatal(err)
+		}
+	}
+	done := int64(0)
+	for b.Loop() {
+		t, err := trace.New(trace.Workload{Preset: trace.Online, Seed: 1, Days: 30, Functions: 200, Tenants: 20, CallsPerDay: calls / 30})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s, err := scenario.Load(t, scenario.Options{Standard: scenario.Standard{Nodes: 40, Concurrency: 10_000}, Longest: time.Minute, PricesAt: time.Now(), Seed: 1, Warm: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		r, err := simulator.Run(b.Context(), s.Config)
+		if err != nil {
+			b.Fatal(err)
+		}
+		done += r.Calls
+		b.Logf("%d calls: %d placed, %d refused, peak %s", r.Calls, r.Placed, r.Refused, r.Pools[1].Peak)
+		if err := t.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(done)/b.Elapsed().Seconds()/1e6, "Mcalls/s")
 }
