@@ -1,0 +1,389 @@
+package planning
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"math/big"
+	"strconv"
+	"strings"
+	"time"
+	"unicode"
+
+	"github.com/spillway-dev/spillway/simulator/planner"
+)
+
+// lineWidth is how wide lines of the table are at most.
+const lineWidth = 80
+
+// table writes a plan for people.
+type table struct {
+	w    io.Writer
+	doc  *Document
+	err  error
+	size int // decimals of amounts
+}
+
+// Table writes a plan for people, in lines of at most 80 columns.
+func Table(w io.Writer, doc *Document) error {
+	t := &table{w: w, doc: doc, size: 2}
+	if largest := doc.AllCloud.Total; largest < 100e9 {
+		t.size = 4
+	}
+	t.head()
+	t.costs()
+	t.reasons()
+	t.changes()
+	t.halves()
+	t.months()
+	t.simulated()
+	t.quotas()
+	if len(doc.Notes) > 0 {
+		t.line("")
+	}
+	for _, note := range doc.Notes {
+		t.text("Note: " + note)
+	}
+	return t.err
+}
+
+func (t *table) line(format string, args ...any) {
+	if t.err == nil {
+		_, t.err = fmt.Fprintln(t.w, strings.TrimRight(plain(fmt.Sprintf(format, args...)), " "))
+	}
+}
+
+// text writes a paragraph, broken between words.
+func (t *table) text(words string) {
+	line := ""
+	for _, word := range strings.Fields(words) {
+		if line != "" && len([]rune(line))+1+len([]rune(word)) > lineWidth {
+			t.line("%s", line)
+			line = " "
+		}
+		line = strings.TrimPrefix(line+" "+word, " ")
+		if strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "  ") {
+			line = " " + line
+		}
+	}
+	t.line("%s", line)
+}
+
+func (t *table) rows(rows [][]string) {
+	widths := map[int]int{}
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], len([]rune(cell)))
+		}
+	}
+	for _, row := range rows {
+		var b strings.Builder
+		for i, cell := range row {
+			pad := strings.Repeat(" ", widths[i]-len([]rune(cell)))
+			if i == 0 {
+				b.WriteString("  " + cell + pad)
+			} else {
+				b.WriteString("  " + pad + cell)
+			}
+		}
+		t.line("%s", b.String())
+	}
+}
+
+func (t *table) head() {
+	d := t.doc
+	t.text(fmt.Sprintf("Plan for %s: %s calls of %s in %s, in steps of %s.", d.Trace.Path, thousands(strconv.FormatInt(d.Demand.Calls, 10)),
+		counted(d.Trace.Functions, "function"), lasting(micros(d.Trace.LengthMicros)), lasting(micros(d.Demand.StepMicros))))
+	t.line("")
+	t.text(d.Sentence())
+	t.line("")
+}
+
+// Sentence says what to own.
+func (d *Document) Sentence() string {
+	own := "Own nothing"
+	if c := countsOf(d.Plan.Nodes); c != "" {
+		own = "Own " + c
+	}
+	if c := countsOf(d.Plan.Packages); c != "" {
+		own += ", prepay " + c
+	}
+	return fmt.Sprintf("%s, and burst %s of the calls (%s) to %s.", own, percentage(float64(d.Plan.BurstCalls), float64(d.Demand.Calls)),
+		thousands(strconv.FormatInt(d.Plan.BurstCalls, 10)), d.Cloud.Name)
+}
+
+// countsOf writes what there is of each, "" of nothing.
+func countsOf(all []countSheet) string {
+	var parts []string
+	for _, c := range all {
+		if c.Count > 0 {
+			parts = append(parts, fmt.Sprintf("%d × %s", c.Count, c.Name))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
+func (t *table) costs() {
+	d := t.doc
+	perMonth := float64(planner.MonthMillis) * 1000 / (float64(d.Demand.StepMicros) * float64(d.Demand.Steps))
+	row := func(name string, cost amount, against bool) []string {
+		r := []string{name, t.money(cost), t.money(amount(math.Min(math.Round(float64(cost)*perMonth), math.MaxInt64/2))), ""}
+		if against && d.Plan.Total > 0 {
+			r[3] = fmt.Sprintf("%+.1f %%", 100*(float64(cost)/float64(d.Plan.Total)-1))
+		}
+		return r
+	}
+	rows := [][]string{{"Cost in " + d.Currency, "of the trace", "of a month", "against the plan"}, row("this plan", d.Plan.Total, false), row("  nodes", d.Plan.NodeCost, false)}
+	if d.Plan.Fees > 0 {
+		rows = append(rows, row("  prepaid packages", d.Plan.Fees, false))
+	}
+	rows = append(rows, row("  bursts", d.Plan.Memory+d.Plan.Requests, false))
+	if d.Plan.Penalty > 0 {
+		rows = append(rows, row("  penalty, not paid", d.Plan.Penalty, false))
+	}
+	rows = append(rows, row("all in the cloud", d.AllCloud.Total, true))
+	if d.PeakOwned != nil {
+		rows = append(rows, row("all owned: "+short(countsOf(d.PeakOwned.Nodes), 28), d.PeakOwned.Total, true))
+	}
+	rows = append(rows, row("lower bound, knowing the future", d.Bound.Total, true))
+	t.rows(rows)
+	t.line("")
+	if d.Plan.Sunk > 0 {
+		t.text(fmt.Sprintf("Beside that, nodes already owned cost %s %s under every plan.", t.money(d.Plan.Sunk), d.Currency))
+	}
+}
+
+// reasons say why the plan is good.
+func (t *table) reasons() {
+	d := t.doc
+	t.text(fmt.Sprintf("Cost / bound: %s (aim: at most %.2f%s).", ratioText(d.Bound.Ratio), d.Bound.Aim, missed(d.Bound.Missed)))
+	t.text(fmt.Sprintf("Bursts happen in %s of the steps, %s GiB-seconds in all.", percentage(float64(d.Plan.BurstSteps), float64(d.Demand.Steps)), thousands(strconv.FormatFloat(d.Plan.BurstGiBs, 'f', 0, 64))))
+	for _, b := range d.BreakEven {
+		switch {
+		case b.Utilisation == nil || b.DailyCalls == nil:
+			t.text(fmt.Sprintf("Break-even: bursts cost nothing beside one %s.", b.Type))
+		case *b.Utilisation > 1:
+			t.text(fmt.Sprintf("Break-even: a %s never pays: full, it serves %s calls a day, and its price bursts %s.", b.Type, whole(b.FullCalls), whole(*b.DailyCalls)))
+		default:
+			t.text(fmt.Sprintf("Break-even: a %s pays from %.1f %% use on: from %s calls a day, of the %s that it can serve.", b.Type, 100**b.Utilisation, whole(*b.DailyCalls), whole(b.FullCalls)))
+		}
+	}
+	if q := d.Quantile; q != nil {
+		agrees := "the enumeration agrees"
+		if !q.Agrees {
+			agrees = "whole nodes, or calls of unlike price, make another count cheaper"
+		}
+		t.text(fmt.Sprintf("Check P(D > K*) = c/p: K* = %.2f nodes, exceeded in %.1f %% of the steps; c/p is %.1f %%; %s.", q.Level, 100*q.Exceed, 100*q.Ratio, agrees))
+	}
+}
+
+func (t *table) changes() {
+	rows := [][]string{{"If it turns out otherwise", "best would be", "keeping this plan costs more by"}}
+	for _, c := range t.doc.Changes {
+		best := "the same"
+		if c.Moves {
+			best = short(or(countsOf(append(append([]countSheet{}, c.Best.Nodes...), c.Best.Packages...)), "nothing owned"), 24)
+		}
+		rows = append(rows, []string{fmt.Sprintf("%s %+.0f %%", c.What, 100*(c.Factor-1)), best, t.money(c.Regret) + " (" + percentage(float64(c.Regret), float64(c.Best.Total)) + ")"})
+	}
+	t.line("")
+	t.rows(rows)
+}
+
+func (t *table) halves() {
+	if h := t.doc.Halves; h != nil {
+		t.line("")
+		t.text(fmt.Sprintf("Judged on what it had not seen: a plan from the first %s days alone is %s; in the rest it costs %s %s, %s times the bound of that half (aim: at most %.2f%s).",
+			strconv.FormatFloat(h.FittedDays, 'g', 4, 64), or(countsOf(h.Plan.Nodes), "to own nothing"), t.money(h.Judged.Total), t.doc.Currency, ratioText(h.Bound.Ratio), h.Bound.Aim, missed(h.Bound.Missed)))
+	}
+}
+
+func (t *table) months() {
+	t.line("")
+	m := t.doc.Months
+	if m == nil {
+		t.text("No forecast of monthly spend: " + t.doc.NoMonths + ".")
+		return
+	}
+	rows := [][]string{{"Spent on bursts in " + t.doc.Currency, "so far", "P5", "P50", "P95"}}
+	for _, s := range []*spendSheet{m.Present, &m.Next} {
+		if s != nil {
+			rows = append(rows, []string{s.Month, t.money(s.ToDate), t.money(s.P5), t.money(s.P50), t.money(s.P95)})
+		}
+	}
+	t.rows(rows)
+	t.text(fmt.Sprintf("Drawn %s times from %d days, weekdays and weekends each from their own.", whole(int64(m.Draws)), m.HistoryDays))
+}
+
+func (t *table) simulated() {
+	s, d := t.doc.Simulated, t.doc
+	if s == nil {
+		return
+	}
+	t.line("")
+	t.rows([][]string{
+		{"Replayed on the Engine", "planned", "simulated"},
+		{"nodes, " + d.Currency, t.money(d.Plan.NodeCost), t.decimal(s.NodeCost)},
+		{"bursts, " + d.Currency, t.money(d.Plan.Burst), t.decimal(s.BurstCost)},
+		{"both, " + d.Currency, t.money(d.Plan.NodeCost + d.Plan.Burst), t.decimal(s.Total)},
+		{"calls in the cloud", whole(d.Plan.BurstCalls), whole(s.Burst)},
+		{"calls refused", "0", whole(s.Refused)},
+		{"cold starts", "", whole(s.ColdStarts)},
+		{"waits: P50", "", waited(s.WaitP50)}, {"       P95", "", waited(s.WaitP95)}, {"       P99", "", waited(s.WaitP99)}, {"       longest", "", waited(s.WaitMax)},
+	})
+}
+
+func (t *table) quotas() {
+	q := t.doc.Quotas
+	if q == nil {
+		return
+	}
+	t.line("")
+	t.text(fmt.Sprintf("On-prem slots that a team needs for at most %s refused and a P95 wait of at most %s, without bursting:",
+		percentage(q.MaxRefused, 1), lasting(micros(q.MaxWaitMicros))))
+	rows := [][]string{{"team", "calls", "peak", "slots", "refused", "P95 wait"}}
+	sampled := false
+	for i := range q.Teams {
+		x := &q.Teams[i]
+		slots, star := "none", ""
+		if x.Quota != nil {
+			slots = whole(*x.Quota)
+		}
+		if x.UntilMicros > 0 {
+			star, sampled = "*", true
+		}
+		rows = append(rows, []string{short(x.Team, 30), whole(x.Calls) + star, whole(x.Peak), slots, percentage(x.Refused, 1), waited(x.WaitMicros)})
+	}
+	t.rows(rows)
+	if sampled {
+		t.text("* Tried on the calls around the team's busiest time, so the quota is rather too large than too small.")
+	}
+	if q.Others > 0 {
+		t.text(fmt.Sprintf("%s more: --teams all, or --teams NAME.", counted(q.Others, "team")))
+	}
+	for i := range q.Teams {
+		if x := &q.Teams[i]; x.Fault != "" {
+			t.text(x.Team + ": " + x.Fault)
+		}
+	}
+}
+
+func (t *table) money(a amount) string {
+	return thousands(new(big.Rat).SetFrac64(int64(a), 1e9).FloatString(t.size))
+}
+
+// decimal shows an exact amount.
+func (t *table) decimal(text string) string {
+	r, ok := new(big.Rat).SetString(text)
+	if !ok {
+		return text
+	}
+	return thousands(r.FloatString(t.size))
+}
+
+func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+
+func whole(n int64) string { return thousands(strconv.FormatInt(n, 10)) }
+
+// thousands puts commas into a plain decimal.
+func thousands(text string) string {
+	sign := ""
+	if strings.HasPrefix(text, "-") {
+		sign, text = "-", text[1:]
+	}
+	number, fraction, pointed := strings.Cut(text, ".")
+	for at := len(number) - 3; at > 0; at -= 3 {
+		number = number[:at] + "," + number[at:]
+	}
+	if pointed {
+		number += "." + fraction
+	}
+	return sign + number
+}
+
+// percentage shows that a part is not nothing.
+func percentage(part, all float64) string {
+	if part == 0 || all == 0 {
+		return "0 %"
+	}
+	x := 100 * part / all
+	if x > 0 && x < 0.01 {
+		return "<0.01 %"
+	}
+	return strconv.FormatFloat(x, 'f', 2, 64) + " %"
+}
+
+func ratioText(x *float64) string {
+	if x == nil {
+		return "without bounds, as the bound is 0,"
+	}
+	return strconv.FormatFloat(*x, 'f', 3, 64)
+}
+
+func missed(yes bool) string {
+	if yes {
+		return ", missed"
+	}
+	return ""
+}
+
+// lasting writes a duration without zero units at its end.
+func lasting(d time.Duration) string {
+	if d > 0 && d%(24*time.Hour) == 0 {
+		return counted(int(d/(24*time.Hour)), "day")
+	}
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// waited writes microseconds in a unit that fits.
+func waited(us int64) string {
+	if us == 0 {
+		return "0"
+	}
+	if us >= 10_000_000 {
+		return strconv.FormatFloat(float64(us)/1e6, 'f', 1, 64) + " s"
+	}
+	return millis(us)
+}
+
+// short cuts a long name.
+func short(text string, width int) string {
+	if r := []rune(text); len(r) > width {
+		return string(r[:width-1]) + "…"
+	}
+	return text
+}
+
+func or(text, otherwise string) string {
+	if text == "" {
+		return otherwise
+	}
+	return text
+}
+
+func counted(n int, noun string) string {
+	if n != 1 {
+		noun += "s"
+	}
+	return whole(int64(n)) + " " + noun
+}
+
+// millis writes microseconds.
+func millis(us int64) string { return strconv.FormatFloat(float64(us)/1000, 'f', 1, 64) + " ms" }
+
+// plain takes out what could move the cursor of a terminal or break a line.
+func plain(text string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
+			return '·'
+		}
+		return r
+	}, text)
+}
