@@ -58,6 +58,7 @@ type revisionNow struct {
 //	DELETE /v1/functions/{namespace}/{name}
 //	GET    /v1/functions/{namespace}/{name}/logs       ?tail=100&follow=true
 //	POST   /v1/reconcile                               ?since=24h&lag=1h&dryRun=false
+//	GET    /v1/usage                                   ?from=&to=&namespace=, repeated; CSV
 func (a *app) deployRoutes() map[string]http.Handler {
 	const function = " /v1/functions/{namespace}/{name}"
 	return map[string]http.Handler{
@@ -65,6 +66,7 @@ func (a *app) deployRoutes() map[string]http.Handler {
 		"HEAD /v1/packages/{digest}": http.HandlerFunc(a.hasPackage),
 		"GET" + function + "/logs":   http.HandlerFunc(a.logs),
 		"POST /v1/reconcile":         a.reconcile(),
+		"GET /v1/usage":              http.HandlerFunc(a.usage),
 		"DELETE" + function: a.changing("deleted", func(k spillway.FunctionKey, _ *http.Request) (*deployed.Candidate, error) {
 			return a.deployed.Delete(k)
 		}),
