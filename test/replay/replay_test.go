@@ -1,12 +1,15 @@
+// Package replay holds the simulator against live runs of the demo's platform.
 package replay
 
 import (
-	"context"
-	"fmt"
-	"os"
+	"flag"
+	"math"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
+
+	"github.com/cockroachdb/apd/v3"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/simulator"
@@ -15,88 +18,190 @@ import (
 	"github.com/spillway-dev/spillway/test/replay/recording"
 )
 
-func replay(t *testing.T, name string, seed uint64) *simulator.Result {
-	times, err := recording.Load(filepath.Join("testdata", name+".json"))
+var update = flag.Bool("update", false, "write docs/experiments/replay.md")
+
+// loads are the recordings, in the order of the report.
+var loads = []string{"calm", "burst", "budget"}
+
+// seeds is how many random draws of cold starts every recording is held against.
+const seeds = 5
+
+const (
+	shareWithin   = 2.0 // points of all calls, each pool
+	costWithin    = 2.0 // percent, all pools together
+	refusedWithin = 1.0 // points of all calls, each reason
+)
+
+func TestReplayMatchesWhatHappenedLive(t *testing.T) {
+	var pages []page
+	for _, name := range loads {
+		p := page{name: name, live: recorded(t, name), times: times(t, name)}
+		for seed := range uint64(seeds) {
+			p.runs = append(p.runs, outcomeOf(t, replay(t, name, p.times, seed)))
+		}
+		for seed := range p.runs {
+			compare(t, name, seed, &p.live, &p.runs[seed])
+		}
+		pages = append(pages, p)
+	}
+	if *update && !t.Failed() {
+		write(t, filepath.Join("..", "..", "docs", "experiments", "replay.md"), pages)
+	}
+}
+
+func compare(t *testing.T, name string, seed int, live, got *outcome) {
+	t.Helper()
+	if live.calls != got.calls {
+		t.Errorf("%s: %d of %d calls were replayed", name, got.calls, live.calls)
+	}
+	for _, pool := range live.poolNames() {
+		if off := got.share(pool) - live.share(pool); math.Abs(off) > shareWithin {
+			t.Errorf("%s, seed %d: %s has %.2f %% of the calls, live %.2f %%; want within %g points", name, seed, pool, got.share(pool), live.share(pool), shareWithin)
+		}
+	}
+	if off := 100 * (got.cost()/live.cost() - 1); math.Abs(off) > costWithin {
+		t.Errorf("%s, seed %d: cost %g, live %g: %+.2f %%; want within %g %%", name, seed, got.cost(), live.cost(), off, costWithin)
+	}
+	for reason := range live.reasons {
+		if !spillway.Reason(reason).Refusal() {
+			continue
+		}
+		if off := 100 * float64(got.reasons[reason]-live.reasons[reason]) / float64(live.calls); math.Abs(off) > refusedWithin {
+			t.Errorf("%s, seed %d: %d refusals for %s, live %d; want within %g points of all calls",
+				name, seed, got.reasons[reason], spillway.Reason(reason), live.reasons[reason], refusedWithin)
+		}
+	}
+}
+
+func times(t *testing.T, name string) *recording.Times {
+	t.Helper()
+	out, err := recording.Load(filepath.Join("testdata", name+".json"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	tr, err := trace.Open(t.Context(), filepath.Join("testdata", name+".csv.zst"), trace.Options{Seed: seed})
+	return out
+}
+
+// replay runs the recording on the configuration that it was made with.
+func replay(t *testing.T, name string, times *recording.Times, seed uint64) *simulator.Result {
+	t.Helper()
+	calls, err := trace.Open(t.Context(), filepath.Join("testdata", name+".csv.zst"), trace.Options{Seed: seed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tr.Close()
+	defer calls.Close()
 	o := scenario.Options{Dir: filepath.Join("testdata", "conf"), PricesAt: times.Recorded, Seed: seed, Models: scenario.Models{}}
-	o.Models, err = models(t, tr, o, times)
+	before, err := scenario.Load(calls, o) // for the default models
 	if err != nil {
 		t.Fatal(err)
 	}
-	sc, err := scenario.Load(tr, o)
+	for i, p := range before.Platform.Pools {
+		m := before.Pools[i]
+		if measured := times.Pools[p.Name]; measured != nil {
+			m = measured.Fit(m)
+		}
+		o.Models[p.Name] = m
+	}
+	s, err := scenario.Load(calls, o)
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := simulator.Run(context.Background(), sc.Config)
+	r, err := simulator.Run(t.Context(), s.Config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return r
 }
 
-func models(t *testing.T, tr *trace.Trace, o scenario.Options, times *recording.Times) (scenario.Models, error) {
-	sc, err := scenario.Load(tr, o)
+// outcome is what happened to the calls of one load.
+type outcome struct {
+	calls   int64
+	pools   map[string]*poolOutcome
+	reasons []int64 // by spillway.Reason
+	waits   func(q float64) time.Duration
+}
+
+type poolOutcome struct {
+	calls, cold int64
+	cost        float64 // of sums that are exact
+}
+
+func (o *outcome) share(pool string) float64 {
+	p := o.pools[pool]
+	if p == nil {
+		return 0
+	}
+	return 100 * float64(p.calls) / float64(o.calls)
+}
+
+func (o *outcome) cost() (sum float64) {
+	for _, name := range o.poolNames() {
+		sum += o.pools[name].cost
+	}
+	return sum
+}
+
+func (o *outcome) poolNames() (names []string) {
+	for name := range o.pools {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// recorded reads what happened live.
+func recorded(t *testing.T, name string) outcome {
+	t.Helper()
+	out := outcome{pools: map[string]*poolOutcome{}, reasons: make([]int64, 32)}
+	sums := map[string]*apd.Decimal{}
+	var waits []time.Duration
+	for row, err := range trace.UsageRows(filepath.Join("testdata", name+".csv.zst")) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		out.calls++
+		out.reasons[row.Reason]++
+		if row.Pool == "" {
+			continue
+		}
+		p := out.pools[row.Pool]
+		if p == nil {
+			p, sums[row.Pool] = &poolOutcome{}, new(apd.Decimal)
+			out.pools[row.Pool] = p
+		}
+		p.calls++
+		if row.Init > 0 {
+			p.cold++
+		}
+		waits = append(waits, row.Waited)
+		sum := sums[row.Pool]
+		if _, err := apd.BaseContext.WithPrecision(40).Add(sum, sum, &row.Amount); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, sum := range sums {
+		out.pools[name].cost = number(t, sum)
+	}
+	slices.Sort(waits)
+	out.waits = func(q float64) time.Duration { return waits[max(int(math.Ceil(q*float64(len(waits)))), 1)-1] }
+	return out
+}
+
+func outcomeOf(t *testing.T, r *simulator.Result) outcome {
+	t.Helper()
+	out := outcome{calls: r.Calls - r.Skipped, pools: map[string]*poolOutcome{}, reasons: r.Reasons, waits: r.Waits.Quantile}
+	for i := range r.Pools {
+		p := &r.Pools[i]
+		out.pools[r.Platform.Pools[i].Name] = &poolOutcome{p.Executed, p.Cold, number(t, &p.Cost)}
+	}
+	return out
+}
+
+func number(t *testing.T, d *apd.Decimal) float64 {
+	t.Helper()
+	n, err := d.Float64()
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	all := scenario.Models{}
-	for _, p := range sc.Platform.Pools {
-		m := scenario.DefaultModel(p)
-		if took := times.Pools[p.Name]; took != nil {
-			m = took.Fit(m)
-		}
-		all[p.Name] = m
-	}
-	return all, nil
+	return n
 }
-
-func TestX(t *testing.T) {
-	for _, name := range []string{"calm", "burst", "budget"} {
-		began := time.Now()
-		r := replay(t, name, 1)
-		fmt.Println(name, r.Calls, r.Placed, r.Refused, r.Skipped, time.Since(began))
-		pools := map[string]int{}
-		reasons := map[string]int{}
-		cost := map[string]float64{}
-		cold := map[string]int{}
-		n := 0
-		for row, err := range trace.UsageRows(filepath.Join("testdata", name+".csv.zst")) {
-			if err != nil {
-				t.Fatal(err)
-			}
-			n++
-			if row.Pool != "" {
-				pools[row.Pool]++
-			}
-			if row.Init > 0 {
-				cold[row.Pool]++
-			}
-			reasons[row.Reason.String()]++
-			f, _ := row.Amount.Float64()
-			cost[row.Pool] += f
-		}
-		for i := range r.Pools {
-			p := r.Platform.Pools[i].Name
-			c, _ := r.Pools[i].Cost.Float64()
-			fmt.Printf("  %s live %.2f%% sim %.2f%% (%d %d) cost live %.6g sim %.6g cold %d %d\n", p, 100*float64(pools[p])/float64(n), 100*float64(r.Pools[i].Executed)/float64(n), pools[p], r.Pools[i].Executed, cost[p], c, cold[p], r.Pools[i].Cold)
-		}
-		sim := map[string]int64{}
-		for i, c := range r.Reasons {
-			if c > 0 {
-				sim[reason(i)] = c
-			}
-		}
-		fmt.Println("  live", reasons)
-		fmt.Println("  sim ", sim, r.Waits.Quantile(.5), r.Waits.Quantile(.95), r.Waits.Quantile(.99))
-	}
-	_ = os.Args
-}
-
-func reason(i int) string { return spillway.Reason(i).String() }

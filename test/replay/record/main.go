@@ -62,8 +62,9 @@ func recordLoad(ctx context.Context, l load, programs, out string) (err error) {
 	fmt.Fprintf(os.Stderr, "%s: %s of calls\n", l.name, l.lasts)
 	answers := l.drive(ctx, w.front, s.token)
 	calls, err := w.explain(ctx, answers)
-	if err = errors.Join(err, w.stop()); err != nil {
+	ahead, unread := w.ahead(ctx)
+	if err = errors.Join(err, unread, w.stop()); err != nil {
 		return err
 	}
-	return s.save(ctx, l, calls, out)
+	return s.save(ctx, l, calls, ahead, out)
 }

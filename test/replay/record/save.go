@@ -5,10 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
@@ -48,19 +51,54 @@ func (w *world) explain(ctx context.Context, all []answer) ([]told, error) {
 }
 
 func ask(ctx context.Context, url string, into any) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	text, err := read(ctx, url)
 	if err != nil {
 		return err
+	}
+	return json.Unmarshal(text, into)
+}
+
+func read(ctx context.Context, url string) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return nil, err
 	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s answers %s", url, resp.Status)
+		return nil, fmt.Errorf("%s answers %s", url, resp.Status)
 	}
-	return json.NewDecoder(resp.Body).Decode(into)
+	return io.ReadAll(resp.Body)
+}
+
+// ahead is the mean of what the starts of on-prem instances took before INIT.
+func (w *world) ahead(ctx context.Context) (time.Duration, error) {
+	text, err := read(ctx, w.admin+"/metrics")
+	if err != nil {
+		return 0, err
+	}
+	sum, starts := 0.0, 0.0
+	for line := range strings.Lines(string(text)) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), " ")
+		n, err := strconv.ParseFloat(value, 64)
+		if err != nil {
+			continue
+		}
+		const family = "spillway_pool_cold_start_step_duration_seconds_"
+		switch name {
+		case family + `sum{pool="onprem",step="unpack"}`, family + `sum{pool="onprem",step="start"}`:
+			sum += n
+		case family + `count{pool="onprem",step="start"}`:
+			starts = n
+		}
+	}
+	if starts == 0 {
+		return 0, errors.New("the metrics know of no start of an instance")
+	}
+	return time.Duration(sum / starts * float64(time.Second)), nil
 }
 
 // charges are the ledger's charges by invocation.
@@ -83,7 +121,7 @@ func (s *stage) charges(ctx context.Context) (all map[string]billing.Entry, err 
 }
 
 // save writes the recording.
-func (s *stage) save(ctx context.Context, l load, calls []told, out string) error {
+func (s *stage) save(ctx context.Context, l load, calls []told, ahead time.Duration, out string) error {
 	charges, err := s.charges(ctx)
 	if err != nil {
 		return err
@@ -98,12 +136,13 @@ func (s *stage) save(ctx context.Context, l load, calls []told, out string) erro
 	}
 	rows := trace.NewUsageWriter(packed)
 	times := recording.NewTimes(time.Now().UTC().Truncate(time.Second))
+	times.Ahead("onprem", ahead)
 	for i := range calls {
 		row := rowOf(&calls[i], charges)
 		if err := rows.Write(&row); err != nil {
 			return err
 		}
-		times.Add(&row, calls[i].Answered.Sub(calls[i].Admitted))
+		times.Add(&row, calls[i].Answered.Sub(calls[i].Admitted), row.Pool == "lambda" || row.Pool == "scf")
 	}
 	return errors.Join(rows.Flush(), packed.Close(), file.Close(), times.Save(filepath.Join(out, l.name+".json")))
 }

@@ -19,50 +19,83 @@ type Times struct {
 	Pools    map[string]*Pool `json:"pools"`
 }
 
-// Pool is one pool's times.
+// Pool is one pool's times, in microseconds.
 type Pool struct {
 	Calls int `json:"calls"`
-	// Beyond is what a call took between its placement and its answer beyond its
-	// execution and cold start, in microseconds: quantiles of all calls.
-	Beyond Quantiles `json:"beyondMicros"`
-	Cold   Quantiles `json:"coldMicros"` // cold starts, of calls that met one
+	// Beyond is the mean of what calls took between their placement and their answer
+	// beyond execution and cold start: so much longer they hold their place.
+	Beyond int64 `json:"beyondMicros"`
+	Cold   Cold  `json:"cold"`
 
-	beyond, cold []int64
+	beyond, inits, stops []int64
 }
 
-// Quantiles are in microseconds; zero of nothing.
-type Quantiles struct {
+// Cold is what cold starts took, of calls that met one.
+type Cold struct {
 	Count int   `json:"count"`
-	P50   int64 `json:"p50"`
-	P90   int64 `json:"p90"`
-	P99   int64 `json:"p99"`
+	Ahead int64 `json:"aheadMicros"` // mean before INIT: making room for a process and starting it
+	P50   int64 `json:"initP50Micros"`
+	P99   int64 `json:"initP99Micros"`
+	// StopP50 and StopP99 are of what calls waited beyond both that waited for nothing
+	// else: for the end of the instance whose place they took.
+	StopP50 int64 `json:"stopP50Micros"`
+	StopP99 int64 `json:"stopP99Micros"`
 }
+
+// unhindered is the namespace of the demo whose calls wait for their own start alone:
+// its quota is never full, and where there is no room for a start they overflow at once.
+const unhindered = "shop"
 
 // NewTimes returns times without a call.
 func NewTimes(at time.Time) *Times { return &Times{Recorded: at, Pools: map[string]*Pool{}} }
 
-// Add takes the times of one call; whole is from its admission to its answer.
-func (t *Times) Add(r *trace.UsageRow, whole time.Duration) {
+func (t *Times) pool(name string) *Pool {
+	if t.Pools[name] == nil {
+		t.Pools[name] = &Pool{}
+	}
+	return t.Pools[name]
+}
+
+// Add takes the times of one call: whole is from its admission to its answer, and
+// cloud says that its cold start is in that and not in its wait.
+func (t *Times) Add(r *trace.UsageRow, whole time.Duration, cloud bool) {
 	if r.Pool == "" || r.Duration < 0 {
 		return
 	}
-	p := t.Pools[r.Pool]
-	if p == nil {
-		p = &Pool{}
-		t.Pools[r.Pool] = p
-	}
+	p := t.pool(r.Pool)
 	p.Calls++
 	beyond := whole - r.Waited - r.Duration
-	if r.Init > 0 {
-		p.cold = append(p.cold, r.Init.Microseconds())
+	if cloud {
+		beyond -= r.Init
 	}
 	p.beyond = append(p.beyond, beyond.Microseconds())
+	if r.Init > 0 {
+		p.inits = append(p.inits, r.Init.Microseconds())
+	}
+	if r.Namespace == unhindered && r.Init > 0 && r.Waited > r.Init && !cloud {
+		p.stops = append(p.stops, (r.Waited - r.Init).Microseconds())
+	}
+}
+
+// Ahead sets what starts of the pool took before INIT.
+func (t *Times) Ahead(pool string, mean time.Duration) { t.pool(pool).Cold.Ahead = mean.Microseconds() }
+
+// reduce makes figures of what was added.
+func (p *Pool) reduce() {
+	sum := int64(0)
+	for _, n := range p.beyond {
+		sum += n
+	}
+	p.Beyond = sum / int64(max(len(p.beyond), 1))
+	p.Cold.Count, p.Cold.P50, p.Cold.P99 = len(p.inits), quantile(p.inits, 50), quantile(p.inits, 99)
+	p.Cold.StopP50 = max(quantile(p.stops, 50)-p.Cold.Ahead, 0)
+	p.Cold.StopP99 = max(quantile(p.stops, 99)-p.Cold.Ahead, 0)
 }
 
 // Save writes the times to a file.
 func (t *Times) Save(path string) error {
 	for _, p := range t.Pools {
-		p.Beyond, p.Cold = quantiles(p.beyond), quantiles(p.cold)
+		p.reduce()
 	}
 	text, err := json.MarshalIndent(t, "", "  ")
 	if err != nil {
@@ -86,18 +119,20 @@ func Load(path string) (*Times, error) {
 
 // Fit gives the model of a pool these times.
 func (p *Pool) Fit(m simulator.PoolModel) simulator.PoolModel {
-	m.Added = time.Duration(p.Beyond.P50) * time.Microsecond
+	micros := func(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
+	m.Added = micros(p.Beyond)
+	m.Stop = simulator.ColdStep{Name: "stop", P50: micros(p.Cold.StopP50), P99: micros(p.Cold.StopP99)}
 	if p.Cold.Count > 0 {
-		m.Cold = []simulator.ColdStep{{Name: "recorded", P50: time.Duration(p.Cold.P50) * time.Microsecond, P99: time.Duration(p.Cold.P99) * time.Microsecond}}
+		m.Cold = []simulator.ColdStep{{Name: "ahead", Outside: true, P50: micros(p.Cold.Ahead)}, {Name: "init", P50: micros(p.Cold.P50), P99: micros(p.Cold.P99)}}
 	}
 	return m
 }
 
-func quantiles(all []int64) Quantiles {
+// quantile is the percent-th percentile by the nearest rank; zero of nothing.
+func quantile(all []int64, percent int) int64 {
 	if len(all) == 0 {
-		return Quantiles{}
+		return 0
 	}
 	slices.Sort(all)
-	at := func(percent int) int64 { return all[max((len(all)*percent+99)/100, 1)-1] }
-	return Quantiles{len(all), at(50), at(90), at(99)}
+	return all[max((len(all)*percent+99)/100, 1)-1]
 }
