@@ -21,6 +21,7 @@ type flight struct {
 	ended   bool
 	gone    bool // its instance ends with the running attempt
 	environ bool // it holds an environment of a cloud
+	met     bool // the running attempt met a cold start
 
 	d dispatcher.Decision
 }

@@ -33,7 +33,8 @@ func (r *run) runOnPrem(x *flight, e *dispatcher.Effect) spillway.Instant {
 	}
 	x.ending = executed(r.now, took, cause, f.Instance.MiB)
 	x.gone = cause == spillway.CauseTimeout
-	begun := r.pools[e.Pool].use(e.Instance, x, e.Decision.Last().Cold)
+	begun, cold := r.pools[e.Pool].use(e.Instance, x, e.Decision.Last().Cold)
+	x.met = cold && !r.Warm
 	x.ending.init, x.cold = begun.init.Microseconds(), begun.whole()
 	return r.now.Add(took + r.Pools[e.Pool].Added)
 }
@@ -61,7 +62,7 @@ func (r *run) runInCloud(x *flight, e *dispatcher.Effect, cloud *fleet) spillway
 		return r.now.Add(m.Added)
 	}
 	var begun start
-	if cold {
+	if x.met = cold; cold {
 		begun = draw(r.random, m.Cold, x.init)
 	}
 	took, cause := x.duration, spillway.CauseNone

@@ -32,9 +32,7 @@ func newPoolState(p *spillway.Pool, m *PoolModel) poolState {
 }
 
 func (s *poolState) begin(id spillway.InstanceID, f *spillway.Function, took start) {
-	if took.whole() > 0 {
-		s.inits[id] = took
-	}
+	s.inits[id] = took
 	if s.instances != nil {
 		s.instances[id] = &instance{function: f, starting: true}
 	}
@@ -52,16 +50,22 @@ func (s *poolState) ready(id spillway.InstanceID) bool {
 	return in != nil
 }
 
-// use gives a call to an instance and returns the cold start if it is the first.
-func (s *poolState) use(id spillway.InstanceID, x *flight, cold bool) (took start) {
+// use gives a call to an instance. If it is the first one there and waited for the
+// start, that was its cold start; a call that comes later to an instance that was
+// started ahead, or that was handed another one while it waited, met none.
+func (s *poolState) use(id spillway.InstanceID, x *flight, waited bool) (took start, cold bool) {
 	if in := s.instances[id]; in != nil {
 		in.flight = x
 	}
-	if cold {
-		took = s.inits[id]
-		delete(s.inits, id)
+	if len(s.inits) > 0 {
+		if took, cold = s.inits[id]; cold {
+			delete(s.inits, id)
+		}
 	}
-	return took
+	if !waited {
+		return start{}, false
+	}
+	return took, cold
 }
 
 // rest takes the call off an instance, which may end with it.

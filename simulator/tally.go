@@ -200,7 +200,7 @@ func (t *tally) post(now spillway.Instant, e *dispatcher.Effect, x *flight) erro
 		if o.Cause == spillway.CauseTimeout {
 			c.timedOut++
 		}
-		if o.Usage.InitMicros > 0 || a.Cold {
+		if x.met {
 			c.cold++
 			c.initMicros += o.Usage.InitMicros
 			t.cold.Add(x.cold)

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/spillway-dev/spillway/simulator/planner"
+	"github.com/spillway-dev/spillway/simulator/report"
 )
 
 // lineWidth is how wide lines of the table are at most.
@@ -112,6 +113,11 @@ func (d *Document) Sentence() string {
 		thousands(strconv.FormatInt(d.Plan.BurstCalls, 10)), d.Cloud.Name)
 }
 
+// Optimum is what to mark on a load-duration curve.
+func (d *Document) Optimum() *report.Optimum {
+	return &report.Optimum{GiB: float64(d.Plan.OwnedMiB) / 1024, Label: "optimum: " + or(countsOf(d.Plan.Nodes), "nothing owned")}
+}
+
 // countsOf writes what there is of each, "" of nothing.
 func countsOf(all []countSheet) string {
 	var parts []string
@@ -156,16 +162,16 @@ func (t *table) costs() {
 // reasons say why the plan is good.
 func (t *table) reasons() {
 	d := t.doc
-	t.text(fmt.Sprintf("Cost / bound: %s (aim: at most %.2f%s).", ratioText(d.Bound.Ratio), d.Bound.Aim, missed(d.Bound.Missed)))
+	t.text(fmt.Sprintf("Cost / bound: %s (aim: at most %.2f%s). The bound may own parts of nodes: %s.", ratioText(d.Bound.Ratio), d.Bound.Aim, missed(d.Bound.Missed), d.fractions()))
 	t.text(fmt.Sprintf("Bursts happen in %s of the steps, %s GiB-seconds in all.", percentage(float64(d.Plan.BurstSteps), float64(d.Demand.Steps)), thousands(strconv.FormatFloat(d.Plan.BurstGiBs, 'f', 0, 64))))
 	for _, b := range d.BreakEven {
 		switch {
 		case b.Utilisation == nil || b.DailyCalls == nil:
 			t.text(fmt.Sprintf("Break-even: bursts cost nothing beside one %s.", b.Type))
 		case *b.Utilisation > 1:
-			t.text(fmt.Sprintf("Break-even: a %s never pays: full, it serves %s calls a day, and its price bursts %s.", b.Type, whole(b.FullCalls), whole(*b.DailyCalls)))
+			t.text(fmt.Sprintf("Break-even: one %s never pays: full, it serves %s calls a day, and its price bursts %s.", b.Type, whole(b.FullCalls), whole(*b.DailyCalls)))
 		default:
-			t.text(fmt.Sprintf("Break-even: a %s pays from %.1f %% use on: from %s calls a day, of the %s that it can serve.", b.Type, 100**b.Utilisation, whole(*b.DailyCalls), whole(b.FullCalls)))
+			t.text(fmt.Sprintf("Break-even: one %s pays from %.1f %% use on: from %s calls a day, of the %s that it can serve.", b.Type, 100**b.Utilisation, whole(*b.DailyCalls), whole(b.FullCalls)))
 		}
 	}
 	if q := d.Quantile; q != nil {
@@ -175,6 +181,15 @@ func (t *table) reasons() {
 		}
 		t.text(fmt.Sprintf("Check P(D > K*) = c/p: K* = %.2f nodes, exceeded in %.1f %% of the steps; c/p is %.1f %%; %s.", q.Level, 100*q.Exceed, 100*q.Ratio, agrees))
 	}
+}
+
+// fractions writes what the bound owns.
+func (d *Document) fractions() string {
+	var parts []string
+	for i, n := range d.Bound.Nodes {
+		parts = append(parts, fmt.Sprintf("%.2f × %s", n, d.NodeTypes[i].Name))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func (t *table) changes() {

@@ -45,7 +45,8 @@ func OwnedBy(nodes []planner.NodeType, counts []int64) (Owned, error) {
 
 // Verify replays the trace on the Engine with owned in place of all on-prem pools of
 // the platform: the first has it all. Quotas, budgets, burst policies and Rego are the
-// platform's own, so they may refuse what a plan would have burst. Nodes are paid for
+// platform's own, so they may refuse what a plan would have burst. Where nothing is
+// owned, calls that may burst do not wait for an on-prem place first. Nodes are paid for
 // length, that of the demand, which ends with the last call.
 func (c *Case) Verify(ctx context.Context, owned Owned, length time.Duration) (*simulator.Result, error) {
 	run, err := c.with(owned)
@@ -71,6 +72,7 @@ func (c *Case) Verify(ctx context.Context, owned Owned, length time.Duration) (*
 func (c *Case) with(owned Owned) (simulator.Config, error) {
 	p := *c.Run.Platform
 	p.Pools = append([]*spillway.Pool(nil), p.Pools...)
+	var onPrem spillway.PoolSet
 	first := true
 	for i, pool := range p.Pools {
 		if pool.Kind.Cloud() || pool.Retired {
@@ -82,7 +84,7 @@ func (c *Case) with(owned Owned) (simulator.Config, error) {
 			own.Capacity, own.HourlyNano = owned.Capacity, owned.Hourly
 		}
 		first = false
-		p.Pools[i] = &own
+		p.Pools[i], onPrem = &own, onPrem.With(i)
 	}
 	if first {
 		return simulator.Config{}, fmt.Errorf("%w: the configuration has no on-prem pool to plan for", ErrNoDemand)
@@ -96,6 +98,9 @@ func (c *Case) with(owned Owned) (simulator.Config, error) {
 	}
 	var failed error
 	run.Platform, _ = rebuild(&p, func(*spillway.Function) bool { return true }, func(f *spillway.Function) {
+		if _, cloud := places(f); cloud && owned.Capacity.Slots == 0 {
+			f.Permitted &^= onPrem // or calls would wait for a place that there never is
+		}
 		if c.Cloud.Imposed && c.Cloud.Pool >= 0 && f.Bindings[c.Cloud.Pool].MiB > 0 {
 			if err := impose(&f.Bindings[c.Cloud.Pool], c.Cloud.Rate); err != nil {
 				failed = err
