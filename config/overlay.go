@@ -116,14 +116,23 @@ func (l *Loaded) Quota(name string) *v1alpha1.Quota {
 	return nil
 }
 
+// WrittenQuota returns what the directory says of a Quota, with defaults, whatever
+// overlays say; nil if there is no such Quota. The caller must not change it.
+func (l *Loaded) WrittenQuota(name string) *v1alpha1.QuotaSpec {
+	if spec, ok := l.written[name]; ok {
+		return &spec
+	}
+	if q := l.Quota(name); q != nil {
+		return &q.Spec
+	}
+	return nil
+}
+
 // QuotaBase returns the digest of the limits that the directory gives a Quota,
 // whatever overlays say; empty if there is no such Quota.
 func (l *Loaded) QuotaBase(name string) string {
-	if spec, ok := l.written[name]; ok {
-		return base(&spec)
-	}
-	if q := l.Quota(name); q != nil {
-		return base(&q.Spec)
+	if spec := l.WrittenQuota(name); spec != nil {
+		return base(spec)
 	}
 	return ""
 }

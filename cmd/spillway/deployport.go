@@ -17,14 +17,14 @@ import (
 func deployedIn(data string) *deployed.Store { return deployed.Open(filepath.Join(data, "deployed")) }
 
 // withDeployed loads the configuration again if functions were deployed to the
-// server before. What flags override stays.
+// server before, or quota requests approved. What flags override stays.
 func withDeployed(dir string, loaded *config.Loaded) (*config.Loaded, error) {
 	store := deployedIn(loaded.Server.DataDir)
-	files, err := store.Files()
-	if err != nil || len(files) == 0 {
+	with, err := additionsOf(store, requestedIn(loaded.Server.DataDir))
+	if err != nil || len(with.files) == 0 && len(with.overlays) == 0 {
 		return loaded, err
 	}
-	all, err := loadNext(dir, nil, files)
+	all, err := loadNext(dir, nil, with)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +139,12 @@ func (a *app) change(ctx context.Context, key spillway.FunctionKey, prepare func
 	if err != nil {
 		return nil, err
 	}
-	said, err := a.loadAndServe(ctx, c.Files, c.Commit)
+	with, err := additionsOf(a.deployed, a.requested)
+	if err != nil {
+		return nil, errors.Join(err, c.Discard())
+	}
+	with.files = c.Files
+	said, err := a.loadAndServe(ctx, with, c.Commit)
 	if err != nil {
 		return nil, errors.Join(blame(err, c.File, key), c.Discard())
 	}

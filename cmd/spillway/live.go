@@ -98,11 +98,11 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 	if l.closed {
 		return l.status.Load(), errEnding
 	}
-	files, err := a.deployed.Files()
+	with, err := additionsOf(a.deployed, a.requested)
 	if err != nil {
 		return l.status.Load(), err
 	}
-	said, err := a.loadAndServe(ctx, files, func() error { return nil })
+	said, err := a.loadAndServe(ctx, with, func() error { return nil })
 	if err != nil {
 		l.rejected.Add(1)
 		said.Error = err.Error()
@@ -114,14 +114,13 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 
 var errEnding = errors.New("the server is ending")
 
-// loadAndServe reads the configuration directory and the deployed functions of
-// files, and serves them unless they are as before. keep is the last that may fail, and
+// loadAndServe reads the configuration directory and what is kept besides, and serves them unless they are as before. keep is the last that may fail, and
 // is called once the configuration is found good. The caller holds live.mu.
-func (a *app) loadAndServe(ctx context.Context, files []string, keep func() error) (*reloaded, error) {
+func (a *app) loadAndServe(ctx context.Context, with additions, keep func() error) (*reloaded, error) {
 	l := &a.live
 	before := l.loaded.Platform
 	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
-	next, err := loadNext(a.dir, before, files)
+	next, err := loadNext(a.dir, before, with)
 	if err != nil {
 		return said, err
 	}

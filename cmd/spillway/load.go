@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -14,13 +15,42 @@ import (
 
 // loadConfig reads and checks a configuration directory; "" means only defaults.
 // Mistakes are config.Faults, those of the policy too.
-func loadConfig(dir string) (*config.Loaded, error) { return loadNext(dir, nil, nil) }
+func loadConfig(dir string) (*config.Loaded, error) { return loadNext(dir, nil, additions{}) }
+
+// additions are what a server keeps of its configuration besides the directory.
+type additions struct {
+	files    []string // of deployed functions
+	overlays []config.QuotaOverlay
+}
 
 // loadNext reads the successor of the configuration that previous was compiled
-// from; nil for the first. deployed are files besides those of dir.
-func loadNext(dir string, previous *spillway.Platform, deployed []string) (*config.Loaded, error) {
-	loaded, err := config.Load(dir, time.Now(), config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Previous: previous, Deployed: deployed})
-	return loaded, withDeployedHint(err, deployed)
+// from; nil for the first.
+func loadNext(dir string, previous *spillway.Platform, with additions) (*config.Loaded, error) {
+	checks := config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Previous: previous, Deployed: with.files, QuotaOverlays: with.overlays}
+	now := time.Now()
+	loaded, err := config.Load(dir, now, checks)
+	if err == nil {
+		return loaded, nil
+	}
+	return nil, withOverlayHint(withDeployedHint(err, with.files), dir, now, checks)
+}
+
+// withOverlayHint says what to do about faults that are there with approved quota
+// requests only.
+func withOverlayHint(err error, dir string, now time.Time, checks config.Checks) error {
+	var faults config.Faults
+	if len(checks.QuotaOverlays) == 0 || !errors.As(err, &faults) {
+		return err
+	}
+	names := make([]string, len(checks.QuotaOverlays))
+	for i, o := range checks.QuotaOverlays {
+		names[i] = o.Name + " for Quota " + o.Quota
+	}
+	checks.QuotaOverlays = nil
+	if _, without := config.Load(dir, now, checks); without != nil {
+		return err
+	}
+	return fmt.Errorf("%w\nquotas are as requests ask for (%s): without them this is no fault; 'spillway quota revoke' takes an approved one back, as does moving its file away while no server runs", err, strings.Join(names, ", "))
 }
 
 // withDeployedHint says what to do about faults in what developers deployed.

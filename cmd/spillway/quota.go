@@ -1,8 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -14,39 +16,92 @@ import (
 func newQuota(s streams) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "quota",
-		Short: "What quota nodes hold, borrow and have left",
-		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Short: "What quota nodes hold, and requests for more",
+		Long: `Show what quota nodes hold, borrow and have left, ask for other limits, and decide on
+what was asked. A request is simulated on the team's own calls before it is decided.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newQuotaShow(s))
+	cmd.AddCommand(newQuotaShow(s), newQuotaRequest(s), newQuotaSimulate(s), newQuotaApprove(s), newQuotaDeny(s), newQuotaRevoke(s), newQuotaHistory(s))
 	return cmd
+}
+
+// quotaNode is a node with those below it, and the requests for them.
+type quotaNode struct {
+	Quotas   []dispatcher.QuotaView `json:"quotas"`
+	Requests []quotaRequestView     `json:"requests"`
 }
 
 func newQuotaShow(s streams) *cobra.Command {
 	var admin string
 	cmd := &cobra.Command{
-		Use:   "show",
-		Short: "Show the quota tree as it is now",
+		Use:   "show [QUOTA | REQUEST]",
+		Short: "Show the quota tree as it is now, or one request",
 		Long: `Show every node of the quota tree, children below their parents: what its calls
 hold on-prem and in clouds, of how much, what of that is borrowed, how much room
-is left before the node's own limit, and what its budgets have spent.
+is left before the node's own limit, and what its budgets have spent. Below it are
+the requests that wait to be decided. A QUOTA shows only it and the nodes below;
+the name of a REQUEST shows that.
 
 Slots are shown, and CPU and memory where they are limited. A limit that was
 lowered below what is in use shows more used than allowed until that has drained.`,
 		Example: `  spillway quota show
+  spillway quota show team
+  spillway quota show qr-3
   spillway quota show -o json`,
-		Args: cobra.NoArgs,
+		Args: atMostOne("a QUOTA or a REQUEST"),
 	}
 	adminFlag(cmd, &admin)
 	output := formatFlag(cmd, "table", "json", "yaml")
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		v, err := fromAdmin[dispatcher.View](cmd.Context(), admin, "v1", "quota")
 		if err != nil {
 			return err
 		}
-		return output.print(s.out, v.Quotas, func(w io.Writer) error { return printQuota(w, v.Quotas) })
+		requests, err := quotaRequests(cmd.Context(), admin)
+		if err != nil {
+			return err
+		}
+		if len(args) == 0 {
+			return output.print(s.out, v.Quotas, func(w io.Writer) error {
+				return errors.Join(printQuota(w, v.Quotas), printQuotaNotes(w, requests))
+			})
+		}
+		n := nodeOf(v.Quotas, requests, args[0])
+		if len(n.Quotas) > 0 {
+			return output.print(s.out, n, func(w io.Writer) error { return errors.Join(printQuota(w, n.Quotas), printQuotaNotes(w, n.Requests)) })
+		}
+		for i := range requests {
+			if requests[i].Metadata.Name == args[0] {
+				return output.print(s.out, &requests[i], func(w io.Writer) error { return printQuotaRequest(w, &requests[i]) })
+			}
+		}
+		return wrongInput("%q is neither a Quota nor a request; 'spillway quota show' and 'spillway quota history' list them", args[0])
 	}
 	return cmd
+}
+
+// nodeOf takes a node and those below it out of the tree; it has no parent then.
+func nodeOf(all []dispatcher.QuotaView, requests []quotaRequestView, name string) quotaNode {
+	n := quotaNode{Quotas: []dispatcher.QuotaView{}, Requests: []quotaRequestView{}}
+	var take func(name, parent string)
+	take = func(name, parent string) {
+		q := find(all, name)
+		if q == nil {
+			return
+		}
+		node := *q
+		node.Parent = parent
+		n.Quotas = append(n.Quotas, node)
+		n.Requests = append(n.Requests, slices.DeleteFunc(slices.Clone(requests), func(r quotaRequestView) bool { return r.Spec.Quota != name })...)
+		for _, child := range all {
+			if child.Parent == name {
+				take(child.Name, name)
+			}
+		}
+	}
+	take(name, "")
+	return n
 }
 
 func printQuota(w io.Writer, all []dispatcher.QuotaView) error {

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net"
 	"net/http"
 	"os"
 	"path/filepath"
+	"sync"
 	"syscall"
 	"time"
 
@@ -20,6 +22,7 @@ import (
 	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/config/deployed"
+	"github.com/spillway-dev/spillway/config/requested"
 	"github.com/spillway-dev/spillway/dispatcher"
 	"github.com/spillway-dev/spillway/dispatcher/httpapi"
 	"github.com/spillway-dev/spillway/dispatcher/server"
@@ -50,6 +53,9 @@ type app struct {
 	front    *http.Server
 	admin    *http.Server
 
+	requested  *requested.Store
+	simulating sync.Mutex // one quota request at a time
+
 	closers []func() error
 }
 
@@ -57,7 +63,7 @@ type app struct {
 // parts need each other. After an error nothing is left open.
 // What flags override in loaded is as in the files in written.
 func wire(ctx context.Context, dir string, loaded *config.Loaded, written config.Server, log *slog.Logger) (*app, error) {
-	a := &app{dir: dir, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}, deployed: deployedIn(loaded.Server.DataDir)}
+	a := &app{dir: dir, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}, deployed: deployedIn(loaded.Server.DataDir), requested: requestedIn(loaded.Server.DataDir)}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	callers, err := authenticator(&loaded.Server) // before anything is made or started
 	if err != nil {
@@ -209,6 +215,8 @@ func (a *app) buildPorts(context.Context) error {
 		return err
 	}
 	a.front = a.door.Server()
+	routes := a.deployRoutes()
+	maps.Copy(routes, a.quotaRoutes())
 	a.admin = httpapi.AdminServer(httpapi.AdminConfig{
 		Ready: a.server.Ready, Metrics: a.metrics, Explain: a, Logger: a.log,
 		Report: func(ctx context.Context, q httpapi.ReportQuery) (any, error) {
@@ -218,7 +226,7 @@ func (a *app) buildPorts(context.Context) error {
 		Config:    func(context.Context) (any, error) { return a.live.status.Load(), nil },
 		Reload:    a.reloadNow,
 		Quota:     func(context.Context) (any, error) { return a.server.View(), nil },
-		Routes:    a.deployRoutes(),
+		Routes:    routes,
 	})
 	return nil
 }

@@ -178,12 +178,12 @@ func TestChangeThatIsNotKept(t *testing.T) {
 	before, full := a.server.Platform(), errors.New("disk full")
 	a.live.mu.Lock()
 	defer a.live.mu.Unlock()
-	said, err := a.loadAndServe(t.Context(), nil, func() error { return full })
+	said, err := a.loadAndServe(t.Context(), additions{}, func() error { return full })
 	if !errors.Is(err, full) || a.server.Platform() != before || said.Generation != before.Generation {
 		t.Errorf("%v; generation %d serves, %d is said", err, a.server.Platform().Generation, said.Generation)
 	}
 	kept := 0
-	if said, err = a.loadAndServe(t.Context(), nil, func() error { kept++; return nil }); err != nil || kept != 1 || a.server.Platform() == before || !said.Changed {
+	if said, err = a.loadAndServe(t.Context(), additions{}, func() error { kept++; return nil }); err != nil || kept != 1 || a.server.Platform() == before || !said.Changed {
 		t.Errorf("kept %d times; %+v (%v)", kept, said, err)
 	}
 }
