@@ -1,16 +1,14 @@
 package scenario
 
 import (
-	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/simulator"
 )
-
-// Models say how pools behave, by name; a pool that is not named behaves as its kind
-// does by default.
-type Models map[string]simulator.PoolModel
 
 // DefaultModel is how a pool of a kind behaves unless a ledger says otherwise.
 //
@@ -34,21 +32,23 @@ func DefaultModel(p *spillway.Pool) simulator.PoolModel {
 	return m
 }
 
-// forPools returns the models by pool index.
-func (m Models) forPools(p *spillway.Platform, length time.Duration) ([]simulator.PoolModel, error) {
+// forPools returns the models by pool index. Its mistakes are config.Faults.
+func (m Models) forPools(p *spillway.Platform, start time.Time, length time.Duration) ([]simulator.PoolModel, error) {
 	all := make([]simulator.PoolModel, len(p.Pools))
-	known := map[string]bool{}
+	index := map[string]int{}
 	for i, pool := range p.Pools {
-		known[pool.Name] = true
-		if given, ok := m[pool.Name]; ok {
-			all[i] = given
-		} else {
-			all[i] = DefaultModel(pool)
-		}
+		index[pool.Name], all[i] = i, DefaultModel(pool)
 	}
-	for name := range m {
-		if !known[name] {
-			return nil, fmt.Errorf("a model is for pool %q, which the configuration does not have", name)
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		given := m[name]
+		given.begin(name)
+		if i, known := index[name]; known {
+			all[i] = given.over(p.Pools[i], start, length)
+		} else {
+			given.fault("", "the configuration has no such pool", strings.Join(slices.Sorted(maps.Keys(index)), ", "))
+		}
+		if len(given.faults) > 0 {
+			return nil, given.faults
 		}
 	}
 	return all, nil

@@ -104,7 +104,7 @@ func (s *Scenario) fill(t *trace.Trace, o Options, l *config.Loaded, keys []spil
 	if err != nil {
 		return err
 	}
-	models, err := o.Models.forPools(p, t.Length())
+	models, err := o.Models.forPools(p, t.Start(), t.Length())
 	if err != nil {
 		return err
 	}
