@@ -137,6 +137,15 @@ func (l *Loaded) QuotaBase(name string) string {
 	return ""
 }
 
+// QuotaNow returns the digest of the limits that a Quota has, with overlays; empty if
+// there is no such Quota.
+func (l *Loaded) QuotaNow(name string) string {
+	if q := l.Quota(name); q != nil {
+		return base(&q.Spec)
+	}
+	return ""
+}
+
 // base is the digest of all that limits calls in spec.
 func base(spec *v1alpha1.QuotaSpec) string {
 	sum := sha256.New()

@@ -75,7 +75,7 @@ type QuotaLimits struct {
 type QuotaSimulation struct {
 	At     time.Time `json:"at"`
 	Trace  string    `json:"trace"`  // where the calls are from, in words
-	Base   string    `json:"base"`   // see QuotaRequestStatus
+	Base   string    `json:"base"`   // digest of the limits that the Quota had
 	Length Duration  `json:"length"` // that the costs are of
 	Calls  int64     `json:"calls"`  // of the trace
 	// Calls of functions that the Quota does not have, which were left out.

@@ -22,7 +22,7 @@ type Candidate struct {
 func (c *Candidate) Commit() error { return c.store.write(c.Request) }
 
 // Approve prepares to give a Quota the limits that a request asks for. It must have
-// been simulated on the limits that the directory has now, and the one who asked for
+// been simulated on the limits that the Quota has now, and the one who asked for
 // it cannot approve it.
 func (s *Store) Approve(l *config.Loaded, name string, step Step) (*Candidate, error) {
 	r, err := s.open(name)
@@ -50,7 +50,7 @@ func mayApprove(l *config.Loaded, r *v1alpha1.QuotaRequest, step Step) error {
 		return forbidden("%s asked for %s and cannot approve it; another approver must", step.By, name)
 	case simulation == nil:
 		return problem("request %s was not simulated; run 'spillway quota simulate %s'", name, name)
-	case simulation.Base != l.QuotaBase(r.Spec.Quota):
+	case simulation.Base != l.QuotaNow(r.Spec.Quota):
 		return problem("Quota %s was changed since the simulation of %s; run 'spillway quota simulate %s'", r.Spec.Quota, name, name)
 	case r.Spec.Until != nil && !r.Spec.Until.After(step.At):
 		return problem("request %s asks for limits until %s, which is past; deny it", name, r.Spec.Until.Format(time.RFC3339))
