@@ -22,6 +22,7 @@ import (
 type traceFlags struct {
 	trace, format, spread string
 	adopt, pricesAt       string
+	models                string
 	nodes, concurrency    int64
 	seed                  uint64
 	warm                  bool
@@ -35,6 +36,7 @@ func (f *traceFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pricesAt, "prices-at", "", "`date` whose prices hold, such as 2026-11-01; today if not given")
 	flags.Int64Var(&f.nodes, "nodes", 0, "owned `servers` of the default platform; the mean demand if not given")
 	flags.Int64Var(&f.concurrency, "concurrency", 0, "`calls` at once in the cloud of the default platform; twice the peak if not given")
+	flags.StringVar(&f.models, "models", "", "`file` that says how pools behave; 'spillway simulate fit' makes one")
 	flags.Uint64Var(&f.seed, "seed", 1, "`number` that all random choices follow from")
 	flags.BoolVar(&f.warm, "warm", false, "model no instances: no cold starts on-prem, nothing kept in memory")
 }
@@ -94,7 +96,14 @@ func traceError(err error) error {
 }
 
 // scenario is what the trace is replayed on.
-func (f *traceFlags) scenario(t *opened, dir string, models scenario.Models) (*scenario.Scenario, error) {
+func (f *traceFlags) scenario(t *opened, dir string) (*scenario.Scenario, error) {
+	var models scenario.Models
+	if f.models != "" {
+		var err error
+		if models, err = scenario.ReadModels(f.models); err != nil {
+			return nil, err
+		}
+	}
 	standard := scenario.StandardFor(t.summary)
 	if f.nodes < 0 || f.concurrency < 0 {
 		return nil, wrongInput("--nodes and --concurrency are at least 1")
@@ -157,7 +166,8 @@ a ledger. Tenants that the configuration does not have are left out and counted,
 come below the Quota that --adopt names. Without --config a platform is assumed that
 the trace fills: owned servers for its mean demand, AWS Lambda for the rest.
 
-docs/simulation.md says what is modelled.`,
+How pools behave (cold starts, outages, capacity that comes and goes) is in --models.
+docs/simulation.md says what is modelled, and how well it agrees with live runs.`,
 		Example: `  spillway simulate --trace usage.csv.zst --config examples/platform
   spillway simulate --trace azure2019/ --nodes 20 -o html > report.html
   spillway trace generate --preset mixed --days 7 week.csv.zst
@@ -185,7 +195,7 @@ func (f *simulateFlags) run(ctx context.Context, s streams) (*report.View, error
 		return nil, err
 	}
 	defer t.Close()
-	sc, err := f.scenario(t, f.config, nil)
+	sc, err := f.scenario(t, f.config)
 	if err != nil {
 		return nil, err
 	}

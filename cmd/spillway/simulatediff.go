@@ -53,7 +53,7 @@ func (f *traceFlags) compare(ctx context.Context, s streams, before, after strin
 	defer t.Close()
 	var both [2]*simulator.Result
 	for i, dir := range []string{before, after} {
-		sc, err := f.scenario(t, dir, nil)
+		sc, err := f.scenario(t, dir)
 		if err == nil {
 			both[i], err = replay(ctx, s, t, sc)
 		}
