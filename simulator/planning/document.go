@@ -23,8 +23,9 @@ type Findings struct {
 	Path    string // of the trace, as given
 	Summary *trace.Summary
 	Seed    uint64
-	Terms   string       // file of the cloud account's terms; empty: flat prices
-	Aim     *planner.Aim // of Quotas; nil: no quotas were asked for
+	Nodes   []planner.NodeType // as they are
+	Terms   string             // file of the cloud account's terms; empty: flat prices
+	Aim     *planner.Aim       // of Quotas; nil: no quotas were asked for
 	// Whole is set where the first on-prem pool as a whole stands for a node.
 	Whole bool
 }
@@ -85,6 +86,8 @@ type nodeSheet struct {
 	MiB       int64  `json:"mib"`
 	Hourly    amount `json:"hourly"`
 	Min       int64  `json:"min"`
+	UsableMiB int64  `json:"usableMiB"` // that was planned with
+	UsableCPU int64  `json:"usableMilliCPU"`
 	Max       int64  `json:"max"` // 0: as many as the peak needs
 	Owned     int64  `json:"owned"`
 	Avoidable amount `json:"avoidable"`
@@ -111,7 +114,7 @@ type countSheet struct {
 type pointSheet struct {
 	Nodes    []countSheet `json:"nodes"`
 	Packages []countSheet `json:"packages,omitempty"`
-	OwnedMiB int64        `json:"ownedMiB"`
+	OwnedMiB int64        `json:"ownedMiB"` // usable
 	costSheet
 }
 
@@ -195,7 +198,8 @@ type simulatedSheet struct {
 	NodeCost   string   `json:"nodeCost"`
 	BurstCost  string   `json:"burst"`
 	Total      string   `json:"total"`
-	Against    *float64 `json:"againstPlan"` // total, as a ratio
+	Against    *float64 `json:"againstPlan"`  // total, as a ratio
+	Bound      *float64 `json:"againstBound"` // total, as a ratio; it is what the plan really is worth
 	WaitP50    int64    `json:"waitP50Micros"`
 	WaitP95    int64    `json:"waitP95Micros"`
 	WaitP99    int64    `json:"waitP99Micros"`

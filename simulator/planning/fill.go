@@ -31,15 +31,16 @@ func (f *Findings) Document() (*Document, error) {
 		return doc, nil
 	}
 	var err error
-	doc.Simulated, err = simulatedOf(f.Result, &a.Plan.Best.Cost)
+	doc.Simulated, err = simulatedOf(f.Result, &a.Plan.Best.Cost, a.Bound.Bound.Total)
 	return doc, err
 }
 
 func (f *Findings) fillPlan(doc *Document) {
 	a := f.Answer
-	for i := range a.Input.Nodes {
-		n := &a.Input.Nodes[i]
-		doc.NodeTypes = append(doc.NodeTypes, nodeSheet{n.Name, n.MilliCPU, n.MiB, amount(n.Hourly), n.Min, n.Max, n.Owned, amount(n.Avoidable)})
+	for i := range f.Nodes {
+		n, usable := &f.Nodes[i], &a.Input.Nodes[i]
+		doc.NodeTypes = append(doc.NodeTypes, nodeSheet{Name: n.Name, MilliCPU: n.MilliCPU, MiB: n.MiB, UsableMiB: usable.MiB, UsableCPU: usable.MilliCPU,
+			Hourly: amount(n.Hourly), Min: n.Min, Max: n.Max, Owned: n.Owned, Avoidable: amount(n.Avoidable)})
 	}
 	if a.Plan.PeakOwned != nil {
 		peak := pointOf(&a.Input, a.Plan.PeakOwned)
@@ -118,7 +119,7 @@ func monthsOf(m *Months) *monthsSheet {
 	return out
 }
 
-func simulatedOf(r *simulator.Result, plan *planner.Cost) (*simulatedSheet, error) {
+func simulatedOf(r *simulator.Result, plan *planner.Cost, bound spillway.Nano) (*simulatedSheet, error) {
 	s := &simulatedSheet{Calls: r.Calls, Placed: r.Placed, Refused: r.Refused, Skipped: r.Skipped, ColdStarts: r.ColdStarts.Count(), Warm: r.Warm,
 		WaitP50: r.Waits.Quantile(0.5).Microseconds(), WaitP95: r.Waits.Quantile(0.95).Microseconds(),
 		WaitP99: r.Waits.Quantile(0.99).Microseconds(), WaitMax: r.Waits.Max().Microseconds()}
@@ -138,13 +139,12 @@ func simulatedOf(r *simulator.Result, plan *planner.Cost) (*simulatedSheet, erro
 		return nil, fmt.Errorf("sum the cost of the simulation: %w", err)
 	}
 	s.NodeCost, s.BurstCost, s.Total = parts[0].Text('f'), parts[1].Text('f'), total.Text('f')
-	if cost := plan.Nodes + plan.Burst(); cost > 0 {
-		simulated, err := total.Float64()
-		if err != nil {
-			return nil, fmt.Errorf("compare the cost of the simulation: %w", err)
-		}
-		s.Against = bounded(simulated / (float64(cost) / 1e9))
+	simulated, err := total.Float64()
+	if err != nil {
+		return nil, fmt.Errorf("compare the cost of the simulation: %w", err)
 	}
+	s.Against = bounded(simulated / (float64(plan.Nodes+plan.Burst()) / 1e9))
+	s.Bound = bounded(simulated / (float64(bound) / 1e9))
 	return s, nil
 }
 

@@ -3,6 +3,7 @@ package planning
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/spillway-dev/spillway/simulator/planner"
@@ -12,14 +13,17 @@ import (
 type Question struct {
 	Nodes []planner.NodeType
 	Burst planner.Burst
-	Split bool   // also fit on the first half and judge on the second
-	Seed  uint64 // of the months that are drawn
-	Draws int    // zero: 1000
+	// Usable is how many thousandths of each node calls can fill; the rest is lost to
+	// packing, idle instances and peaks shorter than a step. Zero means 1000.
+	Usable int64
+	Split  bool   // also fit on the first half and judge on the second
+	Seed   uint64 // of the months that are drawn
+	Draws  int    // zero: 1000
 }
 
 // Answer is a plan and how good it is.
 type Answer struct {
-	Input       planner.Input
+	Input       planner.Input // nodes with what is usable of them
 	Plan        planner.Result
 	Bound       planner.Verdict // of the plan on the trace it was made from
 	Sensitivity []planner.Change
@@ -50,8 +54,11 @@ type Months struct {
 // Solve plans. Faults of the question are *planner.InputError or
 // *planner.TooLargeError.
 func Solve(d *Demand, q Question) (*Answer, error) {
-	a := &Answer{Input: planner.Input{Series: d.Series, Nodes: q.Nodes, Burst: q.Burst}}
-	var err error
+	nodes, err := q.usable()
+	if err != nil {
+		return nil, err
+	}
+	a := &Answer{Input: planner.Input{Series: d.Series, Nodes: nodes, Burst: q.Burst}}
 	if a.Plan, err = planner.Plan(a.Input); err != nil {
 		return nil, err
 	}
@@ -75,6 +82,23 @@ func Solve(d *Demand, q Question) (*Answer, error) {
 		a.Halves = h
 	}
 	return a, a.months(q)
+}
+
+// usable returns the nodes with what calls can fill of them.
+func (q *Question) usable() ([]planner.NodeType, error) {
+	if q.Usable == 0 {
+		return q.Nodes, nil
+	}
+	if q.Usable < 1 || q.Usable > 1000 {
+		return nil, &planner.InputError{Path: "usable", Problem: fmt.Sprintf("%d thousandths; allowed: 1 to 1000", q.Usable)}
+	}
+	nodes := slices.Clone(q.Nodes)
+	for i := range nodes {
+		for _, of := range [2]*int64{&nodes[i].MiB, &nodes[i].MilliCPU} {
+			*of = *of/1000*q.Usable + *of%1000*q.Usable/1000
+		}
+	}
+	return nodes, nil
 }
 
 func (a *Answer) months(q Question) error {

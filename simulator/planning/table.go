@@ -28,7 +28,10 @@ type table struct {
 // Table writes a plan for people, in lines of at most 80 columns.
 func Table(w io.Writer, doc *Document) error {
 	t := &table{w: w, doc: doc, size: 2}
-	if largest := doc.AllCloud.Total; largest < 100e9 {
+	switch largest := max(doc.AllCloud.Total, doc.Plan.Total); {
+	case largest < 1e9:
+		t.size = 6
+	case largest < 100e9:
 		t.size = 4
 	}
 	t.head()
@@ -95,6 +98,14 @@ func (t *table) head() {
 	d := t.doc
 	t.text(fmt.Sprintf("Plan for %s: %s calls of %s in %s, in steps of %s.", d.Trace.Path, thousands(strconv.FormatInt(d.Demand.Calls, 10)),
 		counted(d.Trace.Functions, "function"), lasting(micros(d.Trace.LengthMicros)), lasting(micros(d.Demand.StepMicros))))
+	for _, n := range d.NodeTypes {
+		used := ""
+		if n.UsableMiB < n.MiB {
+			used = fmt.Sprintf(", planned to be filled up to %s", percentage(float64(n.UsableMiB), float64(n.MiB)))
+		}
+		t.text(fmt.Sprintf("Node %s: CPU %s, %s GiB, %s %s an hour%s.", n.Name, number(float64(n.MilliCPU)/1000), number(float64(n.MiB)/1024), number(float64(n.Hourly)/1e9), d.Currency, used))
+	}
+	t.text(fmt.Sprintf("Bursts to %s: %s %s a GiB-second and %s a call%s.", d.Cloud.Name, d.Cloud.PerGiBSecond, d.Currency, d.Cloud.PerRequest, prefixed(", and the terms of ", d.Cloud.Terms)))
 	t.line("")
 	t.text(d.Sentence())
 	t.line("")
@@ -135,7 +146,7 @@ func (t *table) costs() {
 	row := func(name string, cost amount, against bool) []string {
 		r := []string{name, t.money(cost), t.money(amount(math.Min(math.Round(float64(cost)*perMonth), math.MaxInt64/2))), ""}
 		if against && d.Plan.Total > 0 {
-			r[3] = fmt.Sprintf("%+.1f %%", 100*(float64(cost)/float64(d.Plan.Total)-1))
+			r[3] = strings.Replace(fmt.Sprintf("%+.1f %%", 100*(float64(cost)/float64(d.Plan.Total)-1)), "-0.0", "+0.0", 1)
 		}
 		return r
 	}
@@ -208,8 +219,8 @@ func (t *table) changes() {
 func (t *table) halves() {
 	if h := t.doc.Halves; h != nil {
 		t.line("")
-		t.text(fmt.Sprintf("Judged on what it had not seen: a plan from the first %s days alone is %s; in the rest it costs %s %s, %s times the bound of that half (aim: at most %.2f%s).",
-			strconv.FormatFloat(h.FittedDays, 'g', 4, 64), or(countsOf(h.Plan.Nodes), "to own nothing"), t.money(h.Judged.Total), t.doc.Currency, ratioText(h.Bound.Ratio), h.Bound.Aim, missed(h.Bound.Missed)))
+		t.text(fmt.Sprintf("Judged on what it had not seen: a plan from the first %s alone is %s; in the rest it costs %s %s, %s times the bound of that half (aim: at most %.2f%s).",
+			days(h.FittedDays), or(countsOf(h.Plan.Nodes), "to own nothing"), t.money(h.Judged.Total), t.doc.Currency, ratioText(h.Bound.Ratio), h.Bound.Aim, missed(h.Bound.Missed)))
 	}
 }
 
@@ -241,6 +252,7 @@ func (t *table) simulated() {
 		{"nodes, " + d.Currency, t.money(d.Plan.NodeCost), t.decimal(s.NodeCost)},
 		{"bursts, " + d.Currency, t.money(d.Plan.Burst), t.decimal(s.BurstCost)},
 		{"both, " + d.Currency, t.money(d.Plan.NodeCost + d.Plan.Burst), t.decimal(s.Total)},
+		{"cost / bound", ratioOf(d.Bound.Ratio), ratioOf(s.Bound)},
 		{"calls in the cloud", whole(d.Plan.BurstCalls), whole(s.Burst)},
 		{"calls refused", "0", whole(s.Refused)},
 		{"cold starts", "", whole(s.ColdStarts)},
@@ -328,11 +340,34 @@ func percentage(part, all float64) string {
 	return strconv.FormatFloat(x, 'f', 2, 64) + " %"
 }
 
+func number(x float64) string { return strconv.FormatFloat(x, 'g', 6, 64) }
+
+func prefixed(before, text string) string {
+	if text == "" {
+		return ""
+	}
+	return before + text
+}
+
+func days(n float64) string {
+	if n == 1 {
+		return "day"
+	}
+	return strconv.FormatFloat(n, 'g', 4, 64) + " days"
+}
+
+func ratioOf(x *float64) string {
+	if x == nil {
+		return "-"
+	}
+	return strconv.FormatFloat(*x, 'f', 3, 64)
+}
+
 func ratioText(x *float64) string {
 	if x == nil {
 		return "without bounds, as the bound is 0,"
 	}
-	return strconv.FormatFloat(*x, 'f', 3, 64)
+	return ratioOf(x)
 }
 
 func missed(yes bool) string {
