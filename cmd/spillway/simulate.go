@@ -185,7 +185,7 @@ docs/simulation.md says what is modelled, and how well it agrees with live runs.
 		}
 		return writeView(s.out, v, output.value)
 	}
-	cmd.AddCommand(newSimulateDiff(s))
+	cmd.AddCommand(newSimulateDiff(s), newSimulateFit(s))
 	return cmd
 }
 

@@ -35,7 +35,9 @@ import (
 //
 // Whatever is not written is as DefaultModel has it. A step of a cold start that is
 // outside comes before the function's own initialisation: no provider bills it, and
-// recorded cold starts are without it. Times without a date count from the start of
+// recorded cold starts are without it. Where steps are written but none of them is
+// outside, the default's that are outside stay, since a ledger does not know them; so
+// do its others where all are outside. Times without a date count from the start of
 // the trace. idleFor, initBilled and throttle are for clouds; stop, capacity, daily and
 // spot for owned pools, for which away means that they have nothing.
 //
@@ -66,16 +68,16 @@ type Model struct {
 
 // ColdStep is one part of a cold start, log-normal through its quantiles.
 type ColdStep struct {
-	Name    string            `json:"name"`
-	P50     v1alpha1.Duration `json:"p50"`
-	P99     v1alpha1.Duration `json:"p99"`
-	Outside bool              `json:"outside,omitempty"`
+	Name    string             `json:"name"`
+	P50     *v1alpha1.Duration `json:"p50"` // never nil once checked
+	P99     *v1alpha1.Duration `json:"p99"` // never nil once checked
+	Outside bool               `json:"outside,omitempty"`
 }
 
 // StopTime is what the end of an instance takes.
 type StopTime struct {
-	P50 v1alpha1.Duration `json:"p50"`
-	P99 v1alpha1.Duration `json:"p99"`
+	P50 *v1alpha1.Duration `json:"p50"` // never nil once checked
+	P99 *v1alpha1.Duration `json:"p99"` // never nil once checked
 }
 
 // Away is a time [From, To) since the start of the trace.

@@ -37,12 +37,14 @@ func (m *Model) check() {
 	m.checkSpot()
 }
 
-func (m *Model) checkStep(at string, p50, p99 v1alpha1.Duration) {
-	switch {
+func (m *Model) checkStep(at string, median, most *v1alpha1.Duration) {
+	if median == nil || most == nil {
+		m.fault(at, "does not say how long it takes", "p50 and p99")
+		return
+	}
+	switch p50, p99 := *median, *most; {
 	case p50 < 0 || p50 > longestStep:
 		m.fault(at+".p50", "is "+p50.String(), "0s to 24h")
-	case p99 == 0:
-		m.fault(at, "takes no time", "p50 and p99, more than 0s")
 	case p99 < p50 || p99 > longestStep:
 		m.fault(at+".p99", "is "+p99.String(), "p50 to 24h; as long as p50 if it is always the same")
 	case p50 == 0 && p99 > 0:

@@ -19,14 +19,9 @@ const maxSteps = 100_000
 func (m *Model) over(p *spillway.Pool, start time.Time, length time.Duration) simulator.PoolModel {
 	m.checkKind(p)
 	all := DefaultModel(p)
-	if m.ColdStart != nil {
-		all.Cold = nil
-	}
-	for _, s := range m.ColdStart {
-		all.Cold = append(all.Cold, simulator.ColdStep{Name: s.Name, P50: time.Duration(s.P50), P99: time.Duration(s.P99), Outside: s.Outside})
-	}
+	all.Cold = m.cold(all.Cold)
 	if m.Stop != nil {
-		all.Stop = simulator.ColdStep{Name: "stop", P50: time.Duration(m.Stop.P50), P99: time.Duration(m.Stop.P99)}
+		all.Stop = simulator.ColdStep{Name: "stop", P50: time.Duration(*m.Stop.P50), P99: time.Duration(*m.Stop.P99)}
 	}
 	if m.Added != nil {
 		all.Added = time.Duration(*m.Added)
@@ -43,6 +38,30 @@ func (m *Model) over(p *spillway.Pool, start time.Time, length time.Duration) si
 	}
 	for _, a := range m.Away {
 		all.Away = append(all.Away, simulator.Away{From: time.Duration(a.From), To: time.Duration(a.To), Throttle: a.Throttle})
+	}
+	return all
+}
+
+// cold is the steps that are written, with those of the default that are of a side of
+// the initialisation of which none is.
+func (m *Model) cold(otherwise []simulator.ColdStep) []simulator.ColdStep {
+	if m.ColdStart == nil {
+		return otherwise
+	}
+	var all []simulator.ColdStep
+	for _, outside := range []bool{true, false} {
+		written := len(m.ColdStart) == 0
+		for _, s := range m.ColdStart {
+			if s.Outside == outside {
+				written = true
+				all = append(all, simulator.ColdStep{Name: s.Name, P50: time.Duration(*s.P50), P99: time.Duration(*s.P99), Outside: outside})
+			}
+		}
+		for _, s := range otherwise {
+			if !written && s.Outside == outside {
+				all = append(all, s)
+			}
+		}
 	}
 	return all
 }
