@@ -43,6 +43,16 @@ type liveConfig struct {
 
 	reloads, rejected atomic.Int64
 	status            atomic.Pointer[reloaded]
+
+	ends chan struct{} // another end of what holds than the one that is waited for
+}
+
+// rearm makes follow look again at when what was loaded ends.
+func (l *liveConfig) rearm() {
+	select {
+	case l.ends <- struct{}{}:
+	default:
+	}
 }
 
 // reloaded is what came of loading the configuration, as the admin port says it.
@@ -59,7 +69,7 @@ type reloaded struct {
 func (l *liveConfig) begin(loaded *config.Loaded, written config.Server) {
 	first := *loaded
 	first.Server = written
-	l.loaded = &first
+	l.loaded, l.ends = &first, make(chan struct{}, 1)
 	l.status.Store(&reloaded{At: time.Now().UTC(), Generation: loaded.Platform.Generation, Revision: loaded.Platform.Revision, Warnings: loaded.Warnings})
 }
 
@@ -124,7 +134,7 @@ func (a *app) loadAndServe(ctx context.Context, with additions, keep func() erro
 	if err != nil {
 		return said, err
 	}
-	if next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && !due(l.loaded.PricesUntil) {
+	if next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && maps.Equal(next.Conflicts, l.loaded.Conflicts) && !due(l.loaded.PricesUntil) {
 		if said.Warnings = next.Warnings; l.status.Load().Error == "" {
 			said.Warnings = l.status.Load().Warnings // with those of the reload that brought it
 		}
@@ -272,6 +282,8 @@ func (a *app) follow(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-a.live.ends:
+			continue
 		case <-changes:
 		case <-hangUp.c:
 		case <-expired:

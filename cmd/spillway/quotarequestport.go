@@ -216,7 +216,7 @@ func (a *app) applyQuota(ctx context.Context, prepare func(*config.Loaded) (*req
 	}
 	now, err := loadNext(a.dir, a.live.loaded.Platform, with) // the directory may have changed
 	if err != nil {
-		return view, err
+		now = a.live.loaded // an approval may be what is wrong, and about to be revoked
 	}
 	c, err := prepare(now)
 	if err != nil {
@@ -228,6 +228,7 @@ func (a *app) applyQuota(ctx context.Context, prepare func(*config.Loaded) (*req
 		return view, err
 	}
 	a.live.status.Store(said)
+	a.live.rearm()
 	return viewOf(c.Request, a.live.loaded), nil
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -51,7 +53,6 @@ type quotaTrial struct {
 	app        *app
 	request    *v1alpha1.QuotaRequest
 	platforms  [2]*config.Loaded // present, asked
-	base       string
 	namespaces []string
 	days       int
 	file       string // the calls
@@ -93,7 +94,7 @@ func (a *app) simulateQuota(w http.ResponseWriter, r *http.Request) {
 	request, err := t.run(ctx, who.Name)
 	if err != nil {
 		a.log.Warn("quota request not simulated", "request", t.request.Metadata.Name, "error", err)
-		t.said(quotaPulse{Error: quotaMessage(t.timely(ctx, err)), Status: max(quotaStatus(err), http.StatusUnprocessableEntity)})
+		t.said(quotaPulse{Error: quotaMessage(t.timely(ctx, err)), Status: cmp.Or(quotaStatus(err), http.StatusInternalServerError)})
 		return
 	}
 	a.log.Info("quota request simulated", "request", request.Metadata.Name, "summary", request.Status.Simulation.Summary)
@@ -129,6 +130,9 @@ func (a *app) quotaTrial(w http.ResponseWriter, r *http.Request) (t *quotaTrial,
 		return t, fmt.Errorf("keep the trace: %w", err)
 	}
 	t.file = file.Name()
+	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(quotaSimulationWithin)); err != nil {
+		return t, errors.Join(err, file.Close())
+	}
 	n, err := io.Copy(file, http.MaxBytesReader(w, r.Body, maxTraceBody))
 	t.brought = n > 0
 	return t, errors.Join(err, file.Close())
@@ -153,8 +157,7 @@ func (t *quotaTrial) load(name string) (err error) {
 	if t.platforms[0], err = a.loadAside(overlays); err != nil {
 		return err
 	}
-	t.base = t.platforms[0].QuotaBase(t.request.Spec.Quota)
-	if t.platforms[1], err = a.loadAside(append(overlays, requested.Overlay(t.request, t.base))); err != nil {
+	if t.platforms[1], err = a.loadAside(append(overlays, requested.Overlay(t.request, t.platforms[0].QuotaBase(t.request.Spec.Quota)))); err != nil {
 		return err
 	}
 	if t.namespaces = below(t.platforms[0].Platform, t.request.Spec.Quota); len(t.namespaces) == 0 {
@@ -173,7 +176,7 @@ func (t *quotaTrial) run(ctx context.Context, by string) (*quotaRequestView, err
 	}
 	calls, err := trace.Open(ctx, t.file, trace.Options{Seed: quotaSeed})
 	if err != nil {
-		return nil, fmt.Errorf("read the trace: %w", t.unnamed(err))
+		return nil, t.readProblem(err)
 	}
 	defer calls.Close()
 	var results [2]*simulator.Result
@@ -196,9 +199,13 @@ func (t *quotaTrial) run(ctx context.Context, by string) (*quotaRequestView, err
 	return &view, nil
 }
 
-// unnamed takes the name of our own copy out of an error.
-func (t *quotaTrial) unnamed(err error) error {
-	return errors.New(string(bytes.ReplaceAll([]byte(err.Error()), []byte(t.file), []byte("(trace)"))))
+// readProblem is what is wrong with the calls, without the name of our own copy.
+func (t *quotaTrial) readProblem(err error) error {
+	var fault *trace.Error
+	if !t.brought || !errors.As(err, &fault) {
+		return fmt.Errorf("read the calls: %w", err)
+	}
+	return requested.Problem("the trace cannot be used: " + strings.ReplaceAll(err.Error(), t.file, "(trace)"))
 }
 
 func (t *quotaTrial) pulse(share float64, doing string) {
@@ -242,7 +249,7 @@ func (t *quotaTrial) length(ctx context.Context, calls *trace.Trace) (time.Durat
 // replay runs the team's calls; those of others in a trace are left out.
 func (t *quotaTrial) replay(ctx context.Context, calls *trace.Trace, l *config.Loaded, done func(share float64)) (*simulator.Result, error) {
 	if err := calls.Rewind(); err != nil {
-		return nil, fmt.Errorf("read the trace: %w", t.unnamed(err))
+		return nil, t.readProblem(err)
 	}
 	sc, err := scenario.Of(calls, l, scenario.Options{Seed: quotaSeed})
 	if err != nil {
@@ -274,7 +281,7 @@ func (t *quotaTrial) found(calls *trace.Trace, results [2]*simulator.Result) (*v
 		return nil, nil, err
 	}
 	f := &v1alpha1.QuotaSimulation{
-		At: time.Now().UTC(), Base: t.base, Length: v1alpha1.Duration(length), Calls: results[0].Calls, Skipped: results[0].Skipped,
+		At: time.Now().UTC(), Base: t.platforms[0].QuotaNow(t.request.Spec.Quota), Length: v1alpha1.Duration(length), Calls: results[0].Calls, Skipped: results[0].Skipped,
 		Currency: results[0].Platform.Currency, Present: outcomeOfRun(results[0]), Asked: outcomeOfRun(results[1]),
 		Trace: fmt.Sprintf("ledger, %s to %s", calls.Start().Format(time.RFC3339), t.to.Format(time.RFC3339)),
 	}

@@ -108,7 +108,7 @@ func (a *app) banner(w io.Writer, at addresses) {
 	}
 	say("policy", "%s", a.policyNote())
 	if until := a.loaded.PricesUntil; !until.IsZero() {
-		say("prices", "hold until %s; the next ones are used from then on", until.Format(time.RFC3339))
+		say("holds until", "%s: a price, an exchange rate or an approved quota ends then, and the configuration is loaded again", until.Format(time.RFC3339))
 	}
 	if len(a.loaded.Platform.Functions) == 0 {
 		say("next", "there is nothing to call yet: 'spillway up --config DIR' serves a directory of")

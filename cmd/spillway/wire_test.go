@@ -38,6 +38,12 @@ func wired(t *testing.T, yaml, data string) *app {
 	if err := os.WriteFile(filepath.Join(dir, "all.yaml"), []byte(yaml), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	return wiredIn(t, dir, data)
+}
+
+// wiredIn builds a server of a configuration directory.
+func wiredIn(t *testing.T, dir, data string) *app {
+	t.Helper()
 	loaded, err := loadConfig(dir)
 	if err != nil {
 		t.Fatal(err)

@@ -3,6 +3,7 @@ package requested
 import (
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -294,9 +295,21 @@ func TestWhatIsNotCommittedDoesNotCount(t *testing.T) {
 	}
 }
 
+// few sets how many cases rapid draws in this test.
+func few(t *testing.T, n int) {
+	t.Helper()
+	checks := flag.Lookup("rapid.checks")
+	before := checks.Value.String()
+	if err := checks.Value.Set(fmt.Sprint(n)); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = checks.Value.Set(before) })
+}
+
 // TestLimitsAreOfTheLatestApproval draws requests, decisions, ends and restarts, and
 // compares what holds with a list of what was approved.
 func TestLimitsAreOfTheLatestApproval(t *testing.T) {
+	few(t, 30) // each one waits for the disk
 	data := t.TempDir()
 	dirs := 0
 	rapid.Check(t, func(t *rapid.T) {
