@@ -26,14 +26,36 @@ environments, whether it bills their start. Observed counts say what each figure
 rests on; mistrust those that rest on few.
 
 Use it before you simulate your own platform, and again after what your functions
-do at start has changed. The file may be edited: 'spillway simulate --help' says
-where it is described.
+do at start has changed.
 
 A ledger does not tell what a call takes beyond its execution, how long a cloud
 prepares an environment before the function's own start, or when a pool was away:
 what is not in the file stays as it is by default. On-prem, the time before the
 function's own start is what callers waited; where the pool was full, that includes
-the queue.`,
+the queue.
+
+The file may be edited, or written by hand. Times count from the start of the trace:
+
+  pools:
+    lambda:
+      coldStart:                # steps, one after the other; [] for none
+        - {name: environment, p50: 120ms, p99: 400ms, outside: true}
+        - {name: init, p50: 180ms, p99: 900ms}
+      added: 5ms                # to each call: network and the provider
+      idleFor: 10m              # how long an idle environment is kept
+      initBilled: true
+      away: [{from: 1h, to: 1h10m, throttle: true}]   # or not reachable
+    onprem:
+      stop: {p50: 50ms, p99: 1s}                      # the end of an instance
+      capacity: [{at: 6h, cpu: 16, memory: 64Gi, slots: 200}]
+      daily: [{hour: 0, share: 1}, {hour: 9, share: 0.25}, {hour: 22, share: 1}]
+      timeZone: Asia/Shanghai                         # of daily; else UTC
+      spot: {machines: 20, revokedPerHour: 0.05, backAfter: 15m, seed: 1}
+
+A step that is outside comes before the function's own start: no provider bills it,
+and no ledger records it. Where no step is outside, those of the default stay.
+Capacity is the latest step, times the share of the hour, times the share of spot
+machines that are there; each is revoked on its own at that rate, by the seed.`,
 		Example: `  spillway usage export november.csv.zst --from 2026-11-01 --to 2026-12-01
   spillway simulate fit --trace november.csv.zst > models.yaml
   spillway simulate --trace november.csv.zst --config next/ --models models.yaml`,
