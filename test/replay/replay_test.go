@@ -90,21 +90,14 @@ func replay(t *testing.T, name string, times *recording.Times, seed uint64) *sim
 		t.Fatal(err)
 	}
 	defer calls.Close()
-	o := scenario.Options{Dir: filepath.Join("testdata", "conf"), PricesAt: times.Recorded, Seed: seed, Models: scenario.Models{}}
-	before, err := scenario.Load(calls, o) // for the default models
+	s, err := scenario.Load(calls, scenario.Options{Dir: filepath.Join("testdata", "conf"), PricesAt: times.Recorded, Seed: seed})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i, p := range before.Platform.Pools {
-		m := before.Pools[i]
+	for i, p := range s.Platform.Pools {
 		if measured := times.Pools[p.Name]; measured != nil {
-			m = measured.Fit(m)
+			s.Pools[i] = measured.Fit(s.Pools[i])
 		}
-		o.Models[p.Name] = m
-	}
-	s, err := scenario.Load(calls, o)
-	if err != nil {
-		t.Fatal(err)
 	}
 	r, err := simulator.Run(t.Context(), s.Config)
 	if err != nil {
