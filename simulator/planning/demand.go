@@ -26,8 +26,8 @@ type Demand struct {
 	PeakBusy  spillway.Resources // mean of the busiest step, each by itself; Slots is not known
 }
 
-// Length is how long the demand lasts: the trace in whole steps, to the end of its last
-// call.
+// Length is how long the demand lasts: the trace in whole steps of the clock, to the end
+// of its last call.
 func (d *Demand) Length() time.Duration {
 	return time.Duration(d.Series.DurationMillis()) * time.Millisecond
 }
@@ -55,9 +55,10 @@ func MeasureDemand(ctx context.Context, c *Case, step time.Duration) (*Demand, e
 	if d.Calls == 0 {
 		return nil, fmt.Errorf("%w: of the trace's calls, %d are of functions that the configuration does not have and %d may not run on-prem; none are left", ErrNoDemand, d.Skipped, d.CloudOnly)
 	}
-	d.Series = m.busy.Series(c.Run.Length.Microseconds())
+	until := m.offset + c.Run.Length.Microseconds()
+	d.Series = m.busy.Series(until)
 	if m.billed != m.busy {
-		for i, s := range m.billed.Series(c.Run.Length.Microseconds()).Steps {
+		for i, s := range m.billed.Series(until).Steps {
 			d.Series.Steps[i].BilledMiBMillis = s.BilledMiBMillis
 		}
 	}
@@ -73,6 +74,7 @@ type measurement struct {
 	busy, billed *planner.Recorder // the same if all are billed the memory they have
 	demand       *Demand
 	kind         []placement // by function of the platform
+	offset       int64       // microseconds from the first step to the start of the trace
 }
 
 type placement uint8
@@ -85,8 +87,10 @@ const (
 
 func newMeasurement(c *Case, step time.Duration) (*measurement, error) {
 	m := &measurement{c: c, demand: &Demand{}, kind: make([]placement, len(c.Run.Platform.Functions))}
+	start := firstStep(c.Run.Start.Time(), step)
+	m.offset = c.Run.Start.Time().Sub(start).Microseconds()
 	var err error
-	if m.busy, err = planner.NewRecorder(c.Run.Start.Time(), step, c.Cloud.Rate); err != nil {
+	if m.busy, err = planner.NewRecorder(start, step, c.Cloud.Rate); err != nil {
 		return nil, err
 	}
 	m.billed = m.busy
@@ -98,7 +102,7 @@ func newMeasurement(c *Case, step time.Duration) (*measurement, error) {
 			m.kind[i] = onPremOnly
 		}
 		if m.billed == m.busy && c.Cloud.billedMiB(f) != f.Resources.MiB {
-			if m.billed, err = planner.NewRecorder(c.Run.Start.Time(), step, c.Cloud.Rate); err != nil {
+			if m.billed, err = planner.NewRecorder(start, step, c.Cloud.Rate); err != nil {
 				return nil, err
 			}
 		}
@@ -107,6 +111,15 @@ func newMeasurement(c *Case, step time.Duration) (*measurement, error) {
 		m.demand.Teams = append(m.demand.Teams, TeamDemand{Namespace: i})
 	}
 	return m, nil
+}
+
+// firstStep puts steps on the clock, so that days of a trace are those of the calendar
+// though its first call is not at midnight to the microsecond.
+func firstStep(start time.Time, step time.Duration) time.Time {
+	if step <= 0 || 24*time.Hour%step != 0 {
+		return start
+	}
+	return start.Truncate(step)
 }
 
 func (m *measurement) take(call *trace.Call) error {
@@ -133,7 +146,7 @@ func (m *measurement) take(call *trace.Call) error {
 		d.Pinned++
 		d.PinnedMiB += float64(micros) * float64(f.Resources.MiB)
 	}
-	at := call.At.Microseconds()
+	at := m.offset + call.At.Microseconds()
 	if m.billed != m.busy {
 		if err := m.billed.Add(at, micros, spillway.Resources{MiB: m.c.Cloud.billedMiB(f)}, 1); err != nil {
 			return fmt.Errorf("a call of %s: %w", f.FunctionKey, err)

@@ -102,7 +102,9 @@ type demandSheet struct {
 	Pinned       int64   `json:"pinned"`       // of functions that no cloud may run
 	PinnedMemory float64 `json:"pinnedMemory"` // their share of memory-time
 	Cut          int64   `json:"cut"`          // at their function's timeout
-	PeakMiB      int64   `json:"peakMiB"`      // of a step's mean
+	MeanMiB      float64 `json:"meanMiB"`
+	MeanMilliCPU float64 `json:"meanMilliCPU"`
+	PeakMiB      int64   `json:"peakMiB"` // of a step's mean
 	PeakMilliCPU int64   `json:"peakMilliCPU"`
 }
 

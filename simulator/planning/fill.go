@@ -69,14 +69,15 @@ func (f *Findings) fillPlan(doc *Document) {
 }
 
 func demandOf(d *Demand) demandSheet {
-	var mib float64 // MiB-microseconds
+	var mib, cpu float64 // times milliseconds
 	for i := range d.Series.Steps {
-		mib += float64(d.Series.Steps[i].MiBMillis) * 1000
+		mib += float64(d.Series.Steps[i].MiBMillis)
+		cpu += float64(d.Series.Steps[i].MilliCPUMillis)
 	}
 	out := demandSheet{StepMicros: d.Series.StepMillis * 1000, Steps: len(d.Series.Steps), Calls: d.Calls, Skipped: d.Skipped, CloudOnly: d.CloudOnly,
-		Pinned: d.Pinned, Cut: d.Cut, PeakMiB: d.PeakBusy.MiB, PeakMilliCPU: d.PeakBusy.MilliCPU}
+		Pinned: d.Pinned, Cut: d.Cut, MeanMiB: mib / float64(d.Series.DurationMillis()), MeanMilliCPU: cpu / float64(d.Series.DurationMillis()), PeakMiB: d.PeakBusy.MiB, PeakMilliCPU: d.PeakBusy.MilliCPU}
 	if mib > 0 {
-		out.PinnedMemory = min(d.PinnedMiB/mib, 1)
+		out.PinnedMemory = min(d.PinnedMiB/1000/mib, 1)
 	}
 	return out
 }

@@ -101,6 +101,20 @@ func TestDemandIsWhatCallsKeepBusy(t *testing.T) {
 	}
 }
 
+func TestStepsAreOnTheClock(t *testing.T) {
+	c, _ := caseOf(t, written(t, [][2]int64{{30_000, 1000}, {89_500, 1000}})) // the first half a minute after midnight
+	d, err := MeasureDemand(t.Context(), c, time.Minute)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !d.Series.Start.Equal(time.Date(2026, 1, 5, 0, 0, 0, 0, time.UTC)) || len(d.Series.Steps) != 2 || d.Series.Steps[0].Calls != 1 || d.Series.Steps[1].MiBMillis != 64*1000 {
+		t.Fatalf("%+v", d.Series)
+	}
+	if d, err = MeasureDemand(t.Context(), c, 7*time.Second); err != nil || !d.Series.Start.Equal(c.Run.Start.Time()) {
+		t.Fatalf("steps that do not divide a day: %s %v", d.Series.Start, err)
+	}
+}
+
 func TestPlanAgainstBruteForce(t *testing.T) {
 	c, _ := caseOf(t, generated(t, trace.Workload{Preset: trace.Mixed, Seed: 7, Days: 2, Functions: 12, Tenants: 4, CallsPerDay: 20_000}))
 	d, err := MeasureDemand(t.Context(), c, time.Minute)
@@ -381,6 +395,9 @@ func TestGolden(t *testing.T) {
 		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > lineWidth {
 			t.Errorf("%d columns: %s", n, line)
 		}
+	}
+	if o := doc.Optimum(); o.GiB <= 0 || o.GiB > float64(doc.Plan.OwnedMiB)/1024 || !strings.HasPrefix(o.Label, "optimum: 3 × small") {
+		t.Errorf("optimum %+v of %d MiB", o, doc.Plan.OwnedMiB)
 	}
 	text, err := json.MarshalIndent(doc, "", " ")
 	if err != nil {

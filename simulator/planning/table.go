@@ -97,7 +97,7 @@ func (t *table) rows(rows [][]string) {
 func (t *table) head() {
 	d := t.doc
 	t.text(fmt.Sprintf("Plan for %s: %s calls of %s in %s, in steps of %s.", d.Trace.Path, thousands(strconv.FormatInt(d.Demand.Calls, 10)),
-		counted(d.Trace.Functions, "function"), lasting(micros(d.Trace.LengthMicros)), lasting(micros(d.Demand.StepMicros))))
+		counted(d.Trace.Functions, "function"), lasting(micros(d.Demand.StepMicros*int64(d.Demand.Steps))), lasting(micros(d.Demand.StepMicros))))
 	for _, n := range d.NodeTypes {
 		used := ""
 		if n.UsableMiB < n.MiB {
@@ -124,9 +124,19 @@ func (d *Document) Sentence() string {
 		thousands(strconv.FormatInt(d.Plan.BurstCalls, 10)), d.Cloud.Name)
 }
 
-// Optimum is what to mark on a load-duration curve.
+// Optimum is what to mark on a load-duration curve of memory: the memory that the
+// planned nodes can fill with calls as they are on the mean, which is less than they
+// have where CPU runs out first.
 func (d *Document) Optimum() *report.Optimum {
-	return &report.Optimum{GiB: float64(d.Plan.OwnedMiB) / 1024, Label: "optimum: " + or(countsOf(d.Plan.Nodes), "nothing owned")}
+	o := &report.Optimum{GiB: float64(d.Plan.OwnedMiB) / 1024, Label: "optimum: " + or(countsOf(d.Plan.Nodes), "nothing owned")}
+	var cpu float64
+	for i, n := range d.Plan.Nodes {
+		cpu += float64(n.Count * d.NodeTypes[i].UsableCPU)
+	}
+	if filled := cpu * d.Demand.MeanMiB / max(d.Demand.MeanMilliCPU, 1) / 1024; d.Demand.MeanMilliCPU > 0 && filled < o.GiB {
+		o.GiB, o.Label = filled, o.Label+", by CPU"
+	}
+	return o
 }
 
 // countsOf writes what there is of each, "" of nothing.
