@@ -130,12 +130,12 @@ func (a *app) quotaTrial(w http.ResponseWriter, r *http.Request) (t *quotaTrial,
 		return t, fmt.Errorf("keep the trace: %w", err)
 	}
 	t.file = file.Name()
-	if err := http.NewResponseController(w).SetReadDeadline(time.Now().Add(quotaSimulationWithin)); err != nil {
-		return t, errors.Join(err, file.Close())
-	}
+	in := http.NewResponseController(w)
+	late := in.SetReadDeadline(time.Now().Add(quotaSimulationWithin))
 	n, err := io.Copy(file, http.MaxBytesReader(w, r.Body, maxTraceBody))
+	unbound := in.SetReadDeadline(time.Time{}) // or it would end the simulation
 	t.brought = n > 0
-	return t, errors.Join(err, file.Close())
+	return t, errors.Join(late, err, unbound, file.Close())
 }
 
 // load reads the request, and the configuration without and with it.
