@@ -1,9 +1,11 @@
 package planning
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/big"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/simulator"
 	"github.com/spillway-dev/spillway/simulator/planner"
+	"github.com/spillway-dev/spillway/simulator/report"
 )
 
 // Document puts findings into the form that is shown.
@@ -66,6 +69,25 @@ func (f *Findings) fillPlan(doc *Document) {
 	if h := a.Halves; h != nil {
 		doc.Halves = &halvesSheet{h.Days, pointOf(&a.Input, &h.Plan.Best), costOf(&h.Verdict.Cost), boundOf(&h.Verdict)}
 	}
+}
+
+// Optimum is what to mark on a load-duration curve of memory: what the planned nodes
+// have or, where CPU runs out first, the memory that is in use beyond as often as the
+// plan bursts.
+func (f *Findings) Optimum() *report.Optimum {
+	best := &f.Answer.Plan.Best
+	o := &report.Optimum{GiB: float64(best.OwnedMiB) / 1024, Label: "optimum: " + or(countsOf(pointOf(&f.Answer.Input, best).Nodes), "nothing owned")}
+	var used []int64
+	for _, s := range f.Demand.Series.Steps {
+		used = append(used, s.MiBMillis)
+	}
+	slices.SortFunc(used, func(a, b int64) int { return cmp.Compare(b, a) })
+	if n := best.Cost.OverflowSteps; n > 0 && n < len(used) {
+		if level := float64(used[n]) / float64(f.Demand.Series.StepMillis) / 1024; level < o.GiB {
+			o.GiB, o.Label = level, o.Label+", by CPU"
+		}
+	}
+	return o
 }
 
 func demandOf(d *Demand) demandSheet {

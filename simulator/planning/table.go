@@ -11,7 +11,6 @@ import (
 	"unicode"
 
 	"github.com/spillway-dev/spillway/simulator/planner"
-	"github.com/spillway-dev/spillway/simulator/report"
 )
 
 // lineWidth is how wide lines of the table are at most.
@@ -122,21 +121,6 @@ func (d *Document) Sentence() string {
 	}
 	return fmt.Sprintf("%s, and burst %s of the calls (%s) to %s.", own, percentage(float64(d.Plan.BurstCalls), float64(d.Demand.Calls)),
 		thousands(strconv.FormatInt(d.Plan.BurstCalls, 10)), d.Cloud.Name)
-}
-
-// Optimum is what to mark on a load-duration curve of memory: the memory that the
-// planned nodes can fill with calls as they are on the mean, which is less than they
-// have where CPU runs out first.
-func (d *Document) Optimum() *report.Optimum {
-	o := &report.Optimum{GiB: float64(d.Plan.OwnedMiB) / 1024, Label: "optimum: " + or(countsOf(d.Plan.Nodes), "nothing owned")}
-	var cpu float64
-	for i, n := range d.Plan.Nodes {
-		cpu += float64(n.Count * d.NodeTypes[i].UsableCPU)
-	}
-	if filled := cpu * d.Demand.MeanMiB / max(d.Demand.MeanMilliCPU, 1) / 1024; d.Demand.MeanMilliCPU > 0 && filled < o.GiB {
-		o.GiB, o.Label = filled, o.Label+", by CPU"
-	}
-	return o
 }
 
 // countsOf writes what there is of each, "" of nothing.
