@@ -90,7 +90,7 @@ func (s *Scenario) match(t *trace.Trace, p *spillway.Platform, adopt bool) []spi
 			keys[i] = key
 		case adopt && !known[namespace]:
 			s.Adopted++
-			keys[i] = spillway.FunctionKey{Namespace: tenants.label(f.Tenant), Name: functions.label(f.Tenant + "/" + f.App + "/" + f.Name + "/" + f.Trigger)}
+			keys[i] = spillway.FunctionKey{Namespace: tenants.label(namespace), Name: functions.label(namespace + "/" + f.App + "/" + f.Name + "/" + f.Trigger)}
 		default:
 			s.Unknown++
 		}
