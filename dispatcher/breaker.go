@@ -38,8 +38,17 @@ func newBreaker(enough int64) breaker {
 }
 
 // blocks reports that no call should go there now.
-func (b *breaker) blocks(now spillway.Instant) bool {
-	return b.until != 0 && (now < b.until || b.trying != 0 && now < b.trying.Add(trialFor))
+func (b *breaker) blocks(now spillway.Instant) bool { return now < b.opensAt(now) }
+
+// opensAt is when a call may go there, or not after now.
+func (b *breaker) opensAt(now spillway.Instant) spillway.Instant {
+	switch {
+	case b.until == 0:
+		return 0
+	case now >= b.until && b.trying != 0:
+		return b.trying.Add(trialFor)
+	}
+	return b.until
 }
 
 // start notes that a call goes there, and reports whether it is a trial.

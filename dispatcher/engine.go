@@ -24,7 +24,7 @@ type Engine struct {
 	easing   bool             // some of them for a limit that eases with time
 	easeAt   spillway.Instant // when it does, or Never
 	pass     uint64           // counts drains
-	futile   []uint64         // by function: the latest pass in which a call of it did not fit
+	futile   []futility       // by function
 	picks    map[spillway.FunctionKey]*picks
 	retries  retryBudget
 
@@ -67,7 +67,7 @@ type record struct {
 	first      int8      // the pool that weights chose plus one; zero: none
 	tenant     *tenant
 	instances  *functionState // of its attempt, on-prem
-	on         *instance // that runs its attempt, on-prem; it stays until that has ended
+	on         *instance      // that runs its attempt, on-prem; it stays until that has ended
 	waitFrom   spillway.Instant
 	timerAt    spillway.Instant
 	prev, next Handle // in its tenant's waiting list

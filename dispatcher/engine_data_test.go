@@ -70,6 +70,14 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 		return ""
 	case "admit", "preview":
 		return w.admit(now, name(), arg("fn", ""), d.Cmd == "preview", arg("deadline", ""))
+	case "queue": // so many calls that get no name and have no effect
+		n, _ := strconv.Atoi(name())
+		for i := range n {
+			if out := w.admit(now, fmt.Sprint("queued", i), arg("fn", ""), false, ""); out != "" {
+				return out
+			}
+		}
+		return ""
 	case "complete":
 		return w.effects(w.e.Complete(now, w.calls[name()], ending(arg)))
 	case "ready", "failed", "stopped", "exited":

@@ -53,6 +53,7 @@ type onPremState struct {
 	pending        []*functionState
 	functions      []*functionState // by function index
 	warmAt         spillway.Instant // when keepWarm has work, or Never
+	cold           bool             // minWarm of some function did not fit
 	checks         checks           // of functions with a keeper
 }
 
@@ -306,7 +307,7 @@ const warmRetry = 5 * time.Second
 
 // keepWarm launches what is missing of every function's minWarm, where it fits.
 func (e *Engine) keepWarm(now spillway.Instant, s *onPremState) {
-	s.warmAt = spillway.Never
+	s.warmAt, s.cold = spillway.Never, false
 	for _, f := range e.platform.Functions {
 		if f.MinWarm == 0 || !f.Permitted.Has(s.pool.Index) {
 			continue
@@ -314,6 +315,7 @@ func (e *Engine) keepWarm(now spillway.Instant, s *onPremState) {
 		for s.functions[f.Index].total < f.MinWarm && s.pool.Capacity.Exceeds(s.promised, f.Instance) == spillway.DimNone {
 			e.launch(now, s, f)
 		}
+		s.cold = s.cold || s.functions[f.Index].total < f.MinWarm
 	}
 }
 

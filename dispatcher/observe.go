@@ -51,6 +51,9 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 		e.failed(now, s, in, o.Detail)
 	case InstanceStopped:
 		s.gone(in)
+		if s.cold {
+			s.warmAt = min(s.warmAt, now.Add(keptFor))
+		}
 		e.startPending(s)
 	case InstanceExited:
 		e.exited(now, s, in)

@@ -41,11 +41,11 @@ func (e *Engine) place(now spillway.Instant, h Handle) bool {
 func (e *Engine) decide(now spillway.Instant, r *record) {
 	d, f := r.d, r.d.Call.Function
 	policy := &e.platform.BurstPolicies[f.Policy]
-	patience := d.Admitted.Add(policy.OnPremWaitBudget)
+	mayWait := e.mayWait(now, d)
 	e.query = placement.Query{
 		Order: policy.Order, Permitted: e.reach(f, &d.Call), Tried: r.tried, Cloud: e.cloud,
-		MayWait: now < patience && r.tenant.count < maxWaiting,
-		Waited:  r.state == callWaiting && now >= patience,
+		MayWait: mayWait && r.tenant.count < maxWaiting,
+		Waited:  r.state == callWaiting && !mayWait,
 		Canary:  f.Canary(),
 	}
 	if r.first > 0 {

@@ -306,5 +306,7 @@ func (e *Engine) reloadWaiting(now spillway.Instant) {
 			continue
 		}
 		r.d.Call.Function = f
+		r.tenant.least = least(r.tenant.least, f.Instance)
+		r.tenant.shared = r.tenant.shared || f.Concurrency > 1
 	}
 }

@@ -1,6 +1,7 @@
 package dispatcher
 
 import (
+	"slices"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -11,6 +12,9 @@ import (
 // that a head that does not fit does not hold up those behind it, and a long
 // queue does not hold up the Engine.
 const scanPerTenant = 16
+
+// scanEvery is when the next pass comes at the latest that goes on with a queue.
+const scanEvery = 100 * time.Millisecond
 
 // wait keeps the call in its tenant's queue until the time e.decision grants it.
 // It reports false when that time is over.
@@ -24,10 +28,8 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 	if now >= until {
 		return false
 	}
-	if b := &e.platform.BurstPolicies[f.Policy]; b.Shadow && d.ShadowPool == 0 {
-		if patience := d.Admitted.Add(b.OnPremWaitBudget); now < patience {
-			until = min(until, patience) // it would have burst then
-		}
+	if e.mayWait(now, d) && e.allowed(d)&e.cloud != 0 {
+		until = min(until, e.patience(d)) // it may burst then, or would have
 	}
 	t := r.tenant
 	if r.state != callWaiting {
@@ -47,10 +49,17 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 	return true
 }
 
+// patience is until when a call waits for on-prem before it may go to a cloud.
+func (e *Engine) patience(d *Decision) spillway.Instant {
+	return d.Admitted.Add(e.platform.BurstPolicies[d.Call.Function.Policy].OnPremWaitBudget)
+}
+
+func (e *Engine) mayWait(now spillway.Instant, d *Decision) bool { return now < e.patience(d) }
+
 // recheckAt is when a cloud limit that filtered this call eases by itself, or Never.
 func (e *Engine) recheckAt(now spillway.Instant, f *spillway.Function) spillway.Instant {
 	at := spillway.Never
-	if b := e.bursts[f.Policy]; b.fullSince != 0 && !b.open {
+	if b := e.bursts[f.Policy]; b.fullSince != 0 && !b.open && now < b.opensAt(now) {
 		at = b.opensAt(now)
 	}
 	for i, c := range e.clouds {
@@ -133,7 +142,7 @@ func (e *Engine) drainFirst(now spillway.Instant, freedCloud bool, tenants int) 
 	}
 	e.pass++
 	if len(e.futile) < len(e.platform.Functions) {
-		e.futile = make([]uint64, len(e.platform.Functions))
+		e.futile = make([]futility, len(e.platform.Functions))
 	}
 	for tenants > 0 {
 		t := e.neediest(freedCloud && e.cloudsHaveRoom(now))
@@ -156,8 +165,8 @@ func (e *Engine) neediest(clouds bool) *tenant {
 		if s == nil {
 			continue
 		}
-		if s.idleSlots > s.evictable.Slots { // kept for functions of which a call may wait
-			clouds = true
+		if s.idleSlots > s.evictable.Slots || s.idleSlots > 0 && s.pool.Capacity.Exceeds(s.promised, spillway.Resources{}) != spillway.DimNone {
+			clouds = true // kept for functions of which a call may wait, or more than there is room for
 			break
 		}
 		if room, some := s.room(); some {
@@ -194,10 +203,15 @@ func anyHolds(rooms []spillway.Resources, need spillway.Resources) bool {
 }
 
 // cloudsHaveRoom reports that some cloud is below its limit of calls at once and not
-// closed.
+// closed. If none is, calls that wait for what eases are looked at when one opens.
 func (e *Engine) cloudsHaveRoom(now spillway.Instant) bool {
+	opens := spillway.Never
 	for i, c := range e.clouds {
-		if c == nil || now < c.throttledUntil || c.breaker.blocks(now) {
+		if c == nil {
+			continue
+		}
+		if at := max(c.throttledUntil, c.breaker.opensAt(now)); now < at {
+			opens = min(opens, at)
 			continue
 		}
 		l := &e.platform.Pools[i].Limits
@@ -205,7 +219,24 @@ func (e *Engine) cloudsHaveRoom(now spillway.Instant) bool {
 			return true
 		}
 	}
+	if e.easing {
+		e.easeAt = min(e.easeAt, opens)
+	}
 	return false
+}
+
+// futility is the latest pass in which a call of a function did not fit, and what may
+// set others of the function apart from it: the pools that they may use, and that
+// they still wait for on-prem.
+type futility struct {
+	pass    uint64
+	allowed spillway.PoolSet
+	mayWait bool
+}
+
+// futileNow is what holds for calls like this one if it does not fit now.
+func (e *Engine) futileNow(now spillway.Instant, d *Decision) futility {
+	return futility{e.pass, e.allowed(d), e.mayWait(now, d)}
 }
 
 // serve places the first of a tenant's waiting calls that fits. A pass that finds
@@ -221,18 +252,22 @@ func (e *Engine) serve(now spillway.Instant, t *tenant) bool {
 		r := e.record(h)
 		next, f := r.next, r.d.Call.Function
 		needs = least(needs, f.Instance)
-		if e.futile[f.Index] != e.pass || r.tried != 0 || r.first != 0 {
+		if like := e.futileNow(now, r.d); e.futile[f.Index] != like || r.tried != 0 || r.first != 0 {
 			if e.place(now, h) {
 				t.scan = 0
 				return true
 			}
-			if r.tried == 0 && r.first == 0 {
-				e.futile[f.Index] = e.pass
+			// Budgets are of the window in which a call was admitted.
+			if r.tried == 0 && r.first == 0 && !slices.Contains(e.decision.Filtered[:], placement.FilterBudget) {
+				e.futile[f.Index] = like
 			}
 		}
 		h = next
 	}
-	if t.scan = h; all && h == 0 {
+	switch t.scan = h; {
+	case h != 0: // those behind have their turn, also if nothing else happens
+		e.easeAt = min(e.easeAt, now.Add(scanEvery))
+	case all:
 		t.least = needs
 	}
 	return false
