@@ -130,6 +130,14 @@ func TestKnown(t *testing.T) {
 	}
 }
 
+// TestLargest default platform is one that a configuration may be.
+func TestLargest(t *testing.T) {
+	sum := &trace.Summary{Length: time.Second, GiBSeconds: 1e12, PeakConcurrency: 1e9}
+	if _, err := scenario.Load(opened(t, "shop,hello,1,128"), scenario.Options{Standard: scenario.StandardFor(sum), PricesAt: prices}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestTooMany functions are refused with the number that is allowed.
 func TestTooMany(t *testing.T) {
 	tr, err := trace.New(trace.Workload{Preset: trace.Online, Functions: 100_001, Tenants: 5, Days: 1, CallsPerDay: 10})

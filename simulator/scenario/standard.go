@@ -15,7 +15,8 @@ const (
 	region       = "us-east-1"
 	nodeSlots    = 10_000
 	ownedPlan    = "owned-nodes"
-	newAccount   = 1000 // concurrency of a new AWS account
+	newAccount   = 1000      // concurrency of a new AWS account
+	maxSlots     = 1_000_000 // of a pool, as package config has it
 	monthlySpend = "1000000"
 )
 
@@ -76,7 +77,7 @@ func (s Standard) objects() []any {
 			},
 		}}}},
 		&v1alpha1.Pool{Header: header(v1alpha1.KindPool, "", "onprem"), Spec: v1alpha1.PoolSpec{
-			Kind: "process", PricePlan: ownedPlan, Capacity: &v1alpha1.Capacity{Slots: new(s.Nodes * nodeSlots), CPU: &cpu, Memory: &memory},
+			Kind: "process", PricePlan: ownedPlan, Capacity: &v1alpha1.Capacity{Slots: new(min(s.Nodes*nodeSlots, maxSlots)), CPU: &cpu, Memory: &memory},
 		}},
 		&v1alpha1.Pool{Header: header(v1alpha1.KindPool, "", "lambda"), Spec: v1alpha1.PoolSpec{
 			Kind: "lambda", Region: region, Limits: &v1alpha1.CloudLimits{Concurrency: &s.Concurrency},
