@@ -155,7 +155,7 @@ func (e *Engine) giveUp(now spillway.Instant, h Handle, r *record) {
 // has ended, its room to the pool.
 func (e *Engine) free(now spillway.Instant, s *onPremState, in *instance, gone bool) {
 	in.calls--
-	if gone || in.exited {
+	if gone || in.exited || in.dying {
 		if !in.dying {
 			in.dying = true
 			since := now
