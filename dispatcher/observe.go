@@ -6,11 +6,12 @@ import "github.com/spillway-dev/spillway"
 type ObservationKind uint8
 
 const (
-	InstanceReady   ObservationKind = iota // it asked for work
-	InstanceFailed                         // it did not start, and is reaped
-	InstanceStopped                        // after StopInstance: it is reaped
-	InstanceExited                         // it ended by itself while idle, and is reaped
-	LedgerDown                             // no intent can be written: no cloud sends
+	InstanceReady     ObservationKind = iota // it asked for work
+	InstanceFailed                           // it did not start, and is reaped
+	InstanceStopped                          // after StopInstance: it is reaped
+	InstanceExited                           // it ended by itself while idle, and is reaped
+	InstanceReclaimed                        // idle or starting, it was taken away with the room that it held
+	LedgerDown                               // no intent can be written: no cloud sends
 	LedgerUp
 )
 
@@ -57,6 +58,12 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 		e.startPending(s)
 	case InstanceExited:
 		e.exited(now, s, in)
+	case InstanceReclaimed:
+		if in.state == starting {
+			e.reclaimed(now, s, in)
+		} else {
+			e.exited(now, s, in)
+		}
 	}
 	e.drain(now, false)
 	return e.out
@@ -80,24 +87,41 @@ func (e *Engine) exited(now spillway.Instant, s *onPremState, in *instance) {
 // that have waited longest for one of its function: one at least, and those for
 // which none is coming now.
 func (e *Engine) failed(now spillway.Instant, s *onPremState, in *instance, detail string) {
-	fs := in.of
-	fs.coming--
-	first, ok := fs.activating.pop()
-	rest := fs.strand()
-	fs.vacant.atMost(fs.coming)
-	s.setTotal(fs, -1)
-	s.promised = s.promised.Sub(in.fn.Instance)
-	s.gone(in)
+	first, ok := in.of.activating.pop()
+	rest := e.notComing(s, in)
 	s.warmAt = min(s.warmAt, now.Add(warmRetry))
-	e.startPending(s)
 	if !ok {
 		return
 	}
 	o := spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseInitFailed, Detail: detail, FunctionError: spillway.FunctionUnhandled}
-	e.placeAgain(now, first, o)
+	e.placeAgain(now, first, o, true)
 	for _, h := range rest {
-		e.placeAgain(now, h, o)
+		e.placeAgain(now, h, o, true)
 	}
+}
+
+// reclaimed places the calls again for which no instance is coming now. It says
+// nothing against the pool.
+func (e *Engine) reclaimed(now spillway.Instant, s *onPremState, in *instance) {
+	rest := e.notComing(s, in)
+	s.warmAt = min(s.warmAt, now)
+	for _, h := range rest {
+		e.placeAgain(now, h, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled, Detail: "its instance was taken away"}, false)
+	}
+}
+
+// notComing gives up a starting instance and its room, and returns the calls for which
+// no other is coming.
+func (e *Engine) notComing(s *onPremState, in *instance) []Handle {
+	fs := in.of
+	fs.coming--
+	stranded := fs.strand()
+	fs.vacant.atMost(fs.coming)
+	s.setTotal(fs, -1)
+	s.promised = s.promised.Sub(in.fn.Instance)
+	s.gone(in)
+	e.startPending(s)
+	return stranded
 }
 
 // strand takes the calls out of the queue for which no instance is coming.
@@ -109,12 +133,12 @@ func (fs *functionState) strand() (calls []Handle) {
 	return calls
 }
 
-// placeAgain ends an attempt that never got an instance and places its call again,
-// elsewhere.
-func (e *Engine) placeAgain(now spillway.Instant, h Handle, o spillway.Outcome) {
+// placeAgain ends an attempt that never got an instance and places its call again;
+// elsewhere keeps it off the pool.
+func (e *Engine) placeAgain(now spillway.Instant, h Handle, o spillway.Outcome, elsewhere bool) {
 	r := e.record(h)
 	e.endActivation(now, h, r, o)
-	e.again(now, h, r, true)
+	e.again(now, h, r, elsewhere)
 }
 
 // endActivation ends an attempt that never got an instance.

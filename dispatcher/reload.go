@@ -249,7 +249,7 @@ func (e *Engine) dropTooLarge(now spillway.Instant, s *onPremState) {
 	}
 	s.pending = kept
 	for _, h := range calls {
-		e.placeAgain(now, h, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled, Detail: "the pool became too small for it"})
+		e.placeAgain(now, h, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled, Detail: "the pool became too small for it"}, true)
 	}
 }
 

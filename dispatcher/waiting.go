@@ -20,7 +20,11 @@ const scanEvery = 100 * time.Millisecond
 // It reports false when that time is over.
 func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 	d, f := r.d, r.d.Call.Function
-	until := d.Admitted.Add(f.MaxWait)
+	since := now
+	if r.state == callWaiting {
+		since = r.waitFrom
+	}
+	until := since.Add(f.MaxWait - d.Waited) // what it ran before is no wait
 	if e.decision.Short {
 		until = d.Admitted.Add(e.platform.BurstPolicies[f.Policy].OnPremWaitBudget)
 	}

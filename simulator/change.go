@@ -62,8 +62,8 @@ func (r *run) change() error {
 }
 
 // reclaim takes instances away until the rest fits the pool: idle ones first, then
-// those that are starting, then those whose call is the youngest. A call that loses
-// its instance was not executed: what such a pool runs may be run again.
+// those that are starting, then the youngest that run calls. A call that loses its
+// instance was not executed: what such a pool runs may be run again.
 func (r *run) reclaim(pool int) error {
 	s, capacity := &r.pools[pool], r.Platform.Pools[pool].Capacity
 	for _, id := range s.leastFirst() {
@@ -71,24 +71,26 @@ func (r *run) reclaim(pool int) error {
 			return nil
 		}
 		in := s.instances[id]
+		if in == nil { // the Engine has stopped it meanwhile
+			continue
+		}
 		r.tally.drop(pool, in.function)
 		s.forget(id)
-		var effects []dispatcher.Effect
-		switch {
-		case in.flight != nil:
-			r.tally.reclaim(pool, in.flight, r.now)
-			in.flight.turn++ // the end that it would have had is void
-			effects = r.engine.Complete(r.now, in.flight.handle, dispatcher.Ending{
+		if len(in.flights) == 0 {
+			if err := r.apply(r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceReclaimed, Pool: pool, Instance: id})); err != nil {
+				return err
+			}
+		}
+		for _, x := range in.flights {
+			r.tally.reclaim(pool, x, r.now)
+			x.turn++ // the end that it would have had is void
+			x.gone = false
+			if err := r.apply(r.engine.Complete(r.now, x.handle, dispatcher.Ending{
 				Outcome:      spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled},
 				InstanceGone: true,
-			})
-		case in.starting:
-			effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceFailed, Pool: pool, Instance: id, Detail: "the pool became smaller"})
-		default:
-			effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceExited, Pool: pool, Instance: id})
-		}
-		if err := r.apply(effects); err != nil {
-			return err
+			})); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -98,7 +100,7 @@ func (r *run) reclaim(pool int) error {
 func (s *poolState) leastFirst() []spillway.InstanceID {
 	loss := func(in *instance) int {
 		switch {
-		case in.flight != nil:
+		case len(in.flights) > 0:
 			return 2
 		case in.starting:
 			return 1

@@ -87,15 +87,16 @@ func (r *run) runInCloud(x *flight, e *dispatcher.Effect, cloud *fleet) spillway
 }
 
 // endCall reports the end of an attempt, unless it lost its instance before.
-func (r *run) endCall(e *event) []dispatcher.Effect {
+func (r *run) endCall(e *event) error {
 	x := e.flight
 	if x.turn != e.turn {
 		return nil
 	}
 	pool := int(e.pool)
 	r.tally.end(pool, x)
+	var others []*flight
 	if cloud := r.clouds[pool]; cloud == nil {
-		r.pools[pool].rest(e.instance, x.gone)
+		others = r.pools[pool].rest(e.instance, x, x.gone)
 		if x.gone {
 			r.tally.drop(pool, x.d.Last().Function)
 		}
@@ -106,7 +107,24 @@ func (r *run) endCall(e *event) []dispatcher.Effect {
 	}
 	gone := x.gone
 	x.gone = false
-	return r.engine.Complete(r.now, x.handle, dispatcher.Ending{Outcome: x.ending.outcome(), InstanceGone: gone})
+	if err := r.apply(r.engine.Complete(r.now, x.handle, dispatcher.Ending{Outcome: x.ending.outcome(), InstanceGone: gone})); err != nil {
+		return err
+	}
+	for _, other := range others {
+		if err := r.crash(pool, other); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// crash ends a call whose process was killed because of another.
+func (r *run) crash(pool int, x *flight) error {
+	r.tally.end(pool, x)
+	x.turn++ // the end that it would have had is void
+	x.gone = false
+	x.ending.micros, x.ending.cause = r.now.Sub(x.ending.began).Microseconds(), spillway.CauseCrashed
+	return r.apply(r.engine.Complete(r.now, x.handle, dispatcher.Ending{Outcome: x.ending.outcome(), InstanceGone: true}))
 }
 
 // startInstance begins a cold start on-prem.

@@ -117,7 +117,7 @@ func (r *run) step() (bool, error) {
 		return false, nil
 	case happens != spillway.Never && happens <= due && happens <= change && happens <= arrival:
 		r.advance(happens)
-		r.happen(r.events.pop())
+		return true, r.happen(r.events.pop())
 	case due <= change && due <= arrival:
 		r.advance(due)
 		if err := r.apply(r.engine.Tick(r.now)); err != nil {
@@ -220,24 +220,20 @@ func (r *run) verdict(f *spillway.Function) (*policy.Verdict, error) {
 }
 
 // happen tells the Engine what a pool did.
-func (r *run) happen(e event) {
+func (r *run) happen(e event) error {
 	var effects []dispatcher.Effect
 	switch e.kind {
 	case callEnds:
-		if effects = r.endCall(&e); effects == nil {
-			return
-		}
+		return r.endCall(&e)
 	case instanceReady:
 		if !r.pools[e.pool].ready(e.instance) {
-			return
+			return nil
 		}
 		effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: int(e.pool), Instance: e.instance})
 	case instanceStopped:
 		effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceStopped, Pool: int(e.pool), Instance: e.instance})
 	}
-	if err := r.apply(effects); err != nil {
-		panic(err) // no effect of these fails
-	}
+	return r.apply(effects)
 }
 
 // apply carries out what the Engine decided.
