@@ -42,7 +42,7 @@ func (f *fleet) acquire(now spillway.Instant, function int, mib int64) (cold, ok
 	case f.limits.Concurrency > 0 && f.inFlight+1 > f.limits.Concurrency,
 		f.limits.MemoryMiB > 0 && f.mib+mib > f.limits.MemoryMiB,
 		!f.requests.has(now),
-		cold && !(f.account.has(now) && f.ramps[function].has(now)):
+		cold && (!f.account.has(now) || !f.ramps[function].has(now)):
 		return cold, false
 	}
 	f.requests.take(now)

@@ -178,7 +178,7 @@ func (t *quotaTrial) run(ctx context.Context, by string) (*quotaRequestView, err
 	if err != nil {
 		return nil, t.readProblem(err)
 	}
-	defer calls.Close()
+	defer func() { _ = calls.Close() }() // it was only read
 	var results [2]*simulator.Result
 	for i, doing := range [2]string{"with the limits as they are", "with the limits asked for"} {
 		if results[i], err = t.replay(ctx, calls, t.platforms[i], func(share float64) { t.pulse((float64(i)+share)/2, doing) }); err != nil {

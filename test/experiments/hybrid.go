@@ -41,7 +41,7 @@ func hybrid(l *lab) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // it was only read
 	peak, _, err := l.peakNodes(t, nil)
 	if err != nil {
 		return err
@@ -49,8 +49,8 @@ func hybrid(l *lab) error {
 	l.say("Method: %s, on platforms of every size from none owned to the peak's. "+nodesAre+"\n", mixedIs, ownedHourly)
 	l.head("owned nodes", "calls in the cloud, %", "owned $/month", "cloud $/month", "sum", "of all-cloud, %", "busy share of owned memory and CPU, %")
 	type point struct {
-		nodes     int64
-		sum, base float64
+		nodes int64
+		sum   float64
 	}
 	var best, none, most point
 	for n := int64(0); n <= peak; n = next(n, peak) {
