@@ -170,7 +170,7 @@ How pools behave (cold starts, outages, capacity that comes and goes) is in --mo
 docs/simulation.md says what is modelled, and how well it agrees with live runs.`,
 		Example: `  spillway simulate --trace usage.csv.zst --config examples/platform
   spillway simulate --trace azure2019/ --nodes 20 -o html > report.html
-  spillway trace generate --preset mixed --days 7 week.csv.zst
+  spillway trace generate --preset mixed --days 7 --calls-per-day 100000 week.csv.zst
   spillway simulate --trace week.csv.zst -o json | jq .costs`,
 		Args: cobra.NoArgs,
 	}

@@ -38,42 +38,65 @@ func adopt(t *trace.Trace, longest time.Duration, p *spillway.Platform, keys []s
 		return nil, &NoQuotaError{below}
 	}
 	var all []any
-	var order []string
-	members := map[string]bool{}
+	payers, member := newPayers(), map[string]bool{}
 	for i, key := range keys {
 		if key.Name == "" || p.Function(key) != nil {
 			continue
 		}
-		all = append(all, function(&t.Functions()[i], longest, key, p))
-		if !members[key.Namespace] {
-			members[key.Namespace] = true
-			order = append(order, key.Namespace)
+		f := &t.Functions()[i]
+		all = append(all, function(f, longest, key, p))
+		if !member[key.Namespace] {
+			member[key.Namespace] = true
+			payers.add(f.Tenant, key.Namespace)
 		}
 	}
-	return append(all, tenants(p, order, below)...), nil
+	return append(all, payers.quotas(p, below)...), nil
 }
 
-// tenants makes a quota node for each tenant, or one for all if there are too many.
-func tenants(p *spillway.Platform, names []string, below string) []any {
+// payers are the tenants of a trace with their namespaces, in the order in which they
+// come. A namespace belongs to the first that has a function in it.
+type payers struct {
+	names      *labels
+	order      []string
+	namespaces map[string][]string
+}
+
+func newPayers() *payers { return &payers{newLabels(), nil, map[string][]string{}} }
+
+func (p *payers) add(tenant, namespace string) {
+	name := p.names.label(tenant)
+	if p.namespaces[name] == nil {
+		p.order = append(p.order, name)
+	}
+	p.namespaces[name] = append(p.namespaces[name], namespace)
+}
+
+// quotas makes a node for each tenant, or one for all if there are too many.
+func (p *payers) quotas(platform *spillway.Platform, below string) []any {
 	var all []any
 	taken := map[string]bool{}
-	for _, q := range p.Quotas {
+	for _, q := range platform.Quotas {
 		taken[q.Name] = true
 	}
 	node := func(name string, namespaces []string) {
+		department := name
 		for taken[name] {
 			name = "trace-" + name
 		}
 		taken[name] = true
 		all = append(all, &v1alpha1.Quota{Header: header(v1alpha1.KindQuota, "", name),
-			Spec: v1alpha1.QuotaSpec{Parent: below, Department: name, Namespaces: namespaces}})
+			Spec: v1alpha1.QuotaSpec{Parent: below, Department: department, Namespaces: namespaces}})
 	}
-	if len(names) > maxNodes {
-		node("trace", names)
+	if len(p.order) > maxNodes {
+		var whole []string
+		for _, name := range p.order {
+			whole = append(whole, p.namespaces[name]...)
+		}
+		node("trace", whole)
 		return all
 	}
-	for _, name := range names {
-		node(name[:min(len(name), 50)], []string{name})
+	for _, name := range p.order {
+		node(name[:min(len(name), 50)], p.namespaces[name])
 	}
 	return all
 }

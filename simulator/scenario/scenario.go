@@ -100,7 +100,7 @@ func (s *Scenario) match(t *trace.Trace, p *spillway.Platform, adopt bool) []spi
 
 func (s *Scenario) fill(t *trace.Trace, o Options, l *config.Loaded, keys []spillway.FunctionKey) error {
 	p := l.Platform
-	source, err := rego.Open(l.PolicyDir, p, func(string, error) {})
+	source, err := rego.OpenOffline(l.PolicyDir, p)
 	if err != nil {
 		return err
 	}

@@ -82,6 +82,34 @@ func TestAdopted(t *testing.T) {
 	}
 }
 
+// TestDepartments of a usage export pay for their namespaces.
+func TestDepartments(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "usage.csv")
+	text := "admitted,namespace,function,revision,department,pool,reason,outcome,duration_us,init_us,memory_mib,milli_cpu,billed_ms,amount,currency,waited_us\n"
+	for i, ns := range []string{"shop", "stock", "lab"} {
+		text += fmt.Sprintf("2026-11-02T09:00:%02dZ,%s,f,v1,%s,onprem,preferred,executed,1,0,128,0,1,0.01,USD,0\n", i, ns, []string{"retail", "retail", "research"}[i])
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tr, err := trace.Open(t.Context(), path, trace.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer tr.Close()
+	s, err := scenario.Load(tr, scenario.Options{Standard: small, Longest: time.Second, PricesAt: prices})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := ""
+	for _, n := range s.Platform.Namespaces {
+		got += n.Name + "=" + n.Department + " "
+	}
+	if got != "lab=research shop=retail stock=retail " || len(s.Platform.Quotas) != 3 {
+		t.Errorf("%s in %d quotas", got, len(s.Platform.Quotas))
+	}
+}
+
 const directory = `
 apiVersion: spillway.dev/v1alpha1
 kind: Quota
