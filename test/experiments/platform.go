@@ -130,6 +130,9 @@ func (l *lab) simulate(t *trace.Trace, s setup) (r *simulator.Result, err error)
 	if err != nil {
 		return nil, err
 	}
+	if n := r.Reasons[spillway.ReasonDenied]; n > 0 {
+		return nil, fmt.Errorf("%d calls were denied, though the default policy permits all", n)
+	}
 	l.runs++
 	l.calls += r.Calls - r.Skipped
 	l.took += time.Since(began)

@@ -62,7 +62,7 @@ func compare(t *testing.T, name string, seed int, live, got *outcome) {
 	if off := 100 * (got.cost()/live.cost() - 1); math.Abs(off) > costWithin {
 		t.Errorf("%s, seed %d: cost %g, live %g: %+.2f %%; want within %g %%", name, seed, got.cost(), live.cost(), off, costWithin)
 	}
-	for reason := range live.reasons {
+	for reason := range got.reasons {
 		if !spillway.Reason(reason).Refusal() {
 			continue
 		}
