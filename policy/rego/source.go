@@ -37,7 +37,7 @@ type Source struct {
 // rejected (revision is the one that stays), one call at a time; it may be nil
 // and must not call Reload or Swap.
 func Open(dir string, p *spillway.Platform, changed func(revision string, err error)) (*Source, error) {
-	return open(dir, p, changed, Limit)
+	return openWithin(dir, p, changed, Limit)
 }
 
 // offlineLimit is so long that a busy machine does not decide what a policy says.
@@ -47,10 +47,10 @@ const offlineLimit = 10 * time.Second
 // machine is: a simulation, which nobody waits for. A policy may think for ten
 // seconds, where a live server denies after Limit.
 func OpenOffline(dir string, p *spillway.Platform) (*Source, error) {
-	return open(dir, p, nil, offlineLimit)
+	return openWithin(dir, p, nil, offlineLimit)
 }
 
-func open(dir string, p *spillway.Platform, changed func(revision string, err error), limit time.Duration) (*Source, error) {
+func openWithin(dir string, p *spillway.Platform, changed func(revision string, err error), limit time.Duration) (*Source, error) {
 	bundle, err := Load(dir)
 	if err != nil {
 		return nil, err
