@@ -35,7 +35,9 @@ const findings = `
 - A recorded cold start of zero means that this call met none, not that a start takes no time; the simulator started such instances at once.
 - Refusals for the budget come out within a few calls: reservations, settlement and windows are the Engine's own.
 - Times of stopping are not recorded by the server. They are taken from what cold calls waited beyond their start, of calls that waited for nothing else.
-- Still off: in the burst the simulator counts up to half as many cold starts again as were met live, and its waits have a shorter tail. The machine is why, in part: its two cores also ran the load, the functions and both clouds, so starts slow each other down, and the model draws every one by itself.
+- A policy had 20 ms by the clock on the wall to answer, in a simulation too; on a busy machine some calls were denied that live ones were not. A simulation now waits for it.
+- Still off: the tail of waits in the burst, which is three times as long live. The machine is why: its two cores also ran the load, the functions and both clouds, so starts slow each other down, and the model draws every one by itself.
+- The recordings are of one build. Where the Engine is mended since, what is replayed is the mended one.
 `
 
 func write(t *testing.T, path string, pages []page) {
