@@ -190,6 +190,9 @@ func (o *oracle) check() {
 	if err := o.e.CheckInstances(); err != nil {
 		o.t.Fatal(err)
 	}
+	if err := o.e.CheckWaiting(o.now); err != nil {
+		o.t.Fatal(err)
+	}
 	o.limits(o.within)
 	var held spillway.Resources
 	for _, in := range o.instances {

@@ -2,6 +2,7 @@ package dispatcher
 
 import (
 	"fmt"
+	"time"
 
 	"github.com/spillway-dev/spillway"
 )
@@ -49,4 +50,31 @@ func (fs *functionState) recounted() error {
 		return fmt.Errorf("%d places wait for %d instances", fs.vacant.coming, fs.coming)
 	}
 	return nil
+}
+
+// CheckWaiting reports a call that waits though it has a place, where nothing will
+// look at it soon.
+func (e *Engine) CheckWaiting(now spillway.Instant) error {
+	if e.Next() <= now.Add(scanEvery) || e.ending {
+		return nil
+	}
+	for _, t := range e.waiting {
+		for h := t.first; h != 0; h = e.record(h).next {
+			d := *e.record(h).d
+			r := *e.record(h)
+			r.d = &d
+			if e.decide(now, &r); e.decision.Pool >= 0 && !e.coming(e.decision.Pool, d.Call.Function) {
+				return fmt.Errorf("call %s of %s waits for %s, has a place on %s and is looked at in %s", d.Call.ID, d.Call.Function, time.Duration(now-r.waitFrom),
+					e.platform.Pools[e.decision.Pool].Name, time.Duration(e.Next()-now))
+			}
+		}
+	}
+	return nil
+}
+
+// coming reports that a call of f would wait for an instance that is coming anyway:
+// who gets that is decided when it is there.
+func (e *Engine) coming(pool int, f *spillway.Function) bool {
+	s := e.onPrem[pool]
+	return s != nil && s.functions[f.Index].idle == nil && s.functions[f.Index].room == nil && s.functions[f.Index].coming > 0
 }

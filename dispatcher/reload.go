@@ -308,5 +308,9 @@ func (e *Engine) reloadWaiting(now spillway.Instant) {
 		r.d.Call.Function = f
 		r.tenant.least = least(r.tenant.least, f.Instance)
 		r.tenant.shared = r.tenant.shared || f.Concurrency > 1
+		if at := e.patience(r.d); now < at && at < r.timerAt {
+			r.timerAt = at
+			e.timers.push(timer{at: at, call: h})
+		}
 	}
 }
