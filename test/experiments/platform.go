@@ -31,7 +31,6 @@ type setup struct {
 	nodes     int64  // owned; zero: no pool on-prem
 	boundless bool   // as many places on-prem as anybody wants; nodes does not count
 	mode      string // of the burst policy; default Hybrid
-	hourly    string // price of a node; default: the price book's
 	keepAlive time.Duration
 	policy    string                     // YAML of Pool.spec.keepAlivePolicy
 	model     func(*simulator.PoolModel) // changes that of the pool on-prem
@@ -80,11 +79,7 @@ func (s *setup) total() string {
 	if s.boundless {
 		return "0"
 	}
-	hourly := s.hourly
-	if hourly == "" {
-		hourly = ownedHourly
-	}
-	one, _, err := apd.NewFromString(hourly)
+	one, _, err := apd.NewFromString(ownedHourly)
 	if err != nil {
 		panic(err) // it is written in this program
 	}
