@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/simulator"
 	"github.com/spillway-dev/spillway/simulator/trace"
 )
@@ -73,6 +74,21 @@ func TestCapacityComesBack(t *testing.T) {
 		r := w.run([]trace.Call{call(0, 9*time.Second)}...)
 		if p := r.Pools[onprem]; p.Executed != 1 || r.Refused != 0 {
 			t.Errorf("%s: %d executed, %d refused, reasons %v", name, p.Executed, r.Refused, r.Reasons)
+		}
+	}
+}
+
+// TestProviderRefuses what the platform believes to be free: the limits of the model are
+// those that the provider enforces.
+func TestProviderRefuses(t *testing.T) {
+	for name, limits := range map[string]spillway.CloudLimits{
+		"concurrency": {Concurrency: 1}, "memory": {MemoryMiB: 200}, "requests": {RequestsPerSecond: 1}, "ramp": {RampPer10s: 1}, "account ramp": {RampPerMinute: 1},
+	} {
+		w := newWorld(t, 1, "f")
+		w.config.Pools[cloud].Limits = limits
+		r := w.run(call(0, 9*time.Second), call(time.Second, time.Second), call(time.Second, time.Second))
+		if p := r.Pools[cloud]; p.Executed != 1 || p.Throttled != 1 {
+			t.Errorf("%s: %d executed, %d throttled", name, p.Executed, p.Throttled)
 		}
 	}
 }
