@@ -185,7 +185,10 @@ func (r *run) priced(u *Usage, c *cell, f *spillway.Function, pool int) error {
 	if _, err := exact.Mul(gib, gib, apd.New(c.billedMillis, -3)); err != nil {
 		return err
 	}
-	_, err = exact.Quo(&u.GiBSeconds, gib, apd.New(1024, 0))
+	if _, err := exact.Quo(gib, gib, apd.New(1024, 0)); err != nil {
+		return err
+	}
+	_, err = exact.Quantize(&u.GiBSeconds, gib, -billing.Decimals)
 	return err
 }
 
@@ -203,7 +206,10 @@ func (r *run) poolResults(out *Result) error {
 		if _, err := exact.Mul(&hourly, &hourly, apd.New(r.Length.Microseconds(), 0)); err != nil {
 			return err
 		}
-		if _, err := exact.Quo(&x.Owned, &hourly, apd.New(3600_000_000, 0)); err != nil {
+		if _, err := exact.Quo(&hourly, &hourly, apd.New(3600_000_000, 0)); err != nil {
+			return err
+		}
+		if _, err := exact.Quantize(&x.Owned, &hourly, -billing.Decimals); err != nil {
 			return err
 		}
 		if err := sum(&out.OwnedCost, &x.Owned); err != nil {

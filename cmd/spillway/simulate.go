@@ -120,6 +120,9 @@ func (f *traceFlags) scenario(t *opened, dir string) (*scenario.Scenario, error)
 	if err := t.Rewind(); err != nil {
 		return nil, err
 	}
+	if dir == "" && f.adopt != "" {
+		return nil, wrongInput("--adopt names a Quota of --config; the default platform takes all tenants in")
+	}
 	sc, err := scenario.Load(t.Trace, scenario.Options{
 		Dir: dir, Standard: standard, Adopt: f.adopt, Longest: t.summary.Duration.At(1), PricesAt: t.prices, Seed: f.seed, Warm: f.warm, Models: models, Policy: policyFaults,
 	})
@@ -211,6 +214,9 @@ func (f *traceFlags) meta(t *opened, sc *scenario.Scenario, dir string) report.M
 	m := report.Meta{
 		Version: thisBuild().Version, Command: strings.Join(append([]string{"spillway"}, os.Args[1:]...), " "),
 		Trace: f.trace, Summary: t.summary, Skipped: t.Skipped(), PricesAt: t.prices.UTC().Truncate(24 * time.Hour), Seed: f.seed, Models: sc.Pools, Warnings: sc.Warnings,
+	}
+	if sc.Unknown > 0 && f.adopt == "" {
+		m.Warnings = append([]string{fmt.Sprintf("%s of the trace are not in the configuration and left out; --adopt QUOTA takes their tenants in", counted(sc.Unknown, "function"))}, m.Warnings...)
 	}
 	if dir == "" {
 		m.Platform = fmt.Sprintf("the default platform, sized by the trace: %s; 'spillway simulate --help' says how", counted(int(sc.Standard.Nodes), "owned server"))

@@ -133,7 +133,7 @@ directory with a file for each day, counts by the minute, from 2019-07-15 on.`,
 	flags.IntVar(&f.Days, "days", 7, "`number` of days, 1 to 3660")
 	flags.IntVar(&f.Functions, "functions", 0, "`number` of functions; the preset's if not given")
 	flags.IntVar(&f.Tenants, "tenants", 0, "`number` of tenants; the preset's if not given")
-	flags.Int64Var(&f.CallsPerDay, "calls-per-day", 0, "`number` of calls on an ordinary day, about; the preset's if not given")
+	flags.Int64Var(&f.CallsPerDay, "calls-per-day", 0, "`number` of calls of a working day, about; small numbers are exceeded, since timed work is called anyway. The preset's if not given")
 	flags.StringVar(&f.start, "start", "", "first `day`, or full hour in RFC 3339; Monday 2026-01-05 if not given")
 	flags.Uint64Var(&f.Seed, "seed", 1, "`number` that all choices follow from")
 	flags.StringVar(&f.form, "form", string(trace.Usage), "what to write: usage, azure2019")
@@ -145,6 +145,9 @@ directory with a file for each day, counts by the minute, from 2019-07-15 on.`,
 func (f *generateFlags) generate(ctx context.Context, s streams, path string) error {
 	if err := f.read(); err != nil {
 		return err
+	}
+	if path == "-" {
+		return wrongInput("a trace is read more than once, so it is written to a file; name one")
 	}
 	form := trace.Format(f.form)
 	switch form {
@@ -165,7 +168,12 @@ func (f *generateFlags) generate(ctx context.Context, s streams, path string) er
 	f.Progress = func(at time.Duration) {
 		p.at(float64(at)/float64(whole), fmt.Sprintf("day %d of %d", min(int(at/(24*time.Hour))+1, f.Days), f.Days))
 	}
-	return traceError(trace.Generate(ctx, path, form, f.Workload))
+	if err := trace.Generate(ctx, path, form, f.Workload); err != nil {
+		return traceError(err)
+	}
+	p.end()
+	_, err := fmt.Fprintf(s.out, "wrote %s; 'spillway trace inspect %[1]s' says what is in it\n", path)
+	return err
 }
 
 // read checks what the flags say together.

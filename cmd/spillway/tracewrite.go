@@ -9,6 +9,8 @@ import (
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/spillway-dev/spillway/simulator/trace"
 )
 
 // writePacked writes a file whole or not at all, packed as its name ends: .gz or
@@ -56,7 +58,10 @@ func mayWrite(path string, force bool) error {
 	case !found.Mode().IsRegular():
 		return wrongInput("%s is not a regular file; write to standard output and redirect it", path)
 	case !force:
-		return wrongInput("%s exists; --force replaces it", path)
+		return wrongInput("%s exists; --force replaces it if it is such a trace", path)
+	}
+	if form, err := trace.Recognise(path); found.Size() > 0 && (err != nil || form != trace.Usage) {
+		return wrongInput("%s exists and is not such a trace; it stays: name another file", path)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package report
 
 import (
+	"github.com/cockroachdb/apd/v3"
+
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/simulator"
@@ -17,7 +19,8 @@ func (s *sheet) document() (*document, error) {
 	if s.Skipped > 0 {
 		doc.Calls.SkippedBecause = skippedBecause
 	}
-	total := s.OwnedCost
+	var total apd.Decimal
+	total.Set(&s.OwnedCost) // a copy would share its digits
 	if err := add(&total, &s.CloudCost); err != nil {
 		return nil, err
 	}

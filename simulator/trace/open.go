@@ -47,6 +47,25 @@ func Open(ctx context.Context, path string, o Options) (*Trace, error) {
 	return t, nil
 }
 
+// Recognise says of which format a file is, by its first line.
+func Recognise(path string) (Format, error) {
+	f, err := identify(path)
+	if err != nil {
+		return "", err
+	}
+	if f.kind == kindNone {
+		return "", unknownColumns(path, f.head)
+	}
+	return f.kind.format(), nil
+}
+
+func unknownColumns(path string, head []string) error {
+	if len(head) == 0 || len(head) == 1 && head[0] == "" {
+		return &Error{File: path, Line: 1, Problem: "the file is empty", Remedy: remedyColumns}
+	}
+	return &Error{File: path, Line: 1, Problem: "these columns are of no known format: " + shorten(head), Remedy: remedyColumns}
+}
+
 var openers = map[Format]func(context.Context, *Trace, []file, Options) error{
 	Azure2019:  openAzure2019,
 	Azure2021:  openRows,
@@ -68,7 +87,7 @@ func inventory(ctx context.Context, path string) ([]file, skips, error) {
 		}
 		f, err := identify(path)
 		if err == nil && f.kind == kindNone {
-			err = &Error{File: path, Line: 1, Problem: "these columns are of no known format: " + shorten(f.head), Remedy: remedyColumns}
+			err = unknownColumns(path, f.head)
 		}
 		return []file{f}, nil, err
 	}
