@@ -178,6 +178,28 @@ func TestSkipped(t *testing.T) {
 	}
 }
 
+// slow has nothing the first time.
+type slow struct {
+	calls
+	asked bool
+}
+
+func (s *slow) Next(into []trace.Call) (int, error) {
+	if !s.asked {
+		s.asked = true
+		return 0, nil
+	}
+	return s.calls.Next(into)
+}
+
+func TestNothingYet(t *testing.T) {
+	w := newWorld(t, 1, "f")
+	w.config.Calls = &slow{calls: calls{[]trace.Call{call(0, 0)}}}
+	if r, err := simulator.Run(t.Context(), w.config); err != nil || r.Placed != 1 {
+		t.Errorf("%v, %v", r, err)
+	}
+}
+
 func TestBadTraces(t *testing.T) {
 	for name, bad := range map[string][]trace.Call{
 		"backwards":         {call(2, 0), call(1, 0)},

@@ -102,7 +102,7 @@ func newRun(ctx context.Context, c Config) (*run, error) {
 
 // step takes the next event. It reports false when there is none that matters.
 func (r *run) step() (bool, error) {
-	if r.at == len(r.batch) && !r.ended {
+	for r.at == len(r.batch) && !r.ended {
 		if err := r.read(); err != nil {
 			return false, err
 		}
