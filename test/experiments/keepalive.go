@@ -139,7 +139,7 @@ const keepAliveFindings = `
 - No fixed window is good: from ten minutes to four hours Azure's day gives up 38 % of cold starts and wastes 3.7 times as much.
 - The forecast policy lies far below the curve of fixed windows: 56 % fewer cold starts than a fixed window of equal waste on Azure's day, 46 to 68 % on the synthetic ones. Against ten minutes it has less of both at once: −37 % cold starts and −26 % waste (worth 10 min), −52 % and −5 % (worth 30 min).
 - Hybrid lies below the curve as well (−48 % on Azure's day), with fewer starts ahead, but wastes more than ten minutes do; on the synthetic days, with their even idle times, it is hardly better than a fixed window.
-- Provisioned shares of a peak are no better than fixed windows on a trace where most functions are called rarely, and better (−32 %) where all have a daily season.
+- Provisioned shares of a peak are worse than fixed windows of equal waste (+25 to +83 %) on a trace where most functions are called rarely, and better (−32 to −34 %) where all have a daily season.
 - The best published figures at once, −50 % of the 75th percentile of functions' cold-start rates and −56 % of wasted memory (SPES), are not reached: half of the cold starts, or a quarter of the waste, can be had here, and not both. They are measured against another policy and by another quantile, so this is no comparison of like with like.
 - Starts ahead of calls are not free: the forecast policy starts about three times as many instances as ten minutes do. Their time is in the waste, their processor time is not.
 
