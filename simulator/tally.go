@@ -231,7 +231,11 @@ func (t *tally) reply(now spillway.Instant, d *dispatcher.Decision) {
 		return
 	}
 	f.byWhat[d.Reason]++
-	t.all.Add(d.Waited)
-	t.waits[d.Call.Function.Namespace].Add(d.Waited)
+	waited := d.Waited
+	if last := d.Last(); last != nil && t.c.Platform.Pools[last.Pool].Kind.Cloud() {
+		waited += d.Owner.(*flight).cold // which Waited has of owned pools alone
+	}
+	t.all.Add(waited)
+	t.waits[d.Call.Function.Namespace].Add(waited)
 	t.latency.Add(d.Answered.Sub(d.Admitted))
 }

@@ -26,9 +26,15 @@ type traceFlags struct {
 	nodes, concurrency    int64
 	seed                  uint64
 	warm                  bool
+
+	flags *pflag.FlagSet
 }
 
+// maxStandard bounds the size of the default platform.
+const maxStandard = 1_000_000
+
 func (f *traceFlags) add(flags *pflag.FlagSet) {
+	f.flags = flags
 	flags.StringVar(&f.trace, "trace", "", "`path` of the trace: a file or a directory")
 	flags.StringVar(&f.format, "format", "", "`format` of the trace, recognised by its columns if not given: "+traceFormats())
 	flags.StringVar(&f.spread, "spread", "even", "how counted calls lie in their minute: even or random")
@@ -105,8 +111,11 @@ func (f *traceFlags) scenario(t *opened, dir string) (*scenario.Scenario, error)
 		}
 	}
 	standard := scenario.StandardFor(t.summary)
-	if f.nodes < 0 || f.concurrency < 0 {
-		return nil, wrongInput("--nodes and --concurrency are at least 1")
+	if n := f.nodes; f.flags.Changed("nodes") && (n < 1 || n > maxStandard) {
+		return nil, wrongInput("--nodes is %d; allowed: 1 to %d. To own nothing, write a configuration whose burst policy is CloudOnly", n, maxStandard)
+	}
+	if n := f.concurrency; f.flags.Changed("concurrency") && (n < 1 || n > maxStandard) {
+		return nil, wrongInput("--concurrency is %d; allowed: 1 to %d", n, maxStandard)
 	}
 	if dir != "" && (f.nodes > 0 || f.concurrency > 0) {
 		return nil, wrongInput("--nodes and --concurrency size the default platform; with --config the pools of the directory hold")
@@ -174,7 +183,7 @@ docs/simulation.md says what is modelled, and how well it agrees with live runs.
 		Example: `  spillway simulate --trace usage.csv.zst --config examples/platform
   spillway simulate --trace azure2019/ --nodes 20 -o html > report.html
   spillway trace generate --preset mixed --days 7 --calls-per-day 100000 week.csv.zst
-  spillway simulate --trace week.csv.zst -o json | jq .costs`,
+  spillway simulate --trace week.csv.zst -o json | jq .cost`,
 		Args: cobra.NoArgs,
 	}
 	f.add(cmd.Flags())

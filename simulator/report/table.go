@@ -103,7 +103,7 @@ type distribution struct {
 }
 
 func (s *sheet) distributions() []distribution {
-	all := []distribution{{"wait for a place", s.Waits}, {"admission to answer", s.Latency}, {"cold starts met", s.ColdStarts}}
+	all := []distribution{{"wait until it runs", s.Waits}, {"admission to answer", s.Latency}, {"cold starts met", s.ColdStarts}}
 	for i := range all {
 		if all[i].of == nil {
 			all[i].of = new(simulator.Histogram)
