@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -73,6 +74,9 @@ func (f *traceFlags) open(ctx context.Context) (*opened, error) {
 		spread = trace.SpreadRandom
 	default:
 		return nil, wrongInput("--spread: %q; allowed: even, random", f.spread)
+	}
+	if f.format != "" && !slices.Contains(trace.Formats(), trace.Format(f.format)) {
+		return nil, wrongInput("--format: %q; allowed: %s", f.format, traceFormats())
 	}
 	prices := time.Now()
 	if f.pricesAt != "" {
@@ -223,6 +227,12 @@ func (f *traceFlags) meta(t *opened, sc *scenario.Scenario, dir string) report.M
 	m := report.Meta{
 		Version: thisBuild().Version, Command: strings.Join(append([]string{"spillway"}, os.Args[1:]...), " "),
 		Trace: f.trace, Summary: t.summary, Skipped: t.Skipped(), PricesAt: t.prices.UTC().Truncate(24 * time.Hour), Seed: f.seed, Models: sc.Pools, Warnings: sc.Warnings,
+	}
+	if n := t.summary.CallsWithoutMemory; n > 0 {
+		m.Warnings = append(m.Warnings, counted(int(n), "call")+" of functions whose memory the trace does not say: an instance is taken to have 128 MiB unless the configuration has the function")
+	}
+	if t.summary.Format == trace.LLM {
+		m.Warnings = append(m.Warnings, "durations are an assumption: 0.06 ms for a token of the context and 30 ms for one that is generated")
 	}
 	if sc.Unknown > 0 && f.adopt == "" {
 		m.Warnings = append([]string{fmt.Sprintf("%s of the trace are not in the configuration and left out; --adopt QUOTA takes their tenants in", counted(sc.Unknown, "function"))}, m.Warnings...)

@@ -35,8 +35,14 @@ func (f *Findings) Document() (*Document, error) {
 	}
 	var err error
 	doc.Simulated, err = simulatedOf(f.Result, &a.Plan.Best.Cost, a.Bound.Bound.Total)
+	if s := doc.Simulated; err == nil && s != nil && s.Against != nil && *s.Against > dearer {
+		doc.Notes = append(doc.Notes, fmt.Sprintf("The replay costs %.0f %% more than planned: calls do not fill nodes as a fluid does, and idle instances and cold starts take room. Plan with --utilisation below 1, or with larger nodes.", 100*(*s.Against-1)))
+	}
 	return doc, err
 }
+
+// dearer is how much of its plan a replay may cost before the plan says so.
+const dearer = 1.1
 
 func (f *Findings) fillPlan(doc *Document) {
 	a := f.Answer
