@@ -41,7 +41,7 @@ func (l *lab) provisionedAt(perDay int64) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // it was only read
 	for _, p := range []struct{ name, yaml string }{
 		{"fixed 2 min", ""},
 		{"10 % of the peak", "{kind: provisioned, share: 10}"},

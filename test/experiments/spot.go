@@ -47,7 +47,7 @@ func spot(l *lab) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // it was only read
 	need, err := l.hourlyNeed(t)
 	if err != nil {
 		return err

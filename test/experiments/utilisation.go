@@ -16,7 +16,7 @@ func utilisation(l *lab) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // it was only read
 	own, teams := int64(0), []string{}
 	seen := map[string]bool{}
 	for _, f := range t.Functions() {
