@@ -23,7 +23,7 @@ import (
 type traceFlags struct {
 	trace, format, spread string
 	adopt, pricesAt       string
-	models                string
+	models, data          string
 	nodes, concurrency    int64
 	seed                  uint64
 	warm                  bool
@@ -43,6 +43,7 @@ func (f *traceFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.pricesAt, "prices-at", "", "`date` whose prices hold, such as 2026-11-01; today if not given")
 	flags.Int64Var(&f.nodes, "nodes", 0, "owned `servers` of the default platform; the mean demand if not given")
 	flags.Int64Var(&f.concurrency, "concurrency", 0, "`calls` at once in the cloud of the default platform; twice the peak if not given")
+	flags.StringVar(&f.data, "data", "", "data `directory` of a server: with --config, what was deployed to it and its approved quota requests hold, too")
 	flags.StringVar(&f.models, "models", "", "`file` that says how pools behave; 'spillway simulate fit' makes one")
 	flags.Uint64Var(&f.seed, "seed", 1, "`number` that all random choices follow from")
 	flags.BoolVar(&f.warm, "warm", false, "model no instances: no cold starts on-prem, nothing kept in memory")
@@ -124,6 +125,19 @@ func (f *traceFlags) scenario(t *opened, dir string) (*scenario.Scenario, error)
 	if dir != "" && (f.nodes > 0 || f.concurrency > 0) {
 		return nil, wrongInput("--nodes and --concurrency size the default platform; with --config the pools of the directory hold")
 	}
+	var with additions
+	if f.data != "" {
+		if dir == "" {
+			return nil, wrongInput("--data is of a server, and so needs its --config")
+		}
+		if _, err := os.Stat(f.data); err != nil {
+			return nil, wrongInput("--data: %w", err)
+		}
+		var err error
+		if with, err = additionsOf(deployedIn(f.data), requestedIn(f.data)); err != nil {
+			return nil, err
+		}
+	}
 	if f.nodes > 0 {
 		standard.Nodes = f.nodes
 	}
@@ -138,6 +152,7 @@ func (f *traceFlags) scenario(t *opened, dir string) (*scenario.Scenario, error)
 	}
 	sc, err := scenario.Load(t.Trace, scenario.Options{
 		Dir: dir, Standard: standard, Adopt: f.adopt, Longest: t.summary.Duration.At(1), PricesAt: t.prices, Seed: f.seed, Warm: f.warm, Models: models, Policy: policyFaults,
+		Deployed: with.files, Overlays: with.overlays,
 	})
 	var unknown *scenario.NoQuotaError
 	if errors.As(err, &unknown) {

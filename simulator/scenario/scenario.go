@@ -27,6 +27,9 @@ type Options struct {
 	Warm     bool
 	Step     time.Duration // of the time series; zero: an even part of the trace
 	Models   Models
+	// Deployed and Overlays are what a server keeps besides Dir, as config.Checks has it.
+	Deployed []string
+	Overlays []config.QuotaOverlay
 	// Policy returns the faults of Rego, as config.Checks has it.
 	Policy func(dir string, p *spillway.Platform) []config.Fault
 }
@@ -43,7 +46,7 @@ type Scenario struct {
 // Load compiles the configuration and maps the functions of the trace to it. Its
 // mistakes are config.Faults.
 func Load(t *trace.Trace, o Options) (*Scenario, error) {
-	checks := config.Checks{Policy: o.Policy, WithoutCode: true, Machine: machine}
+	checks := config.Checks{Policy: o.Policy, WithoutCode: true, Machine: machine, Deployed: o.Deployed, QuotaOverlays: o.Overlays}
 	if o.Dir == "" {
 		if o.Standard.Nodes <= 0 || o.Standard.Concurrency <= 0 {
 			return nil, errors.New("the default platform needs a size: StandardFor finds one")
