@@ -134,7 +134,8 @@ func (a *app) loadAndServe(ctx context.Context, with additions, keep func() erro
 	if err != nil {
 		return said, err
 	}
-	if next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && maps.Equal(next.Conflicts, l.loaded.Conflicts) && !due(l.loaded.PricesUntil) {
+	if next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && maps.Equal(next.Conflicts, l.loaded.Conflicts) &&
+		next.PricesUntil.Equal(l.loaded.PricesUntil) && !due(l.loaded.PricesUntil) {
 		if said.Warnings = next.Warnings; l.status.Load().Error == "" {
 			said.Warnings = l.status.Load().Warnings // with those of the reload that brought it
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -80,29 +81,42 @@ func (a *app) quotaRoutes() map[string]http.Handler {
 }
 
 func (a *app) listQuotaRequests(w http.ResponseWriter, _ *http.Request) {
-	a.live.mu.Lock()
-	defer a.live.mu.Unlock()
-	all, err := a.requested.All()
+	list, err := a.quotaRequests()
 	if err != nil {
 		a.sayQuotaProblem(w, err)
 		return
 	}
+	answerJSON(w, http.StatusOK, list) // nothing waits for who reads it
+}
+
+func (a *app) quotaRequests() (quotaRequestList, error) {
+	a.live.mu.Lock()
+	defer a.live.mu.Unlock()
+	all, err := a.requested.All()
 	list := quotaRequestList{Requests: make([]quotaRequestView, len(all))}
 	for i := range all {
 		list.Requests[i] = viewOf(&all[i], a.live.loaded)
 	}
-	answerJSON(w, http.StatusOK, list)
+	return list, err
 }
 
 func (a *app) showQuotaRequest(w http.ResponseWriter, r *http.Request) {
-	a.live.mu.Lock()
-	defer a.live.mu.Unlock()
-	request, err := a.requested.Read(r.PathValue("name"))
+	view, err := a.quotaRequest(r.PathValue("name"))
 	if err != nil {
 		a.sayQuotaProblem(w, err)
 		return
 	}
-	answerJSON(w, http.StatusOK, viewOf(request, a.live.loaded))
+	answerJSON(w, http.StatusOK, view)
+}
+
+func (a *app) quotaRequest(name string) (quotaRequestView, error) {
+	a.live.mu.Lock()
+	defer a.live.mu.Unlock()
+	request, err := a.requested.Read(name)
+	if err != nil {
+		return quotaRequestView{}, err
+	}
+	return viewOf(request, a.live.loaded), nil
 }
 
 func viewOf(r *v1alpha1.QuotaRequest, l *config.Loaded) quotaRequestView {
@@ -136,7 +150,9 @@ func (a *app) quotaStep(w http.ResponseWriter, r *http.Request, v any) (step req
 	if err != nil {
 		return step, err
 	}
-	if err := json.Unmarshal(body, v); err != nil {
+	strict := json.NewDecoder(bytes.NewReader(body))
+	strict.DisallowUnknownFields()
+	if err := strict.Decode(v); err != nil {
 		return step, requested.Problem("the body cannot be read: " + err.Error())
 	}
 	return requested.Step{At: time.Now().UTC(), By: who.Name}, nil

@@ -121,11 +121,24 @@ func limitTexts(l *v1alpha1.QuotaLimits) (all [][2]string) {
 	for _, window := range []string{"hour", "day", "month"} {
 		for _, b := range l.Budgets {
 			if b.Window == window && b.Amount != nil {
-				all = append(all, [2]string{"budget a " + window, b.Amount.String() + " " + b.Currency})
+				all = append(all, [2]string{"budget a " + window, budgetText(b)})
 			}
 		}
 	}
 	return all
+}
+
+// budgetText is a budget with what is not as usual: what happens at its end, and whose
+// days it counts.
+func budgetText(b v1alpha1.Budget) string {
+	text := b.Amount.String() + " " + b.Currency
+	if b.AtLimit != "" && b.AtLimit != "reject" {
+		text += ", then " + b.AtLimit
+	}
+	if b.TimeZone != "" && b.TimeZone != "UTC" {
+		text += ", by " + b.TimeZone
+	}
+	return text
 }
 
 // printQuotaHistory writes a line for each event, in the order of time.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -118,7 +119,7 @@ func TestSettingsStay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r, e := string(o.Spec["resources"]), string(o.Spec["env"]); strings.ReplaceAll(r, " ", "") != `{"cpu":"1","memory":"128Mi"}` || !strings.Contains(e, `"A"`) || strings.Contains(e, "B") {
+	if r, e := string(o.Spec["resources"]), string(o.Spec["env"]); strings.Join(strings.Fields(r), "") != `{"cpu":"1","memory":"128Mi"}` || !strings.Contains(e, `"A"`) || strings.Contains(e, "B") {
 		t.Errorf("resources %s, env %s", r, e)
 	}
 	commit(t, must(s.Deploy(hello, Request{Spec: set(`{"timeout":"5s"}`)})), nil)
@@ -269,4 +270,25 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%q was read, and %q is not (%v)", text, again, err)
 		}
 	})
+}
+
+// TestTextIsKept as it was deployed, for the store and for the loader, also where YAML
+// would read something else.
+func TestTextIsKept(t *testing.T) {
+	s := Open(t.TempDir())
+	a := put(t, s, "a")
+	env := map[string]string{"A": ".inf", "B": "1\t", "C": "a:\tb", "D": "null", "E": "x\ty", "F": "# no"}
+	text, err := json.Marshal(env)
+	if err != nil {
+		t.Fatal(err)
+	}
+	commit(t, must(s.Deploy(hello, Request{Digest: a, Set: map[string]json.RawMessage{"env": text}})), nil)
+	o, err := s.read(hello)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var back map[string]string
+	if err := json.Unmarshal(o.Spec["env"], &back); err != nil || !maps.Equal(back, env) {
+		t.Errorf("%q (%v)", back, err)
+	}
 }

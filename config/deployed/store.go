@@ -118,9 +118,11 @@ func (s *Store) read(key spillway.FunctionKey) (*object, error) {
 
 // decode reads what encode wrote, or what somebody changed by hand since.
 func decode(text []byte) (*object, error) {
-	text, err := yaml.YAMLToJSON(text)
-	if err != nil {
-		return nil, err
+	if !json.Valid(text) { // somebody has written it anew
+		var err error
+		if text, err = yaml.YAMLToJSON(text); err != nil {
+			return nil, err
+		}
 	}
 	o := &object{}
 	if err := json.Unmarshal(text, o); err != nil {
@@ -148,12 +150,12 @@ func (o *object) encode() ([]byte, error) {
 	for field, value := range o.Spec {
 		spec[field] = value
 	}
-	text, err := json.Marshal(struct {
+	text, err := json.MarshalIndent(struct { // which is YAML, and keeps every text as it is
 		v1alpha1.Header
 		Spec map[string]any `json:"spec"`
-	}{o.Header, spec})
+	}{o.Header, spec}, "", "  ")
 	if err != nil {
 		return nil, problem("the settings are not JSON: %v", err)
 	}
-	return yaml.JSONToYAML(text)
+	return append(text, '\n'), nil
 }

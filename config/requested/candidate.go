@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/config"
 )
 
@@ -46,6 +47,8 @@ func mayApprove(l *config.Loaded, r *v1alpha1.QuotaRequest, step Step) error {
 	}
 	name, simulation := r.Metadata.Name, r.Status.Simulation
 	switch {
+	case r.Spec.Requester == auth.AnonymousName:
+		return forbidden("nobody knows who asked for %s, so nobody can approve it: ask again with a token", name)
 	case step.By == r.Spec.Requester:
 		return forbidden("%s asked for %s and cannot approve it; another approver must", step.By, name)
 	case simulation == nil:

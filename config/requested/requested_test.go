@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/config"
 )
 
@@ -269,7 +270,7 @@ func TestFilesThatAreDamaged(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, bad := range []string{"", "{", string(good[:len(good)/2]), strings.Replace(string(good), "asked", "aproved", 1), strings.Replace(string(good), "reason", "raeson", 1),
-		strings.Replace(string(good), "qr-1", "qr-2", 1), strings.Replace(string(good), "QuotaRequest", "Quota", 1), strings.Replace(string(good), "slots: 8", "slots: many", 1)} {
+		strings.Replace(string(good), "qr-1", "qr-2", 1), strings.Replace(string(good), "QuotaRequest", "Quota", 1), strings.Replace(string(good), `"slots": 8`, `"slots": "many"`, 1)} {
 		if err := os.WriteFile(file, []byte(bad), 0o600); err != nil {
 			t.Fatal(err)
 		}
@@ -372,4 +373,35 @@ func FuzzDecode(f *testing.F) {
 		}
 		_ = Overlays([]v1alpha1.QuotaRequest{*r})
 	})
+}
+
+// TestTextIsKept as it was said, also where YAML would read something else.
+func TestTextIsKept(t *testing.T) {
+	s := Open(t.TempDir())
+	for i, text := range []string{".inf", ".nan", "1\t", "sale\tin december", "a :\t\t\"", "note:\tsee ticket", "null", "0x1", "- x", "# y", "'", "\u00a0", "2026-11-21"} {
+		r := &v1alpha1.QuotaRequest{
+			Header: v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindQuotaRequest, Metadata: v1alpha1.Metadata{Name: fmt.Sprintf("qr-%d", i+1)}},
+			Spec:   v1alpha1.QuotaRequestSpec{Quota: "team", Requester: text, Reason: text},
+		}
+		r.Status.Phase = v1alpha1.PhaseAsked
+		r.Status.History = []v1alpha1.QuotaEvent{{By: text, What: v1alpha1.PhaseAsked, Comment: text}}
+		if err := s.write(r); err != nil {
+			t.Fatal(err)
+		}
+		back, err := s.Read(r.Metadata.Name)
+		if err != nil || back.Spec.Reason != text || back.Status.History[0].Comment != text {
+			t.Errorf("%q came back as %+v (%v)", text, back, err)
+		}
+	}
+}
+
+// TestNobodyKnowsWhoAsked: what nobody's name stands behind could be the approver's own.
+func TestNobodyKnowsWhoAsked(t *testing.T) {
+	b := newBench(t, t.TempDir(), t.TempDir())
+	c, err := b.store.Ask(b.load(), b.step(auth.AnonymousName), v1alpha1.QuotaRequestSpec{Quota: "team", Reason: "r", Nominal: slots(8)})
+	r := b.commit(c, err)
+	b.simulate(r)
+	if _, err := b.store.Approve(b.load(), r.Metadata.Name, b.step("boss")); err == nil || !strings.Contains(err.Error(), "nobody knows who asked") {
+		t.Errorf("approved: %v", err)
+	}
 }

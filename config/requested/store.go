@@ -98,9 +98,11 @@ func (s *Store) Read(name string) (*v1alpha1.QuotaRequest, error) {
 // decode reads what encode wrote. Since limits hold that stand there, it takes nothing
 // that it does not understand.
 func decode(text []byte) (*v1alpha1.QuotaRequest, error) {
-	text, err := yaml.YAMLToJSON(text)
-	if err != nil {
-		return nil, err
+	if !json.Valid(text) { // somebody has written it anew
+		var err error
+		if text, err = yaml.YAMLToJSON(text); err != nil {
+			return nil, err
+		}
 	}
 	strict := json.NewDecoder(bytes.NewReader(text))
 	strict.DisallowUnknownFields()
@@ -125,14 +127,11 @@ var phases = []string{v1alpha1.PhaseAsked, v1alpha1.PhaseSimulated, v1alpha1.Pha
 
 // write keeps r, also after a crash.
 func (s *Store) write(r *v1alpha1.QuotaRequest) error {
-	text, err := json.Marshal(r)
-	if err == nil {
-		text, err = yaml.JSONToYAML(text)
-	}
+	text, err := json.MarshalIndent(r, "", "  ") // which is YAML, and keeps every text as it is
 	if err != nil {
 		return fmt.Errorf("write quota request: %w", err)
 	}
-	return s.replace(s.file(r.Metadata.Name), text)
+	return s.replace(s.file(r.Metadata.Name), append(text, '\n'))
 }
 
 // replace puts text in the place of a file at once.
@@ -154,7 +153,7 @@ func (s *Store) replace(file string, text []byte) error {
 		return fmt.Errorf("keep quota request: %w", errors.Join(err, os.Remove(next.Name())))
 	}
 	if err := syncDir(dir); err != nil {
-		return fmt.Errorf("keep quota request: %w", err)
+		return fmt.Errorf("keep quota request, which holds from the next reload on: %w", err)
 	}
 	return nil
 }
