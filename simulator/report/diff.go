@@ -51,6 +51,7 @@ type reasonChange struct {
 
 type tenantChange struct {
 	namespace, department string
+	payer                 string // before, where another department pays now; else empty
 	calls, refused        change
 	waits                 [2]spreadJSON
 	cost                  amounts
@@ -193,6 +194,9 @@ func tenantChangeOf(a, b *simulator.Result, index *[2]int) (*tenantChange, error
 			continue
 		}
 		x, n := &r.Tenants[i], &r.Platform.Namespaces[i]
+		if side == 1 && index[0] >= 0 && t.department != n.Department {
+			t.payer = cmp.Or(t.department, t.namespace)
+		}
 		t.namespace, t.department = n.Name, n.Department
 		t.calls[side], t.refused[side], t.cost[side], t.waits[side], reasons[side] = x.Calls, x.Refused, x.Cost, spreadOf(x.Waits), x.Reasons
 	}
@@ -213,5 +217,5 @@ func tenantChangeOf(a, b *simulator.Result, index *[2]int) (*tenantChange, error
 func absolute(n int64) int64 { return max(n, -n) }
 
 func (t *tenantChange) nothing() bool {
-	return len(t.pools)+len(t.reasons) == 0 && t.calls.by() == 0 && t.refused.by() == 0 && t.waits[0] == t.waits[1] && t.cost.same()
+	return t.payer == "" && len(t.pools)+len(t.reasons) == 0 && t.calls.by() == 0 && t.refused.by() == 0 && t.waits[0] == t.waits[1] && t.cost.same()
 }

@@ -133,3 +133,13 @@ func TestDiffRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestDiffOfPayers: another department pays, and that is a change.
+func TestDiffOfPayers(t *testing.T) {
+	b := result(three)
+	b.Platform.Namespaces[0].Department = "Finance"
+	text, _ := differences(t, result(three), b)
+	if strings.Contains(text, "Nothing changes: ") || !strings.Contains(text, "checkout is paid for by Finance, before by Retail.") {
+		t.Error(text)
+	}
+}

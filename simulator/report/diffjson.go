@@ -44,6 +44,7 @@ type (
 	tenantDiffJSON struct {
 		Namespace  string           `json:"namespace"`
 		Department string           `json:"department,omitempty"`
+		PaidBefore string           `json:"paidBefore,omitempty"` // by whom, where another department pays now
 		Calls      change           `json:"calls"`
 		Refused    change           `json:"refused"`
 		Waits      [2]spreadJSON    `json:"waits"`
@@ -72,7 +73,7 @@ func (d *Difference) JSON(w io.Writer, a, b string) error {
 	}
 	for i := range d.tenants {
 		t := &d.tenants[i]
-		row := tenantDiffJSON{Namespace: t.namespace, Department: t.department, Calls: t.calls, Refused: t.refused, Waits: t.waits, Reasons: reasonDiffs(t.reasons)}
+		row := tenantDiffJSON{Namespace: t.namespace, Department: t.department, PaidBefore: t.payer, Calls: t.calls, Refused: t.refused, Waits: t.waits, Reasons: reasonDiffs(t.reasons)}
 		if row.Cost, err = t.cost.json(); err != nil {
 			return err
 		}

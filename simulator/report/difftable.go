@@ -1,6 +1,7 @@
 package report
 
 import (
+	"cmp"
 	"io"
 	"time"
 
@@ -177,6 +178,11 @@ func (d *Difference) tenantPart(p *page) error {
 	}
 	g.write(p)
 	p.item("Figures are those of B, with the change from A. Moved are executions that go to another pool.")
+	for i := range d.tenants[:min(len(d.tenants), topTenants)] {
+		if t := &d.tenants[i]; t.payer != "" {
+			p.item(t.namespace + " is paid for by " + cmp.Or(t.department, t.namespace) + ", before by " + t.payer + ".")
+		}
+	}
 	if d.unchanged > 0 {
 		p.item("Nothing changes for " + plural(int64(d.unchanged), "other tenant.", "other tenants."))
 	}
