@@ -170,7 +170,7 @@ func (f *planFlags) run(ctx context.Context, s streams, output *format) error {
 	if err != nil {
 		return err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // it was only read
 	sc, err := f.scenario(t, f.config)
 	if err != nil {
 		return err

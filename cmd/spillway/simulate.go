@@ -225,7 +225,7 @@ func (f *simulateFlags) run(ctx context.Context, s streams) (*report.View, error
 	if err != nil {
 		return nil, err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // it was only read
 	sc, err := f.scenario(t, f.config)
 	if err != nil {
 		return nil, err

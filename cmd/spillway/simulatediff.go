@@ -50,7 +50,7 @@ func (f *traceFlags) compare(ctx context.Context, s streams, before, after strin
 	if err != nil {
 		return nil, err
 	}
-	defer t.Close()
+	defer func() { _ = t.Close() }() // it was only read
 	var both [2]*simulator.Result
 	for i, dir := range []string{before, after} {
 		sc, err := f.scenario(t, dir)

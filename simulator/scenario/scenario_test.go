@@ -96,7 +96,7 @@ func TestDepartments(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer tr.Close()
+	defer func() { _ = tr.Close() }()
 	s, err := scenario.Load(tr, scenario.Options{Standard: small, Longest: time.Second, PricesAt: prices})
 	if err != nil {
 		t.Fatal(err)
