@@ -69,8 +69,8 @@ var scfTrials = []trial{
 	{fault: cloud.Fault{Kind: cloud.WrongType}, class: lost, runs: true, breaker: true},
 }
 
-// codes of SCF's API, by the part before the dot or in full, after which the call was
-// not looked at for now, or may have run. After any other it was refused.
+// codes of SCF's API, by the part before the dot or in full: after tooMany the provider
+// had no room for the call, after mayRun it may have run. After any other it was refused.
 var (
 	tooMany = []string{"LimitExceeded", "RequestLimitExceeded", "ResourceInsufficient", "ResourceUnavailable"}
 	mayRun  = []string{"FailedOperation", "InternalError", "ResponseSizeLimitExceeded", "ServiceUnavailable"}
