@@ -8,7 +8,9 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"regexp"
 	"slices"
+	"strconv"
 	"time"
 )
 
@@ -62,24 +64,25 @@ func ofKind(files []file, k kind) []file {
 
 // readCounts reads the days and returns the number of the first one's first minute.
 func (a *azure2019) readCounts(files []file) (first int, err error) {
-	days := ofKind(files, kindCounts)
-	if len(days) == 0 {
+	counts := ofKind(files, kindCounts)
+	if len(counts) == 0 {
 		return 0, &Error{File: files[0].path, Problem: "durations or memory of Azure 2019 without counts of calls", Remedy: "name the folder that also holds the counts per minute"}
 	}
+	days, err := a.daysOf(counts)
+	if err != nil {
+		return 0, err
+	}
 	var seen []int32 // day + 1 in which each function was seen last
-	for i, f := range days {
-		if filepath.Dir(f.path) != filepath.Dir(days[0].path) {
-			return 0, &Error{File: f.path, Problem: "counts in several folders, first " + filepath.Dir(days[0].path), Remedy: "name one of the folders: days of one trace lie together"}
-		}
-		place, from, err := minuteColumns(f, len(days) > 1)
+	for i, d := range days {
+		place, from, err := minuteColumns(d.file, len(days) > 1)
 		if err != nil {
 			return 0, err
 		}
+		from += (d.number - 1) * 1440
 		if i == 0 {
 			first = from
 		}
-		at := time.Duration(i)*24*time.Hour + time.Duration(from-first)*time.Minute
-		if seen, err = a.readDay(f, place, at, seen); err != nil {
+		if seen, err = a.readDay(d.file, place, time.Duration(from-first)*time.Minute, seen); err != nil {
 			return 0, err
 		}
 	}
@@ -87,6 +90,50 @@ func (a *azure2019) readCounts(files []file) (first int, err error) {
 		return 0, &Error{File: days[0].path, Problem: "no function in it", Remedy: "the file may be cut off"}
 	}
 	return first, nil
+}
+
+// day2019 is a file of counts and the number of its day, from 1.
+type day2019 struct {
+	file
+	number int
+}
+
+// dayNumber is where names have the number of their day, as in "md.anon.d01.csv".
+var dayNumber = regexp.MustCompile(`(^|\.)d(\d{1,4})\.`)
+
+// daysOf puts files in order of their days: of their numbers if all have one, else of
+// the files. Days that are missing are skipped.
+func (a *azure2019) daysOf(files []file) ([]day2019, error) {
+	days := make([]day2019, len(files))
+	numbered := true
+	for i, f := range files {
+		if filepath.Dir(f.path) != filepath.Dir(files[0].path) {
+			return nil, &Error{File: f.path, Problem: "counts in several folders, first " + filepath.Dir(files[0].path), Remedy: "name one of the folders: days of one trace lie together"}
+		}
+		days[i].file = f
+		if found := dayNumber.FindStringSubmatch(filepath.Base(f.path)); found != nil {
+			days[i].number, _ = strconv.Atoi(found[2])
+		}
+		numbered = numbered && days[i].number > 0
+	}
+	if !numbered {
+		for i := range days {
+			days[i].number = i + 1
+		}
+		return days, nil
+	}
+	slices.SortStableFunc(days, func(a, b day2019) int { return a.number - b.number })
+	for i := range days[1:] {
+		before, d := &days[i], &days[i+1]
+		if d.number == before.number {
+			return nil, &Error{File: d.path, Problem: "counts of the same day as " + filepath.Base(before.path), Remedy: "remove one"}
+		}
+		for missing := before.number + 1; missing < d.number; missing++ {
+			name := dayNumber.ReplaceAllString(filepath.Base(d.path), fmt.Sprintf("${1}d%02d.", missing))
+			a.skipped.add(filepath.Join(filepath.Dir(d.path), name), 0, "a day without a file of counts, on which nothing is called", 0, 0)
+		}
+	}
+	return days, nil
 }
 
 // minuteColumns returns the place and the number of the first minute. The others

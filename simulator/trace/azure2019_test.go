@@ -2,6 +2,8 @@ package trace
 
 import (
 	"fmt"
+	"maps"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -79,19 +81,39 @@ func TestSpreadEvenKeepsPhase(t *testing.T) {
 	}
 }
 
+// day is a file of counts in a day's first minute.
+func day(rows string) string {
+	var b strings.Builder
+	b.WriteString("HashOwner,HashApp,HashFunction")
+	for m := range 1440 {
+		fmt.Fprintf(&b, ",%d", m+1)
+	}
+	for row := range strings.Lines(rows) {
+		b.WriteString("\n" + strings.TrimSpace(row) + strings.Repeat(",0", 1439))
+	}
+	return b.String()
+}
+
+// TestDaysLieByNumber: a week-end stays one where files before it are missing.
+func TestDaysLieByNumber(t *testing.T) {
+	tr := open(t, folder(t, "b.d06.csv", day("o,a,f,1"), "a.d09.csv", day("o,a,f,3"), "a.d05.csv", day("o,a,f,2")), Options{})
+	got := map[string]int{}
+	for _, c := range all(t, tr) {
+		got[tr.Start().Add(c.At).Format(time.DateOnly)]++
+	}
+	if want := (map[string]int{"2019-07-19": 2, "2019-07-20": 1, "2019-07-23": 3}); !maps.Equal(got, want) || tr.Length() != 5*24*time.Hour {
+		t.Errorf("%v in %s, want %v", got, tr.Length(), want)
+	}
+	if s := tr.Skipped(); len(s) != 1 || filepath.Base(s[0].File) != "a.d07.csv" || s[0].Reason != "a day without a file of counts, on which nothing is called" {
+		t.Errorf("skipped %+v", s)
+	}
+	if said := fault(t, folder(t, "d01.csv", day("o,a,f,1"), "d1.csv", day("o,a,f,1"))); !strings.Contains(said, "d1.csv: counts of the same day as d01.csv") {
+		t.Error(said)
+	}
+}
+
 // TestDays has the second day's functions in another order and one of them new.
 func TestDays(t *testing.T) {
-	day := func(rows string) string {
-		var b strings.Builder
-		b.WriteString("HashOwner,HashApp,HashFunction")
-		for m := range 1440 {
-			fmt.Fprintf(&b, ",%d", m+1)
-		}
-		for row := range strings.Lines(rows) {
-			b.WriteString("\n" + strings.TrimSpace(row) + strings.Repeat(",0", 1439))
-		}
-		return b.String()
-	}
 	dir := folder(t, "d10.csv", day("o,a,x,5\no,a,g,2\no,a,f,3"), "d9.csv", day("o,a,f,1\no,a,g,1"),
 		"dur10.csv", strings.Replace(durations3, "f1,o1,a1,10,5,1,2,3,4,5,6,7", "f,o,a,10,30,3,3,3,8,8,8,8", 1),
 		"dur9.csv", strings.Replace(durations3, "f1,o1,a1,10,5,1,2,3,4,5,6,7", "f,o,a,10,10,1,1,4,4,4,4,4", 1))
