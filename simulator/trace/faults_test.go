@@ -46,6 +46,7 @@ func TestFaults(t *testing.T) {
 		"cut zstd":        {zstded(t, big)[:40000], `compressed data ends before its end`},
 		"spoilt gzip":     {spoil(gzipped(t, counts3)), `compressed data is damaged`},
 		"open quote":      {head + "o,a,\"f,1,0\no,a,g,1,0\n", `x:2: a quote is not closed`},
+		"long quote":      {head + "o,a,\"f\n" + strings.Repeat("x\n", 3<<20), `x:2: a quote is not closed`}, // each line looked at once
 		"odd quotes":      {head + "o,a,f\"g\"h,1,0\n", `x:2: quotes are misplaced`},
 		"endless line":    {head + "o,a,f," + strings.Repeat("1", 6<<20), `x:2: a line is longer than 4194304 bytes`},
 		"2021 end":        {"app,func,end_timestamp,duration\na,f,x,1\n", `x:2: end_timestamp "x"`},

@@ -188,7 +188,7 @@ func split(line []byte, into [][]byte) [][]byte {
 func (l *lines) quoted(line []byte) ([][]byte, error) {
 	at := l.line
 	l.joined = append(l.joined[:0], line...)
-	for bytes.Count(l.joined, []byte{'"'})%2 != 0 {
+	for open := odd(line); open; {
 		more, err := l.next()
 		if errors.Is(err, io.EOF) || len(l.joined) > maxLine {
 			return nil, &Error{File: l.name, Line: at, Problem: "a quote is not closed", Remedy: "close it or double it"}
@@ -196,6 +196,7 @@ func (l *lines) quoted(line []byte) ([][]byte, error) {
 		if err != nil {
 			return nil, err
 		}
+		open = open != odd(more)
 		l.joined = append(append(l.joined, '\n'), more...)
 	}
 	fields, err := csv.NewReader(bytes.NewReader(l.joined)).Read()
@@ -208,6 +209,8 @@ func (l *lines) quoted(line []byte) ([][]byte, error) {
 	}
 	return l.fields, nil
 }
+
+func odd(line []byte) bool { return bytes.Count(line, []byte{'"'})%2 != 0 }
 
 // begin returns the first n fields of the next record that is not empty and the
 // rest of its line, or all fields and no rest where quotes are in it.
