@@ -225,16 +225,14 @@ func (h *huawei) close() error {
 func (h *huawei) measure(ctx context.Context, t *Trace, delays, memory []file) error {
 	n := len(h.names.functions)
 	seen := durations{of: make([]histogram, n), missing: make([]bool, n), any: true}
-	err := h.values(ctx, t, delays, func(number int32, milliseconds float64) {
-		seen.of[number].add(time.Duration(milliseconds * float64(time.Millisecond)))
-	})
+	err := h.values(ctx, t, delays, time.Millisecond, func(number int32, delay time.Duration) { seen.of[number].add(delay) })
 	if err != nil {
 		return err
 	}
 	seen.fill(h.names.functions)
 	sums, counts := make([]float64, n), make([]float64, n)
-	err = h.values(ctx, t, memory, func(number int32, mb float64) {
-		sums[number] += mb
+	err = h.values(ctx, t, memory, 1000, func(number int32, thousandths time.Duration) {
+		sums[number] += float64(thousandths) / 1000
 		counts[number]++
 	})
 	for i := range sums {
@@ -245,9 +243,9 @@ func (h *huawei) measure(ctx context.Context, t *Trace, delays, memory []file) e
 	return err
 }
 
-// values passes the positive values of a measure; of functions without requests
-// they are skipped.
-func (h *huawei) values(ctx context.Context, t *Trace, files []file, take func(int32, float64)) error {
+// values passes the positive values of a measure, times unit; of functions without
+// requests they are skipped.
+func (h *huawei) values(ctx context.Context, t *Trace, files []file, unit time.Duration, take func(int32, time.Duration)) error {
 	for _, f := range files {
 		columns := make([]int32, len(f.head))
 		for i, id := range f.head[2:] {
@@ -262,12 +260,12 @@ func (h *huawei) values(ctx context.Context, t *Trace, files []file, take func(i
 				if columns[i+2] < 0 || len(field) == 0 || string(field) == "NaN" {
 					continue
 				}
-				thousandths, ok := parseScaled(field, 1000)
-				if !ok || thousandths < 0 {
-					return l.fail(fmt.Sprintf("value %q in column %d is not a number from 0", field, i+3), "mend the number")
+				value, ok := parseScaled(field, unit)
+				if !ok || value < 0 {
+					return l.fail(fmt.Sprintf("value %q in column %d is not a number from 0, or too large", field, i+3), "mend the number")
 				}
-				if thousandths > 0 {
-					take(columns[i+2], float64(thousandths)/1000)
+				if value > 0 {
+					take(columns[i+2], value)
 				}
 			}
 			return ctx.Err()

@@ -159,6 +159,9 @@ func TestHuawei(t *testing.T) {
 	if !slices.Equal(again(t, tr), again(t, tr)) {
 		t.Error("not the same calls after Rewind")
 	}
+	if said := fault(t, folder(t, "requests_minute/d", head+"0,0,1,1\n", "function_delay_minute/d", head+"0,0,1,1e13\n")); !strings.Contains(said, `delay_minute/d:2: value "1e13" in column 4`) {
+		t.Error(said)
+	}
 	// A bin of a second, in a folder of any name.
 	tr = open(t, folder(t, "x/day.csv", head+"0,10,1,0\n0,11,0,1\n"), Options{})
 	if calls := all(t, tr); len(calls) != 2 || calls[0].At >= time.Second || calls[1].At < time.Second || tr.Length() != 2*time.Second {
