@@ -132,7 +132,7 @@ directory with a file for each day, counts by the minute, from 2019-07-15 on.`,
 	flags.StringVar(&f.preset, "preset", string(trace.Mixed), "kind of `workload`: "+joined(trace.Presets()))
 	flags.IntVar(&f.Days, "days", 7, "`number` of days, 1 to 3660")
 	flags.IntVar(&f.Functions, "functions", 0, "`number` of functions; the preset's if not given")
-	flags.IntVar(&f.Tenants, "tenants", 0, "`number` of tenants; the preset's if not given")
+	flags.IntVar(&f.Tenants, "tenants", 0, "`number` of tenants, at most one for each function; the preset's if not given")
 	flags.Int64Var(&f.CallsPerDay, "calls-per-day", 0, "`number` of calls of a working day, about; small numbers are exceeded, since timed work is called anyway. The preset's if not given")
 	flags.StringVar(&f.start, "start", "", "first `day`, or full hour in RFC 3339; Monday 2026-01-05 if not given")
 	flags.Uint64Var(&f.Seed, "seed", 1, "`number` that all choices follow from")

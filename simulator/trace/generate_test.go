@@ -113,6 +113,9 @@ func TestGenerateRefuses(t *testing.T) {
 		"preset":  {context.Background(), Usage, func(w *Workload) { w.Preset = "weird" }},
 		"days":    {context.Background(), Usage, func(w *Workload) { w.Days = 0 }},
 		"tenants": {context.Background(), Usage, func(w *Workload) { w.Functions, w.Tenants = 2, 3 }},
+		"default": {context.Background(), Usage, func(w *Workload) { w.Tenants = 41 }}, // of 40 functions
+		"slip":    {context.Background(), Usage, func(w *Workload) { w.Preset, w.Tenants = Mixed, math.MaxInt }},
+		"of one":  {context.Background(), Usage, func(w *Workload) { w.Preset, w.Functions, w.Tenants = Mixed, 10, 10 }}, // two of online's for three tenants
 		"calls":   {context.Background(), Usage, func(w *Workload) { w.CallsPerDay = -1 }},
 		"start":   {context.Background(), Usage, func(w *Workload) { w.Start = time.Date(2026, 1, 1, 0, 30, 0, 0, time.UTC) }},
 		"dates":   {context.Background(), Azure2019, func(w *Workload) { w.Start = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC) }},

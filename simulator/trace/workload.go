@@ -88,8 +88,11 @@ func newSynthetic(w Workload) (*synthetic, error) {
 		all.CallsPerDay += h.calls
 	}
 	for _, h := range shapes {
-		s.add(h, share(w.Functions, h.functions, all.Functions), share(w.Tenants, h.tenants, all.Tenants),
-			callShare(w.CallsPerDay, h.calls, all.CallsPerDay))
+		functions, tenants := share(w.Functions, h.functions, all.Functions), share(w.Tenants, h.tenants, all.Tenants)
+		if tenants > functions && w.Tenants > 0 {
+			return nil, fmt.Errorf("make a workload: %d tenants are %d of %s, which has %d functions; allowed: at most one tenant for each, so fewer tenants or more functions", w.Tenants, tenants, h.preset, functions)
+		}
+		s.add(h, functions, min(tenants, functions), callShare(w.CallsPerDay, h.calls, all.CallsPerDay))
 	}
 	return s, nil
 }
@@ -102,7 +105,7 @@ func (w *Workload) check() error {
 		return fmt.Errorf("%d days; allowed: 1 to 3660", w.Days)
 	case w.Functions < 0 || w.Functions > maxGenerated:
 		return fmt.Errorf("%d functions; allowed: 1 to %d, or 0 for the preset's", w.Functions, maxGenerated)
-	case w.Tenants < 0 || w.Functions > 0 && w.Tenants > w.Functions:
+	case w.Tenants < 0 || w.Tenants > maxGenerated || w.Functions > 0 && w.Tenants > w.Functions:
 		return fmt.Errorf("%d tenants; allowed: 1 to the number of functions, or 0 for the preset's", w.Tenants)
 	case w.CallsPerDay < 0 || w.CallsPerDay > 1e12:
 		return fmt.Errorf("%d calls a day; allowed: 1 to 1e12, or 0 for the preset's", w.CallsPerDay)
