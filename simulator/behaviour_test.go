@@ -149,6 +149,21 @@ func TestLost(t *testing.T) {
 	}
 }
 
+// TestLostRunsOn in its environment when its caller has given up, so that no other call
+// has it before it ends.
+func TestLostRunsOn(t *testing.T) {
+	w := newWorld(t, 1, "f")
+	w.config.Pools[cloud].Cold = []simulator.ColdStep{{Name: "start", P50: 25 * time.Second, P99: 25 * time.Second}}
+	w.config.Pools[cloud].Limits.Concurrency = 1
+	block := func(s int) trace.Call { return call(time.Duration(s)*time.Second, 10*time.Second) }
+	next := func(s int) trace.Call { return call(time.Duration(s)*time.Second, time.Second) }
+	// The second is sent at 1.05 s, given up at 21 s (its deadline) and ends at 27.05 s.
+	r := w.run(block(0), next(1), block(22), next(23), block(34), next(35))
+	if p := r.Pools[cloud]; p.Lost != 1 || p.Throttled == 0 || p.Executed != 1 {
+		t.Errorf("%d lost, %d throttled, %d executed", p.Lost, p.Throttled, p.Executed)
+	}
+}
+
 // TestCapacityComesAndGoes: idle instances go first, then the youngest call, which
 // runs again elsewhere; nothing is lost.
 func TestCapacityComesAndGoes(t *testing.T) {

@@ -8,6 +8,7 @@ const (
 	callEnds eventKind = iota
 	instanceReady
 	instanceStopped
+	environmentFree // after its caller had given up
 )
 
 // event is something that the pools do at an instant.
@@ -16,7 +17,7 @@ type event struct {
 	seq      uint64 // order among equals
 	flight   *flight
 	instance spillway.InstanceID
-	turn     uint32 // callEnds: which start of the flight it ends
+	turn     uint32 // callEnds: which start of the flight it ends; environmentFree: the function
 	kind     eventKind
 	pool     uint8
 }

@@ -52,8 +52,7 @@ func (e *ending) outcome() spillway.Outcome {
 
 // flights are recycled, so that their number is that of calls at once.
 type flights struct {
-	free  []*flight
-	total int
+	free []*flight
 }
 
 const flightsAtOnce = 256
@@ -64,7 +63,6 @@ func (f *flights) take() *flight {
 		for i := range chunk {
 			f.free = append(f.free, &chunk[i])
 		}
-		f.total += len(chunk)
 	}
 	last := len(f.free) - 1
 	x := f.free[last]

@@ -77,10 +77,11 @@ func (r *run) runInCloud(x *flight, e *dispatcher.Effect, cloud *fleet) spillway
 	}
 	x.ending.billed = b.Rate.BilledMillis(max(1, int64((billed+time.Millisecond-1)/time.Millisecond)))
 	end := r.now.Add(begun.whole() + took)
-	x.environ = true
 	if whole := end.Add(m.Added); whole <= x.d.Deadline {
+		x.environ = true
 		return whole
 	}
+	r.events.push(event{at: end, kind: environmentFree, pool: uint8(e.Pool), turn: uint32(f.Index)})
 	x.ending = ending{class: spillway.Unknown, cause: spillway.CauseLost}
 	x.open++
 	return max(x.d.Deadline, r.now)

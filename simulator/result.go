@@ -107,7 +107,7 @@ func sum(pairs ...*apd.Decimal) error {
 func (r *run) result() (*Result, error) {
 	t, p := &r.tally, r.Platform
 	out := &Result{
-		Platform: p, Start: r.Start.Time(), Length: r.Length, Ended: r.now.Sub(r.Start), Step: r.Step, Warm: r.Warm,
+		Platform: p, Start: r.Start.Time(), Length: r.Length, Ended: r.answered.Sub(r.Start), Step: r.Step, Warm: r.Warm,
 		Calls: r.calls, Reasons: make([]int64, maxReasons), SkippedBy: t.skipped, Series: t.series,
 		Waits: &t.all, Latency: &t.latency, ColdStarts: &t.cold,
 		Pools: make([]PoolResult, len(p.Pools)), Functions: make([]FunctionResult, len(p.Functions)), Tenants: make([]TenantResult, len(p.Namespaces)),

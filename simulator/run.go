@@ -40,6 +40,7 @@ type run struct {
 	tally    tally
 	calls    int64
 	changed  []int            // by pool index: how many of its capacity steps are past
+	answered spillway.Instant // the latest call
 	changeAt spillway.Instant // of the next one
 }
 
@@ -78,7 +79,7 @@ func newRun(ctx context.Context, c Config) (*run, error) {
 	}
 	c.Step = max(c.Step, time.Second)
 	r := &run{
-		Config: c, ctx: ctx, engine: dispatcher.New(c.Platform), now: c.Start,
+		Config: c, ctx: ctx, engine: dispatcher.New(c.Platform), now: c.Start, answered: c.Start,
 		random:  rand.New(rand.NewPCG(c.Seed, 0x5b111a)), // the second half only tells streams apart
 		changed: make([]int, len(c.Pools)),
 		seen:    make([]verdictOf, len(c.Platform.Functions)),
@@ -230,6 +231,8 @@ func (r *run) happen(e event) error {
 			return nil
 		}
 		effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: int(e.pool), Instance: e.instance})
+	case environmentFree:
+		r.clouds[e.pool].release(r.now, int(e.turn), r.Platform.Functions[e.turn].Bindings[e.pool].MiB)
 	case instanceStopped:
 		effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceStopped, Pool: int(e.pool), Instance: e.instance})
 	}
@@ -279,6 +282,7 @@ func (r *run) post(e *dispatcher.Effect) error {
 func (r *run) reply(e *dispatcher.Effect) {
 	x := e.Decision.Owner.(*flight)
 	r.tally.reply(r.now, &x.d)
+	r.answered = r.now
 	if x.ended = true; x.open == 0 {
 		r.flights.put(x)
 	}

@@ -13,10 +13,7 @@ func Of(t *trace.Trace, l *config.Loaded, o Options) (*Scenario, error) {
 	s := &Scenario{}
 	keys := make([]spillway.FunctionKey, len(t.Functions()))
 	for i, f := range t.Functions() {
-		key := spillway.FunctionKey{Namespace: f.Tenant, Name: f.Name}
-		if t.Format() == trace.Usage {
-			key.Namespace = f.App
-		}
+		key := keyOf(t, &f)
 		if l.Platform.Function(key) == nil {
 			s.Unknown++
 			continue

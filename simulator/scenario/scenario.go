@@ -73,6 +73,15 @@ func Load(t *trace.Trace, o Options) (*Scenario, error) {
 	return s, s.fill(t, o, base, keys)
 }
 
+// keyOf is what a function would be called on a platform. In a usage export the tenant
+// is the department that pays, and namespaces are apps.
+func keyOf(t *trace.Trace, f *trace.Function) spillway.FunctionKey {
+	if t.Format() == trace.Usage {
+		return spillway.FunctionKey{Namespace: f.App, Name: f.Name}
+	}
+	return spillway.FunctionKey{Namespace: f.Tenant, Name: f.Name}
+}
+
 // match names for every function of the trace the one of the configuration that it
 // is or will be; the zero key leaves it out.
 func (s *Scenario) match(t *trace.Trace, p *spillway.Platform, adopt bool) []spillway.FunctionKey {
@@ -83,11 +92,8 @@ func (s *Scenario) match(t *trace.Trace, p *spillway.Platform, adopt bool) []spi
 	}
 	keys := make([]spillway.FunctionKey, len(t.Functions()))
 	for i, f := range t.Functions() {
-		namespace := f.Tenant
-		if t.Format() == trace.Usage {
-			namespace = f.App // the tenant is the department that pays
-		}
-		key := spillway.FunctionKey{Namespace: namespace, Name: f.Name}
+		key := keyOf(t, &f)
+		namespace := key.Namespace
 		switch {
 		case p.Function(key) != nil:
 			keys[i] = key
