@@ -21,12 +21,13 @@ import (
 
 // traceFlags are what every command that replays a trace asks for.
 type traceFlags struct {
-	trace, format, spread string
-	adopt, pricesAt       string
-	models, data          string
-	nodes, concurrency    int64
-	seed                  uint64
-	warm                  bool
+	trace, format      string
+	adopt, pricesAt    string
+	models, data       string
+	nodes, concurrency int64
+	seed               uint64
+	spread             trace.Spread
+	warm               bool
 
 	flags *pflag.FlagSet
 }
@@ -38,7 +39,7 @@ func (f *traceFlags) add(flags *pflag.FlagSet) {
 	f.flags = flags
 	flags.StringVar(&f.trace, "trace", "", "`path` of the trace: a file or a directory")
 	flags.StringVar(&f.format, "format", "", "`format` of the trace, recognised by its columns if not given: "+traceFormats())
-	flags.StringVar(&f.spread, "spread", "even", "how counted calls lie in their minute: even or random")
+	flags.TextVar(&f.spread, "spread", trace.SpreadEven, "how counted calls lie in their minute: even or random")
 	flags.StringVar(&f.adopt, "adopt", "", "`quota` below which tenants come that the configuration does not have")
 	flags.StringVar(&f.pricesAt, "prices-at", "", "`date` whose prices hold, such as 2026-11-01; today if not given")
 	flags.Int64Var(&f.nodes, "nodes", 0, "owned `servers` of the default platform; the mean demand if not given")
@@ -68,14 +69,6 @@ func (f *traceFlags) open(ctx context.Context) (*opened, error) {
 	if f.trace == "" {
 		return nil, wrongInput("--trace is needed: a file or directory; 'spillway trace generate' makes one")
 	}
-	spread := trace.SpreadEven
-	switch f.spread {
-	case "even":
-	case "random":
-		spread = trace.SpreadRandom
-	default:
-		return nil, wrongInput("--spread: %q; allowed: even, random", f.spread)
-	}
 	if f.format != "" && !slices.Contains(trace.Formats(), trace.Format(f.format)) {
 		return nil, wrongInput("--format: %q; allowed: %s", f.format, traceFormats())
 	}
@@ -86,7 +79,7 @@ func (f *traceFlags) open(ctx context.Context) (*opened, error) {
 			return nil, wrongInput("--prices-at: %q is not a date; allowed: YYYY-MM-DD", f.pricesAt)
 		}
 	}
-	t, err := trace.Open(ctx, f.trace, trace.Options{Format: trace.Format(f.format), Seed: f.seed, Spread: spread})
+	t, err := trace.Open(ctx, f.trace, trace.Options{Format: trace.Format(f.format), Seed: f.seed, Spread: f.spread})
 	if err != nil {
 		return nil, traceError(err)
 	}
@@ -190,7 +183,8 @@ func newSimulate(s streams) *cobra.Command {
 gone, who would have waited, what would have been refused and why, and what each
 department would have paid. The Engine that decides is the one of 'spillway up',
 with its quota tree, burst policies, Rego and price book; only the clock and the
-pools are simulated. The same trace, configuration and seed give the same bytes.
+pools are simulated. The same trace, configuration, seed and --prices-at give the
+same bytes.
 
 The trace is a public one or your own: 'spillway usage export' writes the calls of
 a ledger. Tenants that the configuration does not have are left out and counted, or
@@ -207,7 +201,7 @@ docs/simulation.md says what is modelled, and how well it agrees with live runs.
 	}
 	f.add(cmd.Flags())
 	cmd.Flags().StringVar(&f.config, "config", "", "configuration `directory`; the default platform if not given")
-	cmd.Flags().BoolVar(&f.functions, "functions", false, "with -o json and csv: list functions, too")
+	cmd.Flags().BoolVar(&f.functions, "functions", false, "with -o json: functions, too; with -o csv: functions in place of tenants")
 	output := formatFlag(cmd, "table", "json", "csv", "html")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		v, err := f.run(cmd.Context(), s)
