@@ -166,7 +166,7 @@ func (f *planFlags) parseTeams() error {
 }
 
 func (f *planFlags) run(ctx context.Context, s streams, output *format) error {
-	t, err := f.open(ctx)
+	t, err := f.open(ctx, f.config != "")
 	if err != nil {
 		return err
 	}

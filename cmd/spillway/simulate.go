@@ -58,36 +58,77 @@ func traceFormats() string {
 	return strings.Join(names, ", ")
 }
 
-// opened is a trace and what there is to say about it.
+// opened is a trace, what there is to say about it, and what the flags beside it name.
 type opened struct {
 	*trace.Trace
 	summary *trace.Summary
 	prices  time.Time
+	models  scenario.Models
+	with    additions
 }
 
-func (f *traceFlags) open(ctx context.Context) (*opened, error) {
-	if f.trace == "" {
-		return nil, wrongInput("--trace is needed: a file or directory; 'spillway trace generate' makes one")
+// open checks the flags, and then reads the trace once; configured says that there is a
+// configuration directory.
+func (f *traceFlags) open(ctx context.Context, configured bool) (*opened, error) {
+	if err := f.check(configured); err != nil {
+		return nil, err
 	}
-	if f.format != "" && !slices.Contains(trace.Formats(), trace.Format(f.format)) {
-		return nil, wrongInput("--format: %q; allowed: %s", f.format, traceFormats())
+	o := &opened{prices: time.Now()}
+	if err := f.readBeside(o); err != nil {
+		return nil, err
 	}
-	prices := time.Now()
-	if f.pricesAt != "" {
-		var err error
-		if prices, err = time.Parse(time.DateOnly, f.pricesAt); err != nil {
-			return nil, wrongInput("--prices-at: %q is not a date; allowed: YYYY-MM-DD", f.pricesAt)
-		}
-	}
-	t, err := trace.Open(ctx, f.trace, trace.Options{Format: trace.Format(f.format), Seed: f.seed, Spread: f.spread})
-	if err != nil {
+	var err error
+	if o.Trace, err = trace.Open(ctx, f.trace, trace.Options{Format: trace.Format(f.format), Seed: f.seed, Spread: f.spread}); err != nil {
 		return nil, traceError(err)
 	}
-	summary, err := trace.Inspect(ctx, t)
-	if err != nil {
-		return nil, errors.Join(traceError(err), t.Close())
+	if o.summary, err = trace.Inspect(ctx, o.Trace); err != nil {
+		return nil, errors.Join(traceError(err), o.Close())
 	}
-	return &opened{t, summary, prices}, nil
+	return o, nil
+}
+
+// check is of the flags alone.
+func (f *traceFlags) check(configured bool) error {
+	switch {
+	case f.trace == "":
+		return wrongInput("--trace is needed: a file or directory; 'spillway trace generate' makes one")
+	case f.format != "" && !slices.Contains(trace.Formats(), trace.Format(f.format)):
+		return wrongInput("--format: %q; allowed: %s", f.format, traceFormats())
+	case f.flags.Changed("nodes") && (f.nodes < 1 || f.nodes > maxStandard):
+		return wrongInput("--nodes is %d; allowed: 1 to %d. To own nothing, write a configuration whose burst policy is CloudOnly", f.nodes, maxStandard)
+	case f.flags.Changed("concurrency") && (f.concurrency < 1 || f.concurrency > maxStandard):
+		return wrongInput("--concurrency is %d; allowed: 1 to %d", f.concurrency, maxStandard)
+	case configured && (f.nodes > 0 || f.concurrency > 0):
+		return wrongInput("--nodes and --concurrency size the default platform; with --config the pools of the directory hold")
+	case !configured && f.adopt != "":
+		return wrongInput("--adopt names a Quota of --config; the default platform takes all tenants in")
+	case !configured && f.data != "":
+		return wrongInput("--data is of a server, and so needs its --config")
+	}
+	return nil
+}
+
+// readBeside reads what flags beside --trace name.
+func (f *traceFlags) readBeside(o *opened) error {
+	var err error
+	if f.pricesAt != "" {
+		if o.prices, err = time.Parse(time.DateOnly, f.pricesAt); err != nil {
+			return wrongInput("--prices-at: %q is not a date; allowed: YYYY-MM-DD", f.pricesAt)
+		}
+	}
+	if f.models != "" {
+		if o.models, err = scenario.ReadModels(f.models); err != nil {
+			return err
+		}
+	}
+	if f.data == "" {
+		return nil
+	}
+	if _, err = os.Stat(f.data); err != nil {
+		return wrongInput("--data: %w", err)
+	}
+	o.with, err = additionsOf(deployedIn(f.data), requestedIn(f.data))
+	return err
 }
 
 // traceError makes faults of a trace wrong input.
@@ -101,36 +142,7 @@ func traceError(err error) error {
 
 // scenario is what the trace is replayed on.
 func (f *traceFlags) scenario(t *opened, dir string) (*scenario.Scenario, error) {
-	var models scenario.Models
-	if f.models != "" {
-		var err error
-		if models, err = scenario.ReadModels(f.models); err != nil {
-			return nil, err
-		}
-	}
 	standard := scenario.StandardFor(t.summary)
-	if n := f.nodes; f.flags.Changed("nodes") && (n < 1 || n > maxStandard) {
-		return nil, wrongInput("--nodes is %d; allowed: 1 to %d. To own nothing, write a configuration whose burst policy is CloudOnly", n, maxStandard)
-	}
-	if n := f.concurrency; f.flags.Changed("concurrency") && (n < 1 || n > maxStandard) {
-		return nil, wrongInput("--concurrency is %d; allowed: 1 to %d", n, maxStandard)
-	}
-	if dir != "" && (f.nodes > 0 || f.concurrency > 0) {
-		return nil, wrongInput("--nodes and --concurrency size the default platform; with --config the pools of the directory hold")
-	}
-	var with additions
-	if f.data != "" {
-		if dir == "" {
-			return nil, wrongInput("--data is of a server, and so needs its --config")
-		}
-		if _, err := os.Stat(f.data); err != nil {
-			return nil, wrongInput("--data: %w", err)
-		}
-		var err error
-		if with, err = additionsOf(deployedIn(f.data), requestedIn(f.data)); err != nil {
-			return nil, err
-		}
-	}
 	if f.nodes > 0 {
 		standard.Nodes = f.nodes
 	}
@@ -140,12 +152,9 @@ func (f *traceFlags) scenario(t *opened, dir string) (*scenario.Scenario, error)
 	if err := t.Rewind(); err != nil {
 		return nil, err
 	}
-	if dir == "" && f.adopt != "" {
-		return nil, wrongInput("--adopt names a Quota of --config; the default platform takes all tenants in")
-	}
 	sc, err := scenario.Load(t.Trace, scenario.Options{
-		Dir: dir, Standard: standard, Adopt: f.adopt, Longest: t.summary.Duration.At(1), PricesAt: t.prices, Seed: f.seed, Warm: f.warm, Models: models, Policy: policyFaults,
-		Deployed: with.files, Overlays: with.overlays,
+		Dir: dir, Standard: standard, Adopt: f.adopt, Longest: t.summary.Duration.At(1), PricesAt: t.prices, Seed: f.seed, Warm: f.warm, Models: t.models, Policy: policyFaults,
+		Deployed: t.with.files, Overlays: t.with.overlays,
 	})
 	var unknown *scenario.NoQuotaError
 	if errors.As(err, &unknown) {
@@ -215,7 +224,7 @@ docs/simulation.md says what is modelled, and how well it agrees with live runs.
 }
 
 func (f *simulateFlags) run(ctx context.Context, s streams) (*report.View, error) {
-	t, err := f.open(ctx)
+	t, err := f.open(ctx, f.config != "")
 	if err != nil {
 		return nil, err
 	}

@@ -46,7 +46,7 @@ func (f *traceFlags) compare(ctx context.Context, s streams, before, after strin
 	if f.nodes != 0 || f.concurrency != 0 {
 		return nil, wrongInput("--nodes and --concurrency are of the default platform; a comparison has directories")
 	}
-	t, err := f.open(ctx)
+	t, err := f.open(ctx, true)
 	if err != nil {
 		return nil, err
 	}
