@@ -14,6 +14,8 @@ const (
 	sampleCalls = 200_000
 	// batchCalls bounds the calls that are held at once.
 	batchCalls = 4_000_000
+	// finer is into how many parts a step is cut that alone has too many calls.
+	finer = 1000
 )
 
 // sample is the calls of one team that its quota is tried on.
@@ -21,10 +23,12 @@ type sample struct {
 	team   TeamDemand
 	calls  []trace.Call
 	whole  bool
-	from   time.Duration // of the window, if not whole
+	from   time.Duration // of the window, or of where it is looked for
 	until  time.Duration
-	counts []int64 // by step; nil if whole
+	step   time.Duration
+	counts []int64 // by step from from on; nil once the window is chosen
 	busy   []int64
+	burst  bool // more calls begin in one nanosecond than are replayed
 }
 
 // batches cuts teams so that each part's samples may be held at once.
@@ -48,19 +52,17 @@ func (c *Case) samples(ctx context.Context, d *Demand, teams []TeamDemand) ([]*s
 	all := make([]*sample, len(teams))
 	of := make([]*sample, len(c.Run.Platform.Namespaces))
 	step := time.Duration(d.Series.StepMillis) * time.Millisecond
-	long := false
 	for i, t := range teams {
 		s := &sample{team: t, whole: t.Calls <= sampleCalls, until: 1<<63 - 1}
 		if !s.whole {
-			long = true
-			s.counts, s.busy = make([]int64, len(d.Series.Steps)), make([]int64, len(d.Series.Steps))
+			s.look(0, d.Length(), step)
 		}
 		all[i], of[t.Namespace] = s, s
 	}
-	if long {
+	for slices.ContainsFunc(all, func(s *sample) bool { return s.counts != nil }) {
 		err := c.each(ctx, "finding the busiest times of teams", func(call *trace.Call) error {
-			if s := c.sampleOf(of, call); s != nil && !s.whole {
-				i := int(call.At / step)
+			if s := c.sampleOf(of, call); s != nil && s.counts != nil && call.At >= s.from && call.At < s.until {
+				i := int((call.At - s.from) / s.step)
 				s.counts[i]++
 				s.busy[i] += c.took(call).Microseconds()
 			}
@@ -70,7 +72,7 @@ func (c *Case) samples(ctx context.Context, d *Demand, teams []TeamDemand) ([]*s
 			return nil, err
 		}
 		for _, s := range all {
-			s.choose(step)
+			s.choose()
 		}
 	}
 	err := c.each(ctx, "reading the calls of teams", func(call *trace.Call) error {
@@ -80,6 +82,12 @@ func (c *Case) samples(ctx context.Context, d *Demand, teams []TeamDemand) ([]*s
 		return nil
 	})
 	return all, err
+}
+
+// look has calls counted by step between two times.
+func (s *sample) look(from, until, step time.Duration) {
+	n := int((until - from + step - 1) / step)
+	s.from, s.until, s.step, s.counts, s.busy = from, until, step, make([]int64, n), make([]int64, n)
 }
 
 // sampleOf is the sample that a call may belong to, or nil.
@@ -101,9 +109,10 @@ func (c *Case) took(call *trace.Call) time.Duration {
 }
 
 // choose widens a window from the busiest step, each time to its busier neighbour, for
-// as long as no more than sampleCalls are in it.
-func (s *sample) choose(step time.Duration) {
-	if s.whole {
+// as long as no more than sampleCalls are in it. If that step alone has more, it looks
+// again within it.
+func (s *sample) choose() {
+	if s.counts == nil {
 		return
 	}
 	from := 0
@@ -111,6 +120,11 @@ func (s *sample) choose(step time.Duration) {
 		if b > s.busy[from] {
 			from = i
 		}
+	}
+	if s.burst = s.counts[from] > sampleCalls; s.burst && s.step > 1 {
+		start := s.from + time.Duration(from)*s.step
+		s.look(start, min(start+s.step, s.until), max(s.step/finer, 1))
+		return
 	}
 	to, held := from+1, s.counts[from]
 	for {
@@ -132,7 +146,7 @@ func (s *sample) choose(step time.Duration) {
 			to++
 		}
 	}
-	s.from, s.until = time.Duration(from)*step, time.Duration(to)*step
+	s.from, s.until = s.from+time.Duration(from)*s.step, s.from+time.Duration(to)*s.step
 	s.counts, s.busy = nil, nil
 }
 

@@ -53,8 +53,8 @@ func (d *Demand) TeamsLargest(n int) []TeamDemand {
 // Quotas finds the smallest quota for each team, in their order. A trial replays the
 // team's calls alone on the Engine, with on-prem pools without limits, no cloud and
 // one quota node; waits are bounded by the functions' maxWait as ever. Of teams with
-// more calls than are replayed, those around the busiest step stand for all, which
-// errs to the side of a larger quota.
+// more calls than are replayed, those around the busiest step, or around the busiest part
+// of it, stand for all, which errs to the side of a larger quota.
 func (c *Case) Quotas(ctx context.Context, d *Demand, teams []TeamDemand, aim planner.Aim) ([]TeamQuota, error) {
 	var all []TeamQuota
 	for _, batch := range batches(teams) {
@@ -79,6 +79,10 @@ func (c *Case) quota(ctx context.Context, s *sample, aim planner.Aim) (TeamQuota
 	q := TeamQuota{Team: c.Run.Platform.Namespaces[s.team.Namespace].Name, Calls: s.team.Calls, Tried: int64(len(s.calls))}
 	if !s.whole {
 		q.From, q.Until = s.from, s.until
+	}
+	if s.burst {
+		q.Fault = fmt.Sprintf("more calls begin in the same nanosecond than the %d that quotas are tried on", sampleCalls)
+		return q, nil
 	}
 	levels, err := planner.Levels(c.intervals(s.calls))
 	if err != nil {
