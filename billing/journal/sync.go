@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/spillway-dev/spillway/durable"
 )
 
 // run syncs SyncEvery after the first record that is not yet durable.
@@ -45,7 +47,7 @@ func (j *Journal) Sync() error {
 	}
 	err = syncFiles(files)
 	if unnamed && err == nil {
-		err = syncDir(j.dir)
+		err = durable.SyncDir(j.dir)
 	}
 	j.mu.Lock()
 	defer j.mu.Unlock()

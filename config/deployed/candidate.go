@@ -3,15 +3,14 @@ package deployed
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/durable"
 )
 
 // Candidate is the store as it would be after a change. Commit or Discard ends it.
@@ -49,7 +48,10 @@ func (s *Store) candidate(o *object, change func() error) (*Candidate, error) {
 	if err := s.makeDirs(); err != nil {
 		return nil, fmt.Errorf("make the directory of deployed functions: %w", err)
 	}
-	file, err := writeAside(s.functions(), text)
+	file, err := durable.Aside(s.functions(), ".next-*.yaml", func(w io.Writer) error { // a name that Files does not list
+		_, err := w.Write(text)
+		return err
+	})
 	if err != nil {
 		return nil, fmt.Errorf("write deployed function: %w", err)
 	}
@@ -57,19 +59,6 @@ func (s *Store) candidate(o *object, change func() error) (*Candidate, error) {
 		Files: append(files, file), File: file, Revisions: o.revisions, Traffic: o.traffic,
 		store: s, target: s.file(o.key()), before: before,
 	}, nil
-}
-
-// writeAside makes a file in dir that Files does not list, and syncs it.
-func writeAside(dir string, text []byte) (string, error) {
-	file, err := os.CreateTemp(dir, ".next-*.yaml")
-	if err != nil {
-		return "", err
-	}
-	_, err = file.Write(text)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return "", errors.Join(err, os.Remove(file.Name()))
-	}
-	return file.Name(), nil
 }
 
 // Commit makes the change the one that counts, also after a crash. After an error the
@@ -80,19 +69,20 @@ func (c *Candidate) Commit() error {
 			return fmt.Errorf("keep the change: %w", err)
 		}
 	}
-	var err error
-	if c.File == "" {
-		err = os.Remove(c.target)
-	} else {
-		err = os.Rename(c.File, c.target)
-	}
-	if err != nil {
+	switch err := c.commit(); {
+	case errors.Is(err, durable.ErrUnsynced):
+		return fmt.Errorf("keep the change, which serves from the next reload on: %w", err)
+	case err != nil:
 		return fmt.Errorf("keep the change: %w", err)
 	}
-	if err := syncDir(filepath.Dir(c.target)); err != nil {
-		return fmt.Errorf("keep the change, which serves from the next reload on: %w", err)
-	}
 	return nil
+}
+
+func (c *Candidate) commit() error {
+	if c.File == "" {
+		return durable.Remove(c.target)
+	}
+	return durable.Rename(c.File, c.target)
 }
 
 // Discard leaves the store as it was.
@@ -104,16 +94,4 @@ func (c *Candidate) Discard() error {
 		return err
 	}
 	return nil // it was kept
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	if err := d.Sync(); err != nil && !errors.Is(err, unix.EINVAL) { // some filesystems cannot
-		return err
-	}
-	return nil
 }

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/spillway-dev/spillway/durable"
 )
 
 // MaxPackage is the most bytes of a package, as a zip file.
@@ -42,33 +44,24 @@ func (s *Store) inUse(path string) error {
 
 // PutPackage keeps the zip file that content is, if it has the digest. The same
 // package twice is not an error.
-func (s *Store) PutPackage(digest string, content io.Reader) (err error) {
+func (s *Store) PutPackage(digest string, content io.Reader) error {
 	if !digestForm.MatchString(digest) {
 		return problem("%q is not a digest; allowed: sha256: and 64 lower-case hex digits", digest)
 	}
 	if err := s.makeDirs(); err != nil {
 		return fmt.Errorf("keep a package: %w", err)
 	}
-	file, err := os.CreateTemp(s.packages(), ".next-*")
+	err := durable.Write(filepath.Join(s.functions(), packagePath(digest)), ".next-*", func(file io.Writer) error {
+		found, err := copyDigest(file, content)
+		if err == nil && found != digest {
+			err = problem("the package that arrived is %s, not %s", found, digest)
+		}
+		return err
+	})
 	if err != nil {
 		return fmt.Errorf("keep a package: %w", err)
 	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, os.Remove(file.Name()))
-		}
-	}()
-	found, err := copyDigest(file, content)
-	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
-		return fmt.Errorf("receive a package: %w", err)
-	}
-	if found != digest {
-		return problem("the package that arrived is %s, not %s", found, digest)
-	}
-	if err := os.Rename(file.Name(), filepath.Join(s.functions(), packagePath(digest))); err != nil {
-		return fmt.Errorf("keep a package: %w", err)
-	}
-	return syncDir(s.packages())
+	return nil
 }
 
 func copyDigest(to io.Writer, from io.Reader) (string, error) {

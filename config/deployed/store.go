@@ -23,6 +23,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/durable"
 )
 
 // Store is a directory of deployed functions. It is not safe for concurrent
@@ -48,7 +49,7 @@ func (s *Store) makeDirs() error {
 			return err
 		}
 	}
-	return errors.Join(syncDir(s.dir), syncDir(filepath.Dir(s.dir)))
+	return errors.Join(durable.SyncDir(s.dir), durable.SyncDir(filepath.Dir(s.dir)))
 }
 
 func (s *Store) functions() string { return filepath.Join(s.dir, "functions") }
