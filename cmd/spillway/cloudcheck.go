@@ -16,6 +16,7 @@ import (
 	"github.com/spillway-dev/spillway/api/v1alpha1"
 	"github.com/spillway-dev/spillway/clouddrift"
 	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/internal/safetext"
 	"github.com/spillway-dev/spillway/pools/lambda"
 	"github.com/spillway-dev/spillway/pools/scf"
 )
@@ -103,7 +104,7 @@ func loadForClouds(f checkFlags) (*config.Loaded, error) {
 	if f.pool == "" || len(names) == 0 {
 		return nil, wrongInput("the configuration %s has no cloud pool", f.config)
 	}
-	return nil, wrongInput("--pool: no cloud pool is called %s; allowed: %s", plain(f.pool), strings.Join(names, ", "))
+	return nil, wrongInput("--pool: no cloud pool is called %s; allowed: %s", safetext.Line(f.pool), strings.Join(names, ", "))
 }
 
 // checkClouds asks all clouds at once and reports in the order of pools.

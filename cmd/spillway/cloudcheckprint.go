@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/spillway-dev/spillway/clouddrift"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 // printDrift writes a line for each finding, one more for each further difference,
@@ -31,7 +32,7 @@ func printDrift(w io.Writer, r clouddrift.Report) error {
 		return err
 	}
 	for _, line := range noteLines(r.Findings) {
-		if _, err := fmt.Fprintln(w, plain(line)); err != nil {
+		if _, err := fmt.Fprintln(w, safetext.Line(line)); err != nil {
 			return err
 		}
 	}

@@ -18,6 +18,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/config/deployed"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 type deployFlags struct {
@@ -205,18 +206,9 @@ func serverSays(r *http.Request) (*deployedNow, error) {
 	case resp.StatusCode == http.StatusOK && json.Unmarshal(text, now) == nil && now.Function != "":
 		return now, nil
 	case resp.StatusCode == http.StatusUnprocessableEntity || resp.StatusCode == http.StatusNotFound:
-		return nil, wrongInput("%s\nnothing has changed", plainLines(adminError(resp, text)))
+		return nil, wrongInput("%s\nnothing has changed", safetext.Lines(adminError(resp, text)))
 	}
-	return nil, fmt.Errorf("%s", plainLines(adminError(resp, text)))
-}
-
-// plainLines is plain for text of several lines.
-func plainLines(text string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		lines[i] = plain(l)
-	}
-	return strings.Join(lines, "\n")
+	return nil, fmt.Errorf("%s", safetext.Lines(adminError(resp, text)))
 }
 
 func printDeployed(w io.Writer, now *deployedNow) error {
@@ -229,7 +221,7 @@ func printDeployed(w io.Writer, now *deployedNow) error {
 	}
 	for _, warning := range now.Warnings {
 		if strings.Contains(warning, now.Function) {
-			fmt.Fprintln(w, "warning:", plain(warning))
+			fmt.Fprintln(w, "warning:", safetext.Line(warning))
 		}
 	}
 	return nil

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spillway-dev/spillway/dispatcher"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 type explainFlags struct{ admin, data string }
@@ -86,7 +87,7 @@ func ask(ctx context.Context, at *url.URL) (json.RawMessage, error) {
 	case resp.StatusCode == http.StatusOK:
 		return nil, fmt.Errorf("%s answered no JSON; is it the admin port of a Spillway server?", at.Host)
 	}
-	return nil, fmt.Errorf("%s", plain(adminError(resp, body)))
+	return nil, fmt.Errorf("%s", safetext.Line(adminError(resp, body)))
 }
 
 // adminError is what the admin port says is wrong.

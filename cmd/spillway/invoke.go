@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 type invokeFlags struct {
@@ -157,10 +158,10 @@ func (f *invokeFlags) show(s streams, output *format, a *answer) error {
 		fmt.Fprintln(s.err, strings.TrimRight(a.Log, "\n"))
 	}
 	if f.explain || f.dryRun {
-		fmt.Fprintf(s.err, "decision: %s\n", plain(a.Decision))
+		fmt.Fprintf(s.err, "decision: %s\n", safetext.Line(a.Decision))
 	}
 	if f.explain && a.Invocation != "" {
-		fmt.Fprintf(s.err, "invocation: %s (more: spillway explain %s)\n", plain(a.Invocation), plain(a.Invocation))
+		fmt.Fprintf(s.err, "invocation: %s (more: spillway explain %s)\n", safetext.Line(a.Invocation), safetext.Line(a.Invocation))
 	}
 	err := output.print(s.out, a, func(w io.Writer) error {
 		if a.Refused != "" || len(a.Payload) == 0 {
@@ -173,11 +174,11 @@ func (f *invokeFlags) show(s streams, output *format, a *answer) error {
 	case err != nil:
 		return err
 	case a.Refused != "":
-		return fmt.Errorf("%s was refused (%d): %s%s", a.Function, a.Status, plain(a.Refused), refusalAdvice(a.Status))
+		return fmt.Errorf("%s was refused (%d): %s%s", a.Function, a.Status, safetext.Line(a.Refused), refusalAdvice(a.Status))
 	case a.Reason == "outcome_unknown":
-		return fmt.Errorf("%s may have run: %s", a.Function, plain(errorOf(a.Payload)))
+		return fmt.Errorf("%s may have run: %s", a.Function, safetext.Line(errorOf(a.Payload)))
 	case a.FunctionError != "":
-		return fmt.Errorf("%s failed (%s): %s", a.Function, plain(a.FunctionError), plain(errorOf(a.Payload)))
+		return fmt.Errorf("%s failed (%s): %s", a.Function, safetext.Line(a.FunctionError), safetext.Line(errorOf(a.Payload)))
 	}
 	return nil
 }

@@ -14,6 +14,8 @@ import (
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
+
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 func newLogs(s streams) *cobra.Command {
@@ -65,7 +67,7 @@ func streamLog(ctx context.Context, s streams, at *url.URL) error {
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
-		said := plainLines(adminError(resp, text))
+		said := safetext.Lines(adminError(resp, text))
 		if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusUnprocessableEntity {
 			return wrongInput("%s", said)
 		}
@@ -88,7 +90,7 @@ func copyLog(w io.Writer, log io.Reader) error {
 	for {
 		line, err := lines.ReadString('\n')
 		if line != "" {
-			fmt.Fprintln(w, plain(strings.TrimRight(line, "\r\n")))
+			fmt.Fprintln(w, safetext.Line(strings.TrimRight(line, "\r\n")))
 		}
 		if errors.Is(err, io.EOF) {
 			return nil

@@ -14,6 +14,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/internal/safetext"
 	"github.com/spillway-dev/spillway/policy"
 	"github.com/spillway-dev/spillway/policy/rego"
 )
@@ -176,7 +177,7 @@ func printVerdict(w io.Writer, x *rego.Explanation) error {
 		return err
 	}
 	for _, d := range x.Denials {
-		fmt.Fprintf(w, "denied by %s:%d: pool %s: %s\n", d.File, d.Line, plain(d.Pool), plain(d.Reason))
+		fmt.Fprintf(w, "denied by %s:%d: pool %s: %s\n", d.File, d.Line, safetext.Line(d.Pool), safetext.Line(d.Reason))
 	}
 	_, err := fmt.Fprintf(w, "policy revision %s\n", x.Revision)
 	return err

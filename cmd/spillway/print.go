@@ -9,13 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
-	"unicode"
 
 	"github.com/cockroachdb/apd/v3"
 	"github.com/goccy/go-yaml"
 	"github.com/spf13/cobra"
 
 	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 // format is the value of -o: one of allowed, the first by default.
@@ -73,21 +73,11 @@ func table(w io.Writer, rows [][]string) error {
 			if i > 0 {
 				fmt.Fprint(t, "\t")
 			}
-			fmt.Fprint(t, plain(cell))
+			fmt.Fprint(t, safetext.Line(cell))
 		}
 		fmt.Fprintln(t)
 	}
 	return t.Flush()
-}
-
-// plain takes out what could move the cursor of a terminal or break a line.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
-			return '·'
-		}
-		return r
-	}, text)
 }
 
 // writeCSV writes rows as RFC 4180. A cell that a spreadsheet would take for a
@@ -97,7 +87,7 @@ func writeCSV(w io.Writer, rows [][]string) error {
 	for _, row := range rows {
 		safe := make([]string, len(row))
 		for i, cell := range row {
-			safe[i] = safeCell(cell)
+			safe[i] = safetext.Cell(cell)
 		}
 		if err := out.Write(safe); err != nil {
 			return fmt.Errorf("write CSV: %w", err)
@@ -105,18 +95,6 @@ func writeCSV(w io.Writer, rows [][]string) error {
 	}
 	out.Flush()
 	return out.Error()
-}
-
-func safeCell(cell string) string {
-	cell = plain(cell)
-	if strings.TrimLeft(cell, "0123456789.-") == "" && strings.LastIndex(cell, "-") <= 0 {
-		return cell // empty or a number
-	}
-	start := strings.TrimLeftFunc(cell, unicode.IsSpace)
-	if start != "" && strings.ContainsRune("=+-@|%＝＋－＠", []rune(start)[0]) {
-		return "'" + cell
-	}
-	return cell
 }
 
 // rounded writes a figure with so many decimals.

@@ -13,6 +13,8 @@ import (
 	"strconv"
 
 	"github.com/spf13/cobra"
+
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 // quotaCaller is which server is asked, and as whom.
@@ -61,9 +63,9 @@ func (c *quotaCaller) send(ctx context.Context, query string, body io.Reader, pa
 // quotaRefused is what the server says is wrong: the input, or something else.
 func quotaRefused(status int, message string) error {
 	if status == http.StatusUnprocessableEntity || status == http.StatusNotFound {
-		return wrongInput("%s", plainLines(message))
+		return wrongInput("%s", safetext.Lines(message))
 	}
-	return fmt.Errorf("%s", plainLines(message))
+	return fmt.Errorf("%s", safetext.Lines(message))
 }
 
 // post sends v and returns the request as it is then.

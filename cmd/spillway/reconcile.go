@@ -18,6 +18,7 @@ import (
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 type reconcileFlags struct {
@@ -114,9 +115,9 @@ func (f *reconcileFlags) settle(ctx context.Context) (*reconciled, error) {
 	var said reconciled
 	switch {
 	case resp.StatusCode == http.StatusBadRequest:
-		return nil, wrongInput("%s", plain(adminError(resp, body)))
+		return nil, wrongInput("%s", safetext.Line(adminError(resp, body)))
 	case resp.StatusCode != http.StatusOK:
-		return nil, errors.New(plain(adminError(resp, body)))
+		return nil, errors.New(safetext.Line(adminError(resp, body)))
 	}
 	if err := json.Unmarshal(body, &said); err != nil {
 		return nil, fmt.Errorf("read what %s answered: %w", at.Host, err)

@@ -7,6 +7,8 @@ import (
 	"net/http"
 
 	"github.com/spf13/cobra"
+
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 func newReload(s streams) *cobra.Command {
@@ -41,7 +43,7 @@ on SIGHUP, and when a price that it uses ends. Use 'spillway validate' before.`,
 		}
 		var said reloaded
 		if json.Unmarshal(body, &said) != nil || said.Generation == 0 {
-			return fmt.Errorf("%s", plain(adminError(resp, body)))
+			return fmt.Errorf("%s", safetext.Line(adminError(resp, body)))
 		}
 		if said.Error != "" {
 			return wrongInput("%s\nthe configuration was refused; generation %d goes on serving", said.Error, said.Generation)
@@ -58,7 +60,7 @@ func printReload(w io.Writer, said *reloaded) error {
 	}
 	fmt.Fprintf(w, what, said.Generation)
 	for _, warning := range said.Warnings {
-		fmt.Fprintln(w, "warning:", plain(warning))
+		fmt.Fprintln(w, "warning:", safetext.Line(warning))
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 type reportFlags struct{ by, from, to, admin, data string }
@@ -181,7 +182,7 @@ func (b *bill) printRest(w io.Writer) error {
 	fmt.Fprintln(w)
 	for _, i := range b.Idle {
 		fmt.Fprintf(w, "on-prem idle: %s %s of pool %s\n  it cost %s, of which %s is charged above\n",
-			rounded(i.Amount, tableDecimals), b.Currency, plain(i.Pool), rounded(i.Cost, tableDecimals), rounded(i.Charged, tableDecimals))
+			rounded(i.Amount, tableDecimals), b.Currency, safetext.Line(i.Pool), rounded(i.Cost, tableDecimals), rounded(i.Charged, tableDecimals))
 	}
 	if b.Open.Attempts > 0 {
 		fmt.Fprintf(w, "not billed yet: %s with an unknown outcome, %s %s reserved;\n  each is billed as an estimate when the cloud must have ended it\n",

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/spillway-dev/spillway/internal/safetext"
 	"github.com/spillway-dev/spillway/simulator/trace"
 )
 
@@ -164,7 +165,7 @@ func (v *inspected) printSkipped(w io.Writer) error {
 		if k.Rows > 0 {
 			what = fmt.Sprintf("%s rows, %s calls, first at", thousands(k.Rows), thousands(k.Calls))
 		}
-		fmt.Fprintf(w, "  %s\n    %s %s\n", plain(k.Reason), what, plain(at))
+		fmt.Fprintf(w, "  %s\n    %s %s\n", safetext.Line(k.Reason), what, safetext.Line(at))
 	}
 	return nil
 }

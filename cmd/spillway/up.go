@@ -11,6 +11,7 @@ import (
 
 	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 const (
@@ -115,7 +116,7 @@ func (a *app) banner(w io.Writer, at addresses) {
 		say("", "functions; examples/platform is one, docs/reference/configuration.md has every field")
 	}
 	for _, warning := range a.loaded.Warnings {
-		say("WARNING", "%s", plain(warning))
+		say("WARNING", "%s", safetext.Line(warning))
 	}
 }
 

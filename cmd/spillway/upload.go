@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/spillway-dev/spillway/config/deployed"
+	"github.com/spillway-dev/spillway/internal/safetext"
 	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
 )
 
@@ -200,9 +201,9 @@ func (f *deployFlags) put(ctx context.Context, s streams, digest string, file *o
 	case err != nil:
 		return err
 	case resp.StatusCode == http.StatusUnprocessableEntity, resp.StatusCode == http.StatusRequestEntityTooLarge:
-		return wrongInput("%s", plainLines(adminError(resp, text)))
+		return wrongInput("%s", safetext.Lines(adminError(resp, text)))
 	case resp.StatusCode != http.StatusNoContent:
-		return fmt.Errorf("%s", plainLines(adminError(resp, text)))
+		return fmt.Errorf("%s", safetext.Lines(adminError(resp, text)))
 	}
 	return nil
 }

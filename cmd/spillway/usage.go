@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/spillway-dev/spillway/billing/sqlite"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 func newUsage(s streams) *cobra.Command {
@@ -142,7 +143,7 @@ func (f *usageFlags) fromServer(ctx context.Context, w io.Writer, calls *atomic.
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		body, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // what it says is better than why it cannot be read
-		return errors.New(plain(adminError(resp, body)))
+		return errors.New(safetext.Line(adminError(resp, body)))
 	}
 	calls.Store(-1) // the first line has the names of columns
 	if _, err := io.Copy(io.MultiWriter(w, lineCounter{calls}), resp.Body); err != nil {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 func newValidate(s streams) *cobra.Command {
@@ -41,7 +42,7 @@ whole configuration with every default filled in.`,
 			return err
 		}
 		for _, w := range loaded.Warnings {
-			fmt.Fprintln(s.err, "warning:", plain(w))
+			fmt.Fprintln(s.err, "warning:", safetext.Line(w))
 		}
 		if output.value == "yaml" { // documents that can be loaded again
 			text, err := loaded.Render("yaml")

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spillway-dev/spillway/internal/safetext"
 	"github.com/spillway-dev/spillway/simulator/planner"
 )
 
@@ -50,7 +51,7 @@ func Table(w io.Writer, doc *Document) error {
 
 func (t *table) line(format string, args ...any) {
 	if t.err == nil {
-		_, t.err = fmt.Fprintln(t.w, strings.TrimRight(plain(fmt.Sprintf(format, args...)), " "))
+		_, t.err = fmt.Fprintln(t.w, strings.TrimRight(safetext.Line(fmt.Sprintf(format, args...)), " "))
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 )
 
 func micros(n int64) time.Duration { return time.Duration(n) * time.Microsecond }
@@ -126,13 +125,3 @@ func counted(n int, noun string) string {
 
 // millis writes microseconds.
 func millis(us int64) string { return strconv.FormatFloat(float64(us)/1000, 'f', 1, 64) + " ms" }
-
-// plain takes out what could move the cursor of a terminal or break a line.
-func plain(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsControl(r) || r == '\u2028' || r == '\u2029' || unicode.Is(unicode.Bidi_Control, r) {
-			return '·'
-		}
-		return r
-	}, text)
-}

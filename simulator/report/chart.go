@@ -15,6 +15,8 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 // Colours that differ in lightness, so that they do on grey paper: what is owned is
@@ -165,6 +167,6 @@ func inline(svg string, height vg.Length, alt string) template.HTML {
 	_, body, _ := strings.Cut(svg, "<svg")
 	_, body, _ = strings.Cut(body, ">\n")
 	body = strings.ReplaceAll(body, "font-family:Liberation Sans", "font-family:'Liberation Sans',Arial,Helvetica,sans-serif")
-	head := fmt.Sprintf(`<svg viewBox="0 0 %d %g" role="img" aria-label="%s">`, chartWidth, height.Points(), html.EscapeString(plain(alt)))
+	head := fmt.Sprintf(`<svg viewBox="0 0 %d %g" role="img" aria-label="%s">`, chartWidth, height.Points(), html.EscapeString(safetext.Line(alt)))
 	return template.HTML(head + "\n" + body)
 }

@@ -7,6 +7,8 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
 	"gonum.org/v1/plot/vg"
+
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 const (
@@ -33,7 +35,7 @@ func (b *bar) sum() (sum float64) {
 }
 
 func (d *department) bar(order []int, colours []color.RGBA) bar {
-	row := bar{name: cut(plain(d.name), barName)}
+	row := bar{name: cut(safetext.Line(d.name), barName)}
 	for _, pool := range order {
 		row.parts = append(row.parts, part{float(&d.byPool[pool]), colours[pool]})
 	}

@@ -5,12 +5,11 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
 	"time"
-	"unicode"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/billing"
+	"github.com/spillway-dev/spillway/internal/safetext"
 	"github.com/spillway-dev/spillway/simulator"
 )
 
@@ -30,7 +29,7 @@ func CSV(w io.Writer, v *View) error {
 	out := newSheetFile(w, append(head, s.usageHead()...))
 	for i := range s.Tenants {
 		t, n := &s.Tenants[i], &s.Platform.Namespaces[i]
-		row := []string{safe(n.Name), safe(n.Department), number(t.Calls), number(t.Calls - t.Refused), number(t.Refused)}
+		row := []string{safetext.Cell(n.Name), safetext.Cell(n.Department), number(t.Calls), number(t.Calls - t.Refused), number(t.Refused)}
 		for _, r := range spillway.Reasons() {
 			row = append(row, number(at(t.Reasons, int(r))))
 		}
@@ -50,7 +49,7 @@ func FunctionsCSV(w io.Writer, v *View) error {
 	out := newSheetFile(w, append([]string{"namespace", "function", "revision", "calls", "placed", "refused"}, s.usageHead()...))
 	for i := range s.Functions {
 		f, r := s.Platform.Functions[i], &s.Functions[i]
-		row := []string{safe(f.FunctionKey.Namespace), safe(f.Name), safe(f.Revision), number(r.Calls), number(r.Calls - r.Refused), number(r.Refused)}
+		row := []string{safetext.Cell(f.FunctionKey.Namespace), safetext.Cell(f.Name), safetext.Cell(f.Revision), number(r.Calls), number(r.Calls - r.Refused), number(r.Refused)}
 		out.row(append(row, usageCells(r.ByPool)...))
 	}
 	return out.end()
@@ -98,7 +97,7 @@ func (s *sheet) usageHead() []string {
 	var head []string
 	for _, p := range s.Platform.Pools {
 		for _, name := range []string{"executed", "cold_starts", "unanswered", "throttled", "timed_out", "reclaimed", "gib_seconds", "cost"} {
-			head = append(head, safe(p.Name+"_"+name))
+			head = append(head, safetext.Cell(p.Name+"_"+name))
 		}
 	}
 	return head
@@ -115,16 +114,6 @@ func usageCells(byPool []simulator.Usage) []string {
 }
 
 func number(n int64) string { return strconv.FormatInt(n, 10) }
-
-// safe keeps a spreadsheet from taking a text for a formula.
-func safe(text string) string {
-	text = plain(text)
-	start := strings.TrimLeftFunc(text, unicode.IsSpace)
-	if start != "" && strings.ContainsRune("=+-@|%＝＋－＠", []rune(start)[0]) {
-		return "'" + text
-	}
-	return text
-}
 
 // sheetFile is a CSV in the making, as RFC 4180.
 type sheetFile struct {

@@ -8,6 +8,8 @@ import (
 	"unicode"
 
 	"golang.org/x/text/width"
+
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 const lineWidth = 80
@@ -111,12 +113,12 @@ type page struct{ out *bufio.Writer }
 func newPage(w io.Writer) *page { return &page{bufio.NewWriter(w)} }
 
 func (p *page) line(format string, args ...any) {
-	fmt.Fprintln(p.out, plain(fmt.Sprintf(format, args...)))
+	fmt.Fprintln(p.out, safetext.Line(fmt.Sprintf(format, args...)))
 }
 
 // text writes a paragraph, its later lines indented.
 func (p *page) text(format string, args ...any) {
-	for i, line := range wrap(plain(fmt.Sprintf(format, args...)), lineWidth-2) {
+	for i, line := range wrap(safetext.Line(fmt.Sprintf(format, args...)), lineWidth-2) {
 		if i > 0 {
 			line = "  " + line
 		}
@@ -126,7 +128,7 @@ func (p *page) text(format string, args ...any) {
 
 // item writes one of a list, indented.
 func (p *page) item(text string) {
-	for i, line := range wrap(plain(text), lineWidth-4) {
+	for i, line := range wrap(safetext.Line(text), lineWidth-4) {
 		p.line("%s%s", [...]string{"  ", "    "}[min(i, 1)], line)
 	}
 }

