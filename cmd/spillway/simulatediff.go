@@ -52,6 +52,7 @@ func (f *traceFlags) compare(ctx context.Context, s streams, before, after strin
 	}
 	defer func() { _ = t.Close() }() // it was only read
 	var both [2]*simulator.Result
+	var beside [2]report.Meta
 	for i, dir := range []string{before, after} {
 		sc, err := f.scenario(t, dir)
 		if err == nil {
@@ -60,6 +61,11 @@ func (f *traceFlags) compare(ctx context.Context, s streams, before, after strin
 		if err != nil {
 			return nil, err
 		}
+		beside[i] = f.meta(t, sc, dir)
 	}
-	return report.Diff(both[0], both[1])
+	d, err := report.Diff(both[0], both[1])
+	if err == nil {
+		d.Beside(&beside[0], &beside[1])
+	}
+	return d, err
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/simulator"
+	"github.com/spillway-dev/spillway/simulator/trace"
 )
 
 // Difference is what changes from a result a to a result b of the same trace.
@@ -23,6 +24,26 @@ type Difference struct {
 	reasons                         []reasonChange
 	tenants                         []tenantChange // only those with a change, the largest first
 	unchanged                       int            // tenants
+	rows                            []trace.Skip   // of the trace that neither result has
+	warnings                        []string
+}
+
+// Beside adds what is to be known of the two results: rows of the trace that were not
+// taken, and warnings, those of one result with its letter.
+func (d *Difference) Beside(a, b *Meta) {
+	d.rows = a.Skipped
+	for _, w := range a.Warnings {
+		if slices.Contains(b.Warnings, w) {
+			d.warnings = append(d.warnings, w)
+		} else {
+			d.warnings = append(d.warnings, "A: "+w)
+		}
+	}
+	for _, w := range b.Warnings {
+		if !slices.Contains(a.Warnings, w) {
+			d.warnings = append(d.warnings, "B: "+w)
+		}
+	}
 }
 
 // change is a count before and after.

@@ -3,6 +3,7 @@ package report_test
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"regexp"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/simulator"
 	"github.com/spillway-dev/spillway/simulator/report"
+	"github.com/spillway-dev/spillway/simulator/trace"
 )
 
 // changed is three with search moved to the cloud, billing served and lab gone.
@@ -141,5 +143,36 @@ func TestDiffOfPayers(t *testing.T) {
 	text, _ := differences(t, result(three), b)
 	if strings.Contains(text, "Nothing changes: ") || !strings.Contains(text, "checkout is paid for by Finance, before by Retail.") {
 		t.Error(text)
+	}
+}
+
+// TestDiffBeside: what warns of one result, of both, and of the trace is said.
+func TestDiffBeside(t *testing.T) {
+	both := "durations are an assumption"
+	a := &report.Meta{Warnings: []string{both, "3 functions are left out"}, Skipped: []trace.Skip{{Reason: "a cut row", File: "day1.csv", Line: 7, Rows: 2}}}
+	b := &report.Meta{Warnings: []string{"a quota is empty", both}, Skipped: a.Skipped}
+	for _, other := range []*simulator.Result{result(three), result(changed)} {
+		d, err := report.Diff(result(three), other)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Beside(a, b)
+		var text, body bytes.Buffer
+		if err := errors.Join(d.Table(&text, "today", "tomorrow"), d.JSON(&body, "today", "tomorrow")); err != nil {
+			t.Fatal(err)
+		}
+		narrow(t, text.String())
+		for _, want := range []string{both, "A: 3 functions are left out", "B: a quota is empty", "a cut row"} {
+			if !strings.Contains(text.String(), want) {
+				t.Errorf("no %q in\n%s", want, text.String())
+			}
+		}
+		var doc struct {
+			Warnings []string
+			Rows     []struct{ Rows int64 } `json:"traceRowsSkipped"`
+		}
+		if err := json.Unmarshal(body.Bytes(), &doc); err != nil || len(doc.Warnings) != 3 || len(doc.Rows) != 1 || doc.Rows[0].Rows != 2 {
+			t.Errorf("%+v %v", doc, err)
+		}
 	}
 }

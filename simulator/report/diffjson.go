@@ -24,6 +24,8 @@ type (
 		Reasons   []reasonDiffJSON  `json:"reasons"`
 		Tenants   []tenantDiffJSON  `json:"tenants"`
 		Unchanged int               `json:"tenantsUnchanged"`
+		Rows      []skipJSON        `json:"traceRowsSkipped"`
+		Warnings  []string          `json:"warnings,omitempty"`
 	}
 	costChangeJSON struct {
 		A  decimal `json:"a"`
@@ -58,7 +60,10 @@ type (
 func (d *Difference) JSON(w io.Writer, a, b string) error {
 	doc := diffJSON{A: a, B: b, Nothing: d.Nothing(), Currency: d.currency, Cold: d.cold, Waits: d.waits, Latency: d.latency,
 		Calls:   map[string]change{"all": d.calls, "placed": d.placed, "refused": d.refused, "skipped": d.skipped},
-		Reasons: reasonDiffs(d.reasons), Tenants: []tenantDiffJSON{}, Unchanged: d.unchanged}
+		Reasons: reasonDiffs(d.reasons), Tenants: []tenantDiffJSON{}, Unchanged: d.unchanged, Rows: []skipJSON{}, Warnings: d.warnings}
+	for _, x := range d.rows {
+		doc.Rows = append(doc.Rows, skipJSON{x.Reason, x.File, x.Line, x.Rows, x.Calls})
+	}
 	var err error
 	for _, x := range []struct {
 		to *costChangeJSON

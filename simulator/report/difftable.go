@@ -16,6 +16,7 @@ func (d *Difference) Table(w io.Writer, a, b string) error {
 	p.text("From A, %s, to B, %s", or(a, "the first"), or(b, "the second"))
 	if d.Nothing() {
 		p.line("Nothing changes: every tenant has the same calls, waits and cost.")
+		d.besidePart(p)
 		return p.end()
 	}
 	d.callPart(p)
@@ -25,7 +26,18 @@ func (d *Difference) Table(w io.Writer, a, b string) error {
 	if err := d.tenantPart(p); err != nil {
 		return err
 	}
+	d.besidePart(p)
 	return p.end()
+}
+
+// besidePart says what the figures do not hold for.
+func (d *Difference) besidePart(p *page) {
+	p.list("Warnings", d.warnings)
+	var rows []string
+	for i := range d.rows {
+		rows = append(rows, skip(&d.rows[i]))
+	}
+	p.list("Not taken from the trace", rows)
 }
 
 func signed(n int64) string {

@@ -219,12 +219,17 @@ func (s *sheet) tailPart(p *page) {
 		}
 	}
 	for _, list := range lists {
-		if len(list.lines) == 0 {
-			continue
-		}
-		p.section(list.head)
-		for _, line := range first(list.lines, tableLines) {
-			p.item(line)
-		}
+		p.list(list.head, list.lines)
+	}
+}
+
+// list writes a section of lines, and nothing if there are none.
+func (p *page) list(head string, lines []string) {
+	if len(lines) == 0 {
+		return
+	}
+	p.section(head)
+	for _, line := range first(lines, tableLines) {
+		p.item(line)
 	}
 }
