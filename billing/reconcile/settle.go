@@ -52,7 +52,9 @@ type settling struct {
 // Settle finds what the open estimates cost. records are the executions in the
 // log, at least those that ended within Spans; their order and repetitions do not
 // matter. Estimates whose deadline is after until wait, since the log may not be
-// complete yet. Lines are posted at now. A book is settled once.
+// complete yet; until must be so far before the book's lines were read that what was
+// sent since cannot have ended near it. Lines are posted at now. A book is settled
+// once.
 func (b *Book) Settle(records []spillway.Usage, until, now time.Time) Result {
 	s := &settling{Book: b, byID: map[string]int{}}
 	s.result.Estimates = len(b.estimates)

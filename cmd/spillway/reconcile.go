@@ -57,7 +57,7 @@ nothing. Exit codes: 0 done, 1 a log could not be used, 2 wrong input.`,
 	adminFlag(cmd, &f.admin)
 	flags := cmd.Flags()
 	flags.DurationVar(&f.ask.since, "since", defaultSince, "how far back calls were admitted that are settled")
-	flags.DurationVar(&f.ask.lag, "lag", defaultLag, "how long a cloud's log may be behind; younger estimates wait. Less than 10s only while nothing calls")
+	flags.DurationVar(&f.ask.lag, "lag", defaultLag, "how long a cloud's log may be behind; younger estimates wait; 10m or more")
 	flags.BoolVar(&f.ask.dryRun, "dry-run", false, "say what would be posted, and post nothing")
 	flags.StringVar(&f.config, "config", "", "do it here, with this `directory` of the configuration, while no server runs")
 	flags.StringVar(&f.data, "data", "", "with --config, the `directory` of the ledger; overrides the configuration")

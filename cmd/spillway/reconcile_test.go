@@ -130,6 +130,11 @@ func TestReconcile(t *testing.T) {
 	a := wired(t, yaml, t.TempDir())
 	admin := httptest.NewServer(a.admin.Handler)
 	defer admin.Close()
+	// Everything is older than the lag two hours later.
+	later := http.NewServeMux()
+	later.Handle("POST /v1/reconcile", a.reconcileAt(func() time.Time { return time.Now().Add(2 * time.Hour) }))
+	old := httptest.NewServer(later)
+	defer old.Close()
 
 	call := func(name string, ms int) {
 		if _, err := a.server.Invoke(t.Context(), server.Ask{
@@ -156,13 +161,13 @@ func TestReconcile(t *testing.T) {
 	waitFor(t, "all outcomes", func() bool { return a.server.View().Unknown == 0 })
 
 	before := a.server.View().Quotas[0].Budgets[0].Spent
-	dry := runReconcile(t, admin.URL, 0, "--dry-run", "--lag", "0s", "-o", "json")
-	young := runReconcile(t, admin.URL, 0, "-o", "json")
+	dry := runReconcile(t, old.URL, 0, "--dry-run", "-o", "json")
+	young := runReconcile(t, admin.URL, 0, "--lag", "10m", "-o", "json")
 	if dry.Estimates == 0 || dry.Ran == 0 || dry.NeverRan == 0 || dry.Ran+dry.NeverRan != dry.Estimates || dry.Problems != 0 ||
 		young.Waiting != dry.Estimates || a.server.View().Quotas[0].Budgets[0].Spent != before {
 		t.Fatalf("dry %+v, young %+v", dry, young)
 	}
-	said := runReconcile(t, admin.URL, 0, "--lag", "0s", "-o", "json")
+	said := runReconcile(t, old.URL, 0, "-o", "json")
 	if said.Counts != dry.Counts || said.Estimated.Cmp(&dry.Estimated.Decimal) != 0 || said.Charged.Cmp(&dry.Charged.Decimal) != 0 || len(said.Functions) != 2 {
 		t.Fatalf("dry %+v\nthen %+v", dry, said)
 	}
@@ -207,7 +212,7 @@ func TestReconcile(t *testing.T) {
 			t.Errorf("%v: the burst policy has spent %+v, the ledger %s", err, b.Spend, own)
 		}
 	}
-	again := runReconcile(t, admin.URL, 0, "--lag", "0s", "-o", "json")
+	again := runReconcile(t, old.URL, 0, "-o", "json")
 	if again.Estimates != 0 || len(again.Functions) != 0 || a.ledger.Stats().Conflicts != 0 {
 		t.Errorf("again: %+v, %+v", again, a.ledger.Stats())
 	}
@@ -330,7 +335,7 @@ func TestReconcilePort(t *testing.T) {
 	admin := httptest.NewServer(a.admin.Handler)
 	defer admin.Close()
 	for query, status := range map[string]int{
-		"": 200, "?since=2h&lag=0s&dryRun=true": 200, "?since=1h&lag=1h": 400, "?since=-1h": 400, "?since=9999h": 400, "?lag=-1s": 400,
+		"": 200, "?since=2h&lag=10m&dryRun=true": 200, "?lag=0s": 400, "?lag=9m59s": 400, "?since=1h&lag=1h": 400, "?since=-1h": 400, "?since=9999h": 400, "?lag=-1s": 400,
 		"?dry-run=true": 400, "?lag=1h&lag=2h": 400, "?since=yesterday": 400,
 	} {
 		resp, err := http.Post(admin.URL+"/v1/reconcile"+query, "", nil)

@@ -12,6 +12,9 @@ import (
 const (
 	defaultSince = 24 * time.Hour
 	defaultLag   = time.Hour
+	// minLag is how long Lambda's logs may be behind, by its documentation. It also
+	// keeps calls that are sent while the ledger is read away from what is settled.
+	minLag = 10 * time.Minute
 	// maxSince is as long as anyone keeps logs for this.
 	maxSince = 90 * 24 * time.Hour
 )
@@ -21,8 +24,8 @@ func (ask reconcileAsk) check() error {
 	switch {
 	case ask.since <= 0 || ask.since > maxSince:
 		return errors.New("since is not a time that reconciliation goes back; allowed: up to 2160h")
-	case ask.lag < 0 || ask.lag >= ask.since:
-		return errors.New("lag must be 0s or more and shorter than since")
+	case ask.lag < minLag || ask.lag >= ask.since:
+		return errors.New("lag must be 10m or more, as logs of clouds are that far behind, and shorter than since")
 	}
 	return nil
 }
@@ -54,7 +57,9 @@ func askedFor(r *http.Request) (ask reconcileAsk, err error) {
 }
 
 // reconcile serves POST /v1/reconcile, one request after the other.
-func (a *app) reconcile() http.Handler {
+func (a *app) reconcile() http.Handler { return a.reconcileAt(time.Now) }
+
+func (a *app) reconcileAt(now func() time.Time) http.Handler {
 	var turn sync.Mutex
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		refuse := func(status int, err error) {
@@ -68,7 +73,7 @@ func (a *app) reconcile() http.Handler {
 		turn.Lock()
 		defer turn.Unlock()
 		run := reconciler{platform: a.server.Platform(), ledger: a.ledger, open: openExecutionLog, posted: a.server.Correct}
-		said, err := run.run(r.Context(), ask, time.Now().UTC())
+		said, err := run.run(r.Context(), ask, now().UTC())
 		if err != nil {
 			a.log.Error("reconciliation stopped", "error", err)
 			refuse(http.StatusInternalServerError, err)
