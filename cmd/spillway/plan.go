@@ -225,7 +225,7 @@ func (f *planFlags) plan(ctx context.Context, s streams, t *opened, sc *scenario
 		return nil, err
 	}
 	if !f.unverified {
-		owned, err := planning.OwnedBy(q.Nodes, p.Answer.Plan.Best.Choice.Nodes)
+		owned, err := p.Owned()
 		if err != nil {
 			return nil, err
 		}

@@ -32,6 +32,21 @@ func (d *Demand) Length() time.Duration {
 	return time.Duration(d.Series.DurationMillis()) * time.Millisecond
 }
 
+// shortOf reports whether the slots of a pool are taken before its memory and CPU are,
+// by calls of the mean size.
+func (d *Demand) shortOf(has spillway.Resources) bool {
+	var busy, mib, cpu float64 // times milliseconds
+	for _, t := range d.Teams {
+		busy += float64(t.BusyMicros) / 1000
+	}
+	for i := range d.Series.Steps {
+		mib += float64(d.Series.Steps[i].MiBMillis)
+		cpu += float64(d.Series.Steps[i].MilliCPUMillis)
+	}
+	full := float64(has.Slots) // Unlimited is more than any memory is
+	return full*mib < float64(has.MiB)*busy && full*cpu < float64(has.MilliCPU)*busy
+}
+
 // TeamDemand is what calls of one namespace ask for.
 type TeamDemand struct {
 	Namespace  int

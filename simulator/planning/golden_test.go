@@ -27,7 +27,7 @@ func found(t *testing.T) *Document {
 	if f.Answer, err = Solve(f.Demand, q); err != nil {
 		t.Fatal(err)
 	}
-	owned, err := OwnedBy(q.Nodes, f.Answer.Plan.Best.Choice.Nodes)
+	owned, err := f.Owned()
 	if err != nil {
 		t.Fatal(err)
 	}

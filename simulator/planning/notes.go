@@ -32,6 +32,9 @@ func (f *Findings) notes() []string {
 	}
 	if f.Whole {
 		say("A node is the pool %s as a whole; --node-type says what a machine is.", f.Answer.Input.Nodes[0].Name)
+		if pool := c.ownPool(); pool != nil && d.shortOf(pool.Capacity) {
+			say("Pool %s has %s, fewer than calls fit into its memory and CPU. A plan counts memory and CPU alone; the replay keeps to the slots, too.", pool.Name, counted(int(pool.Capacity.Slots), "slot"))
+		}
 	}
 	owned := 0
 	for _, pool := range c.Run.Platform.Pools {

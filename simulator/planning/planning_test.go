@@ -154,7 +154,7 @@ func TestVerifyPaysForWhatIsPlanned(t *testing.T) {
 	}
 	nodes := []planner.NodeType{small()}
 	for _, count := range []int64{0, 3} {
-		owned, err := OwnedBy(nodes, []int64{count})
+		owned, err := OwnedBy(nodes, []int64{count}, spillway.Unlimited)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -187,11 +187,11 @@ func TestVerifyPaysForWhatIsPlanned(t *testing.T) {
 func TestOwnedByCountsWhatIsSunk(t *testing.T) {
 	n := small()
 	n.Owned, n.Avoidable = 2, 400_000
-	o, err := OwnedBy([]planner.NodeType{n}, []int64{5})
-	if err != nil || o.Hourly != 2*400_000+3*1_000_000 || o.Capacity.MiB != 5*512 || o.Capacity.MilliCPU != 2000 {
+	o, err := OwnedBy([]planner.NodeType{n}, []int64{5}, 40)
+	if err != nil || o.Hourly != 2*400_000+3*1_000_000 || o.Capacity.MiB != 5*512 || o.Capacity.Slots != 200 || o.Capacity.MilliCPU != 2000 {
 		t.Fatalf("%+v %v", o, err)
 	}
-	if _, err := OwnedBy([]planner.NodeType{{MiB: math.MaxInt64}}, []int64{2}); !errors.Is(err, spillway.ErrOverflow) {
+	if _, err := OwnedBy([]planner.NodeType{{MiB: math.MaxInt64}}, []int64{2}, 1); !errors.Is(err, spillway.ErrOverflow) {
 		t.Fatalf("more memory than can be counted: %v", err)
 	}
 }

@@ -11,19 +11,21 @@ import (
 	"github.com/spillway-dev/spillway/simulator/planner"
 )
 
-// slotsOfNode do not limit what memory and CPU would allow.
-const slotsOfNode = 10_000
-
 // Owned is what a choice of nodes offers and costs an hour, without what is sunk.
 type Owned struct {
 	Capacity spillway.Resources
 	Hourly   spillway.Nano
 }
 
-// OwnedBy returns what counts of node types come to. CPU is unlimited if no type says
-// how much it has.
-func OwnedBy(nodes []planner.NodeType, counts []int64) (Owned, error) {
+// OwnedBy returns what counts of node types come to, where a node runs so many calls at
+// once, or spillway.Unlimited: as many as its memory and CPU allow. CPU is unlimited if
+// no type says how much it has.
+func OwnedBy(nodes []planner.NodeType, counts []int64, slots int64) (Owned, error) {
 	var o Owned
+	var all, milliCPU int64
+	for i, n := range counts {
+		all, milliCPU = max(all, n), max(milliCPU, nodes[i].MilliCPU)
+	}
 	for i, n := range counts {
 		t := &nodes[i]
 		kept := min(n, t.Owned)
@@ -31,7 +33,7 @@ func OwnedBy(nodes []planner.NodeType, counts []int64) (Owned, error) {
 			to      *int64
 			n, each int64
 		}{
-			{&o.Capacity.Slots, n, slotsOfNode}, {&o.Capacity.MilliCPU, n, t.MilliCPU}, {&o.Capacity.MiB, n, t.MiB},
+			{&o.Capacity.Slots, n, limited(slots)}, {&o.Capacity.MilliCPU, n, t.MilliCPU}, {&o.Capacity.MiB, n, t.MiB},
 			{(*int64)(&o.Hourly), kept, int64(t.Avoidable)}, {(*int64)(&o.Hourly), n - kept, int64(t.Hourly)},
 		} {
 			hi, lo := bits.Mul64(uint64(add.n), uint64(add.each))
@@ -40,7 +42,40 @@ func OwnedBy(nodes []planner.NodeType, counts []int64) (Owned, error) {
 			}
 		}
 	}
+	if all > 0 && slots == spillway.Unlimited {
+		o.Capacity.Slots = spillway.Unlimited
+	}
+	if all > 0 && milliCPU == 0 {
+		o.Capacity.MilliCPU = spillway.Unlimited
+	}
 	return o, nil
+}
+
+// limited is n, 0 if there is no limit.
+func limited(n int64) int64 {
+	if n == spillway.Unlimited {
+		return 0
+	}
+	return n
+}
+
+// Owned is what the plan owns. A node that is the pool as a whole has the pool's slots.
+func (f *Findings) Owned() (Owned, error) {
+	slots := spillway.Unlimited
+	if pool := f.Case.ownPool(); f.Whole && pool != nil {
+		slots = pool.Capacity.Slots
+	}
+	return OwnedBy(f.Nodes, f.Answer.Plan.Best.Choice.Nodes, slots)
+}
+
+// ownPool is the first on-prem pool, for which is planned, or nil.
+func (c *Case) ownPool() *spillway.Pool {
+	for _, pool := range c.Run.Platform.Pools {
+		if !pool.Kind.Cloud() && !pool.Retired {
+			return pool
+		}
+	}
+	return nil
 }
 
 // Verify replays the trace on the Engine with owned in place of all on-prem pools of
@@ -98,7 +133,7 @@ func (c *Case) with(owned Owned) (simulator.Config, error) {
 	}
 	var failed error
 	run.Platform, _ = rebuild(&p, func(*spillway.Function) bool { return true }, func(f *spillway.Function) {
-		if _, cloud := places(f); cloud && owned.Capacity.Slots == 0 {
+		if _, cloud := places(f); cloud && owned.Capacity == (spillway.Resources{}) {
 			f.Permitted &^= onPrem // or calls would wait for a place that there never is
 		}
 		if c.Cloud.Imposed && c.Cloud.Pool >= 0 && f.Bindings[c.Cloud.Pool].MiB > 0 {
