@@ -74,6 +74,15 @@ func (b *burstState) inWindow(now spillway.Instant) bool {
 	return b.windowOK
 }
 
+// windowAt is when a policy that is closed should be asked again, or Never if time does
+// not open it. Windows begin with a minute.
+func (b *burstState) windowAt(now spillway.Instant) spillway.Instant {
+	if b.closed(now) != spillway.LimitBurstWindow {
+		return spillway.Never
+	}
+	return spillway.Instant((b.minute + 1) * int64(time.Minute))
+}
+
 // opensAt is when calls that find on-prem full since fullSince may overflow.
 func (b *burstState) opensAt(now spillway.Instant) spillway.Instant {
 	since := b.fullSince

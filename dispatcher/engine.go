@@ -21,8 +21,8 @@ type Engine struct {
 	former   []*burstState    // of policies that are gone, with calls in clouds
 	tenants  []*tenant        // by namespace
 	waiting  []*tenant        // those with calls that wait
-	easing   bool             // some of them for a limit that eases with time
-	easeAt   spillway.Instant // when it does, or Never
+	easing   bool             // some of them for a limit that eases bit by bit
+	easeAt   spillway.Instant // when they are looked at, or Never
 	pass     uint64           // counts drains
 	futile   []futility       // by function
 	picks    map[spillway.FunctionKey]*picks
@@ -156,7 +156,7 @@ func (e *Engine) Admit(now spillway.Instant, call spillway.Call, verdict *policy
 	d.begin(now, call, verdict)
 	r.d, r.tenant = d, e.tenants[f.Namespace]
 	r.first = int8(e.firstPool(call.Function, e.allowed(d), true) + 1)
-	if e.easing = e.easing && len(e.waiting) > 0; e.easing {
+	if e.easing = e.easing && len(e.waiting) > 0; e.easing || e.easeAt <= now {
 		e.drainFirst(now, true, scanPerTenant) // what waits comes before what arrives
 	}
 	e.place(now, h)

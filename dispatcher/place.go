@@ -216,7 +216,9 @@ func (e *Engine) assign(now spillway.Instant, h Handle, r *record) {
 		e.activate(now, h, r, s)
 		return
 	}
-	e.retries.spend(repeated)
+	if e.retries.spend(repeated) && len(e.waiting) > 0 {
+		e.easeAt = min(e.easeAt, now)
+	}
 	r.cloud = e.clouds[pool].start(now, e.platform.Pools[pool], f, burst)
 	r.state = callRunning
 	e.start(h, r, 0)

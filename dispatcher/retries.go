@@ -15,11 +15,14 @@ func newRetryBudget() retryBudget { return retryBudget{tokens: 3 * tokensPerRetr
 
 func (b *retryBudget) allows() bool { return b.tokens >= tokensPerRetry }
 
-// spend counts one send, the first of its call or a repeated one.
-func (b *retryBudget) spend(repeated bool) {
+// spend counts one send, the first of its call or a repeated one. It reports that a
+// retry, which was not allowed before, is now.
+func (b *retryBudget) spend(repeated bool) (refilled bool) {
 	if repeated {
 		b.tokens -= tokensPerRetry
-	} else {
-		b.tokens = min(b.tokens+tokensPerSend, maxTokens)
+		return false
 	}
+	short := !b.allows()
+	b.tokens = min(b.tokens+tokensPerSend, maxTokens)
+	return short && b.allows()
 }

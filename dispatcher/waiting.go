@@ -46,6 +46,7 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 	if at := e.recheckAt(now, f); now < at && at != spillway.Never {
 		e.easing, e.easeAt = true, min(e.easeAt, at)
 	}
+	e.easeAt = min(e.easeAt, e.reopensAt(now, f))
 	if r.timerAt <= now || until < r.timerAt {
 		r.timerAt = until
 		e.timers.push(timer{at: until, call: h})
@@ -69,6 +70,26 @@ func (e *Engine) recheckAt(now spillway.Instant, f *spillway.Function) spillway.
 	for i, c := range e.clouds {
 		if c != nil && e.decision.Filtered[i] == placement.FilterCapacity {
 			at = min(at, c.retryAt(now))
+		}
+	}
+	return at
+}
+
+// reopensAt is when a burst window or a breaker that filtered this call may let it
+// through, or Never.
+func (e *Engine) reopensAt(now spillway.Instant, f *spillway.Function) spillway.Instant {
+	at := spillway.Never
+	for i, c := range e.clouds {
+		if c == nil {
+			continue
+		}
+		switch e.decision.Filtered[i] {
+		case placement.FilterClosed:
+			at = min(at, e.bursts[f.Policy].windowAt(now))
+		case placement.FilterUnavailable:
+			if opens := max(c.breaker.opensAt(now), c.function(f).breaker.opensAt(now)); now < opens {
+				at = min(at, opens)
+			}
 		}
 	}
 	return at
@@ -207,7 +228,7 @@ func anyHolds(rooms []spillway.Resources, need spillway.Resources) bool {
 }
 
 // cloudsHaveRoom reports that some cloud is below its limit of calls at once and not
-// closed. If none is, calls that wait for what eases are looked at when one opens.
+// closed. If none is, calls that wait are looked at when one opens.
 func (e *Engine) cloudsHaveRoom(now spillway.Instant) bool {
 	opens := spillway.Never
 	for i, c := range e.clouds {
@@ -223,9 +244,7 @@ func (e *Engine) cloudsHaveRoom(now spillway.Instant) bool {
 			return true
 		}
 	}
-	if e.easing {
-		e.easeAt = min(e.easeAt, opens)
-	}
+	e.easeAt = min(e.easeAt, opens)
 	return false
 }
 
