@@ -221,7 +221,7 @@ func (f *planFlags) plan(ctx context.Context, s streams, t *opened, sc *scenario
 		return nil, err
 	}
 	said.at(0, "planning")
-	if p.Answer, err = planning.Solve(p.Demand, *q); err != nil {
+	if p.Answer, err = planning.Solve(ctx, p.Demand, *q); err != nil {
 		return nil, err
 	}
 	if !f.unverified {

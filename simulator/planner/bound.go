@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"context"
 	"math"
 
 	"github.com/spillway-dev/spillway"
@@ -29,19 +30,28 @@ const (
 	boundGap  = 1e-7  // relative, at which the search for the bound ends
 	boundSafe = 1e-10 // relative, taken off for rounding of floats
 	boundNano = 0.1   // absolute, in nano, added to boundGap
+
+	// maxBound is of package sets × steps, each pair of which is gone through up to
+	// maxCuts times, and seldom more than ten.
+	maxBound = 1_000_000_000
 )
 
 // Bound returns the clairvoyant lower bound of a series: it knows all demand,
 // owns fractions of nodes within the bounds of counts, fixed over the period, and
-// pays for bursts along the lower convex hull of tiers. Package sets are all tried.
+// pays for bursts along the lower convex hull of tiers. Package sets are all tried; for
+// more than a billion pairs of them and steps it returns a *TooLargeError. It returns
+// the cause of ctx once that ended.
 //
 // For one package set that is a linear program with a variable per step; it is
 // solved over the node counts alone by cutting planes, whose master program bounds
 // the optimum from below at any moment.
-func Bound(in Input) (Lower, error) {
+func Bound(ctx context.Context, in Input) (Lower, error) {
 	m, err := in.planned()
 	if err != nil {
 		return Lower{}, err
+	}
+	if len(m.sets) > maxBound/len(m.Series.Steps) {
+		return Lower{}, &TooLargeError{What: "combinations of packages and steps", Limit: maxBound, Advice: "lower most, leave out packages, or use longer steps"}
 	}
 	if _, _, err := m.cheapest(make([]int64, len(in.Nodes))); err != nil {
 		return Lower{}, err
@@ -49,7 +59,10 @@ func Bound(in Input) (Lower, error) {
 	best := Lower{Total: spillway.MaxNano}
 	for set := range m.sets {
 		f := m.relax(set)
-		low, at := f.minimum()
+		low, at, err := f.minimum(ctx, float64(best.Total))
+		if err != nil {
+			return Lower{}, err
+		}
 		if total := spillway.Nano(math.Floor(max(0, low-boundSafe*math.Abs(low)-1))); total < best.Total {
 			best = Lower{Total: total, Nodes: at, Packages: m.sets[set]}
 		}

@@ -1,6 +1,9 @@
 package planner
 
-import "math"
+import (
+	"context"
+	"math"
+)
 
 // cut is a line below a convex function: at(z) ≥ value + slope·z.
 type cut struct {
@@ -8,12 +11,16 @@ type cut struct {
 	slope []float64
 }
 
-// minimum returns a proven lower bound of f over its box and the best point seen.
-func (f *relaxed) minimum() (low float64, counts []float64) {
+// minimum returns a proven lower bound of f over its box and the best point seen. It
+// stops early where the bound is enough, well above which nobody needs it.
+func (f *relaxed) minimum(ctx context.Context, enough float64) (low float64, counts []float64, err error) {
 	z := make([]float64, len(f.span))
 	high, best := math.Inf(1), z
 	var cuts []cut
 	for range maxCuts {
+		if err := ended(ctx); err != nil {
+			return 0, nil, err
+		}
 		cost, slope := f.at(z)
 		if cost < high {
 			high, best = cost, z
@@ -24,7 +31,7 @@ func (f *relaxed) minimum() (low float64, counts []float64) {
 		}
 		cuts = append(cuts, c)
 		low = max(low, certified(cuts, nil))
-		if high-low <= boundGap*high+boundNano {
+		if high-low <= boundGap*high+boundNano || low > enough*(1+boundGap)+2 {
 			break
 		}
 		t := newMaster(cuts, high)
@@ -32,7 +39,7 @@ func (f *relaxed) minimum() (low float64, counts []float64) {
 			break
 		}
 		low = max(low, certified(cuts, t.weights()))
-		if high-low <= boundGap*high+boundNano {
+		if high-low <= boundGap*high+boundNano || low > enough*(1+boundGap)+2 {
 			break
 		}
 		z = t.point()
@@ -41,7 +48,7 @@ func (f *relaxed) minimum() (low float64, counts []float64) {
 	for i := range best {
 		counts[i] = f.lower[i] + best[i]*f.span[i]
 	}
-	return low, counts
+	return low, counts, nil
 }
 
 // certified returns a lower bound that holds however the master program rounded:

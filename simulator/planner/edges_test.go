@@ -14,7 +14,7 @@ import (
 
 func mustPlan(t *testing.T, in Input) Result {
 	t.Helper()
-	r, err := Plan(in)
+	r, err := Plan(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func TestCornersOfPrice(t *testing.T) {
 		if q := r.Quantile; q != nil && !q.Agrees {
 			t.Errorf("%s: the quantile rule disagrees: %+v", name, q)
 		}
-		v, err := Judge(c.in, r.Best.Choice)
+		v, err := Judge(t.Context(), c.in, r.Best.Choice)
 		if err != nil || v.Missed || v.Ratio < 1 {
 			t.Errorf("%s: %+v %v; a lump of the fluid optimum here", name, v, err)
 		}
@@ -78,7 +78,7 @@ func TestNothingToOwnAndNoTypes(t *testing.T) {
 	if r.Best.Cost.Total != 3*3600 || r.PeakOwned != nil || len(r.Curve) != 1 {
 		t.Fatalf("%+v", r)
 	}
-	if low, err := Bound(in); err != nil || low.Total > 3*3600 || low.Total < 3*3600-5 {
+	if low, err := Bound(t.Context(), in); err != nil || low.Total > 3*3600 || low.Total < 3*3600-5 {
 		t.Fatalf("%+v %v", low, err)
 	}
 }
@@ -147,7 +147,7 @@ func TestOverflowIsToldNotWrapped(t *testing.T) {
 		"burst price": {huge, nil, Burst{Tiers: []Tier{{PerGiBSecond: math.MaxInt64}}}},
 		"node price":  {huge, []NodeType{{MiB: 1 << 28, Hourly: math.MaxInt64 / 2, Min: 5}}, perGiBHour(3600)},
 	} {
-		if _, err := Plan(in); !errors.Is(err, spillway.ErrOverflow) {
+		if _, err := Plan(t.Context(), in); !errors.Is(err, spillway.ErrOverflow) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -169,10 +169,10 @@ func TestOverflowIsToldNotWrapped(t *testing.T) {
 		"free calls":   {flat(1), nil, Burst{Tiers: make([]Tier, 1), FreeCalls: math.MaxInt64}},
 		"pricePerCall": {flat(1), nil, Burst{Tiers: make([]Tier, 1), PerRequest: -1}},
 	} {
-		if _, err := Plan(in); !errors.As(err, &bad) {
+		if _, err := Plan(t.Context(), in); !errors.As(err, &bad) {
 			t.Errorf("%s: %v", name, err)
 		}
-		if _, err := Bound(in); !errors.As(err, &bad) {
+		if _, err := Bound(t.Context(), in); !errors.As(err, &bad) {
 			t.Errorf("bound, %s: %v", name, err)
 		}
 	}
@@ -181,12 +181,12 @@ func TestOverflowIsToldNotWrapped(t *testing.T) {
 func TestTooManyCombinationsIsAnError(t *testing.T) {
 	var large *TooLargeError
 	many := Input{flat(1 << 20), []NodeType{{MiB: 1024, Hourly: 1}, {MiB: 512, Hourly: 1}}, perGiBHour(1)}
-	if _, err := Plan(many); !errors.As(err, &large) {
+	if _, err := Plan(t.Context(), many); !errors.As(err, &large) {
 		t.Errorf("nodes: %v", err)
 	}
 	b := perGiBHour(1)
 	b.Stack, b.Packages = true, []Package{{Most: 100}, {Most: 100}}
-	if _, err := Plan(Input{flat(1), nil, b}); !errors.As(err, &large) {
+	if _, err := Plan(t.Context(), Input{flat(1), nil, b}); !errors.As(err, &large) {
 		t.Errorf("packages: %v", err)
 	}
 }
@@ -195,7 +195,7 @@ func TestSensitivity(t *testing.T) {
 	// The optimum of 1, 2, 4 GiB at 3 against 8 is 2 nodes: 34 (see above). With
 	// demand up 20 % it is 1.2, 2.4, 4.8, and keeping 2 costs 18 + 8·3.2 = 43.6.
 	in := Input{Series: flat(1, 2, 4), Nodes: []NodeType{{MiB: 1024, Hourly: 3 * 3600}}, Burst: perGiBHour(8 * 3600)}
-	changes, err := Sensitivity(in, Choice{Nodes: []int64{2}})
+	changes, err := Sensitivity(t.Context(), in, Choice{Nodes: []int64{2}})
 	if err != nil || len(changes) != 6 {
 		t.Fatal(changes, err)
 	}
@@ -213,7 +213,7 @@ func TestSensitivity(t *testing.T) {
 func TestFitAndJudge(t *testing.T) {
 	in := Input{Series: season(28*24*4, 15*60*1000, 11), Nodes: []NodeType{{MiB: 4 * 1024, MilliCPU: 2500, Hourly: 90_000_000}},
 		Burst: Burst{PerRequest: 200_000_000, Tiers: []Tier{{PerGiBSecond: 16_666_700_000}}}}
-	r, v, err := FitAndJudge(in)
+	r, v, err := FitAndJudge(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -239,7 +239,10 @@ func TestBoundIsTight(t *testing.T) {
 			t.Fatal(err)
 		}
 		f := m.relax(rapid.IntRange(0, len(m.sets)-1).Draw(t, "set"))
-		low, counts := f.minimum()
+		low, counts, err := f.minimum(t.Context(), math.Inf(1))
+		if err != nil {
+			t.Fatal(err)
+		}
 		z := make([]float64, len(counts))
 		for i := range z {
 			if f.span[i] > 0 {
@@ -301,7 +304,7 @@ func BenchmarkPlan(b *testing.B) {
 		in := benchInput(types)
 		b.Run([]string{"", "one type", "two types"}[types], func(b *testing.B) {
 			for b.Loop() {
-				r, err := Plan(in)
+				r, err := Plan(b.Context(), in)
 				if err != nil {
 					b.Fatal(err)
 				}
@@ -315,7 +318,7 @@ func BenchmarkPlan(b *testing.B) {
 func BenchmarkSensitivity(b *testing.B) {
 	in := benchInput(2)
 	for b.Loop() {
-		if _, err := Sensitivity(in, Choice{Nodes: []int64{10, 20}}); err != nil {
+		if _, err := Sensitivity(b.Context(), in, Choice{Nodes: []int64{10, 20}}); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -324,7 +327,7 @@ func BenchmarkSensitivity(b *testing.B) {
 func BenchmarkBound(b *testing.B) {
 	in := benchInput(2)
 	for b.Loop() {
-		if _, err := Bound(in); err != nil {
+		if _, err := Bound(b.Context(), in); err != nil {
 			b.Fatal(err)
 		}
 	}

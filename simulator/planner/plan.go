@@ -2,6 +2,8 @@ package planner
 
 import (
 	"cmp"
+	"context"
+	"fmt"
 	"math"
 	"slices"
 )
@@ -42,8 +44,8 @@ type Result struct {
 // packages and returns the cheapest for the series: of equals, the one with the
 // lowest node cost, then with the most memory. It returns a *TooLargeError instead
 // of computing for hours (over a million count vectors), an *InputError for bad
-// input and ErrOverflow for money beyond 64 bits.
-func Plan(in Input) (Result, error) {
+// input, ErrOverflow for money beyond 64 bits, and the cause of ctx once that ended.
+func Plan(ctx context.Context, in Input) (Result, error) {
 	m, err := in.planned()
 	if err != nil {
 		return Result{}, err
@@ -54,8 +56,11 @@ func Plan(in Input) (Result, error) {
 	}
 	var r Result
 	r.Candidates = len(candidates)
-	all := m.screen(candidates)
-	if r.Best, r.Close, err = m.best(all); err != nil {
+	all, err := m.screen(ctx, candidates)
+	if err != nil {
+		return r, err
+	}
+	if r.Best, r.Close, err = m.best(ctx, all); err != nil {
 		return r, err
 	}
 	if r.AllBurst, err = m.point(make([]int64, len(in.Nodes))); err != nil {
@@ -64,7 +69,7 @@ func Plan(in Input) (Result, error) {
 	if r.PeakOwned, err = m.peakOwned(candidates); err != nil {
 		return r, err
 	}
-	if r.Curve, err = m.curve(all, r.Best); err != nil {
+	if r.Curve, err = m.curve(ctx, all, r.Best); err != nil {
 		return r, err
 	}
 	if r.Quantile, err = m.quantile(r.Best.Cost.Total); err != nil {
@@ -72,6 +77,14 @@ func Plan(in Input) (Result, error) {
 	}
 	r.BreakEven, err = m.breakEven()
 	return r, err
+}
+
+// ended returns why a plan is not wanted any more, or nil.
+func ended(ctx context.Context) error {
+	if err := context.Cause(ctx); err != nil {
+		return fmt.Errorf("planning: %w", err)
+	}
+	return nil
 }
 
 // planned returns the model with all ways to hold packages.
@@ -99,7 +112,7 @@ func (m *model) point(counts []int64) (Point, error) {
 
 // best evaluates exactly whatever screening cannot tell from the best. Candidates
 // are in order of node cost.
-func (m *model) best(all []screened) (best Point, closeBy int, err error) {
+func (m *model) best(ctx context.Context, all []screened) (best Point, closeBy int, err error) {
 	lowest := math.Inf(1)
 	for _, s := range all {
 		lowest = min(lowest, s.near)
@@ -114,6 +127,9 @@ func (m *model) best(all []screened) (best Point, closeBy int, err error) {
 	closeBy = len(near)
 	near = near[:min(len(near), maxExact)]
 	for i, s := range near {
+		if err := ended(ctx); err != nil {
+			return best, closeBy, err
+		}
 		p, err := m.point(m.counts(s.index))
 		if err != nil {
 			return p, closeBy, err
@@ -138,7 +154,7 @@ func (m *model) peakOwned(candidates []candidate) (*Point, error) {
 }
 
 // curve returns the cheapest choice by owned memory.
-func (m *model) curve(all []screened, best Point) ([]Point, error) {
+func (m *model) curve(ctx context.Context, all []screened, best Point) ([]Point, error) {
 	type spot struct {
 		screened
 		mib int64
@@ -157,6 +173,9 @@ func (m *model) curve(all []screened, best Point) ([]Point, error) {
 		at := i
 		if len(spots) >= maxCurve {
 			at = i * (len(spots) - 1) / (maxCurve - 2)
+		}
+		if err := ended(ctx); err != nil {
+			return nil, err
 		}
 		if spots[at].mib == best.OwnedMiB {
 			continue

@@ -55,7 +55,7 @@ func TestHandComputedPlan(t *testing.T) {
 	// A node of 1 GiB for 3 an hour; burst 8 a GiB-hour; demand 1, 2, 4 GiB over three
 	// hours. Owning n costs 9n + 8·max(0, D−n): 56, 41, 34, 35, 36.
 	in := Input{Series: flat(1, 2, 4), Nodes: []NodeType{{Name: "n", MiB: 1024, Hourly: 3 * 3600}}, Burst: perGiBHour(8 * 3600)}
-	r, err := Plan(in)
+	r, err := Plan(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +78,7 @@ func TestHandComputedPlan(t *testing.T) {
 	if b := r.BreakEven[0]; math.Abs(b.Utilisation-0.375) > 1e-9 || b.DailyCalls != 9 || b.FullCalls != 24 {
 		t.Fatalf("break-even %+v", b) // a call is a GiB-hour for 8; a node-day 72
 	}
-	low, err := Bound(in)
+	low, err := Bound(t.Context(), in)
 	if err != nil || low.Total > 34*3600 || low.Total < 34*3600-20 {
 		t.Fatalf("bound %+v %v, want just below 34·3600", low, err)
 	}
@@ -92,7 +92,7 @@ func TestQuantileRule(t *testing.T) {
 	for i := range in.Series.Steps {
 		in.Series.Steps[i].MilliCPUMillis = 0
 	}
-	r, err := Plan(in)
+	r, err := Plan(t.Context(), in)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,11 +163,11 @@ func vectors(bounds [][2]int64) [][]int64 {
 func TestPlanIsTheBestOfAllChoicesAndNoneBeatsTheBound(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInput(t)
-		r, err := Plan(in)
+		r, err := Plan(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)
 		}
-		low, err := Bound(in)
+		low, err := Bound(t.Context(), in)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -7,8 +7,9 @@ import (
 	"github.com/spillway-dev/spillway"
 )
 
-// maxSteps bounds the memory of a Recorder: 190 years of minutes.
-const maxSteps = 100_000_000
+// MaxSteps is how many steps a Recorder holds: nine years of minutes. A plan takes
+// several hundred bytes for each.
+const MaxSteps = 5_000_000
 
 // Recorder turns calls into a Series. It is not safe for concurrent use.
 type Recorder struct {
@@ -39,8 +40,8 @@ func (r *Recorder) Add(at, durationMicros int64, res spillway.Resources, calls i
 	if err != nil || durationMicros < 0 || res.MiB < 1 || res.MilliCPU < 0 || calls < 1 {
 		return &InputError{"call", fmt.Sprintf("%d calls at %d µs for %d µs with %+v: negative, without memory or beyond 64 bits", calls, at, durationMicros, res)}
 	}
-	if end/r.stepMicros >= maxSteps {
-		return &InputError{"call", fmt.Sprintf("it ends %d steps after the start, more than %d: use longer steps", end/r.stepMicros, int64(maxSteps))}
+	if end/r.stepMicros >= MaxSteps {
+		return &InputError{"call", fmt.Sprintf("it ends %d steps after the start, more than %d: use longer steps", end/r.stepMicros, MaxSteps)}
 	}
 	mib, err := product(res.MiB, calls)
 	if err != nil {
@@ -107,7 +108,7 @@ func (r *Recorder) addExtra(mib, durationMicros int64, last *recorded) error {
 // Series returns what was recorded, at least until micros from the start, with each
 // quantity of a step rounded up to the millisecond.
 func (r *Recorder) Series(until int64) Series {
-	if until > 0 && until/r.stepMicros < maxSteps {
+	if until > 0 && until/r.stepMicros < MaxSteps {
 		r.grow(int((until - 1) / r.stepMicros))
 	}
 	s := Series{Start: r.start, StepMillis: r.stepMicros / 1000, Steps: make([]Step, len(r.steps))}

@@ -2,6 +2,7 @@ package planner
 
 import (
 	"cmp"
+	"context"
 	"math"
 	"slices"
 )
@@ -14,13 +15,19 @@ type screened struct {
 
 // screen prices all candidates in floating point: it decides which of them are
 // worth an exact evaluation, never what is best.
-func (m *model) screen(candidates []candidate) []screened {
+func (m *model) screen(ctx context.Context, candidates []candidate) ([]screened, error) {
 	calls, billed := make([][]float64, len(m.windows)), make([][]float64, len(m.windows))
 	for w, window := range m.windows {
+		if err := ended(ctx); err != nil {
+			return nil, err
+		}
 		calls[w], billed[w] = spills(m.Series.Steps[window[0]:window[1]], candidates)
 	}
 	out := make([]screened, len(candidates))
 	for i, c := range candidates {
+		if err := ended(ctx); err != nil {
+			return nil, err
+		}
 		best := math.Inf(1)
 		for set := range m.sets {
 			cost := 0.0
@@ -31,7 +38,7 @@ func (m *model) screen(candidates []candidate) []screened {
 		}
 		out[i] = screened{c, float64(c.cost) + best}
 	}
-	return out
+	return out, nil
 }
 
 // slack bounds by how much screen may be wrong against the exact cost: rounding of

@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spillway-dev/spillway"
@@ -19,7 +20,7 @@ type Change struct {
 
 // Sensitivity plans again with demand, burst prices (with package fees) and node
 // prices 20 % lower and higher, each alone, and says what keeping choice would cost.
-func Sensitivity(in Input, choice Choice) ([]Change, error) {
+func Sensitivity(ctx context.Context, in Input, choice Choice) ([]Change, error) {
 	set, err := choice.check(&in)
 	if err != nil {
 		return nil, err
@@ -34,7 +35,7 @@ func Sensitivity(in Input, choice Choice) ([]Change, error) {
 			c := Change{What: what.name, Num: num, Den: 5}
 			other, err := what.apply(in, c.Num, c.Den)
 			if err == nil {
-				err = c.compare(other, choice)
+				err = c.compare(ctx, other, choice)
 			}
 			if err != nil {
 				return nil, fmt.Errorf("%s times %d/%d: %w", c.What, c.Num, c.Den, err)
@@ -45,9 +46,9 @@ func Sensitivity(in Input, choice Choice) ([]Change, error) {
 	return out, nil
 }
 
-func (c *Change) compare(in Input, choice Choice) error {
+func (c *Change) compare(ctx context.Context, in Input, choice Choice) error {
 	var err error
-	if c.Best, err = in.optimum(); err != nil {
+	if c.Best, err = in.optimum(ctx); err != nil {
 		return err
 	}
 	if c.Kept, err = Evaluate(in, choice); err != nil {
@@ -59,7 +60,7 @@ func (c *Change) compare(in Input, choice Choice) error {
 }
 
 // optimum returns the best point alone.
-func (in Input) optimum() (Point, error) {
+func (in Input) optimum(ctx context.Context) (Point, error) {
 	m, err := in.planned()
 	if err != nil {
 		return Point{}, err
@@ -68,7 +69,11 @@ func (in Input) optimum() (Point, error) {
 	if err != nil {
 		return Point{}, err
 	}
-	best, _, err := m.best(m.screen(candidates))
+	all, err := m.screen(ctx, candidates)
+	if err != nil {
+		return Point{}, err
+	}
+	best, _, err := m.best(ctx, all)
 	return best, err
 }
 
@@ -133,18 +138,18 @@ type Verdict struct {
 
 // Judge evaluates a choice on in, and compares it with the clairvoyant bound of in
 // and with the best plan in hindsight.
-func Judge(in Input, choice Choice) (Verdict, error) {
+func Judge(ctx context.Context, in Input, choice Choice) (Verdict, error) {
 	cost, err := Evaluate(in, choice)
 	if err != nil {
 		return Verdict{}, err
 	}
-	low, err := Bound(in)
+	low, err := Bound(ctx, in)
 	if err != nil {
 		return Verdict{}, err
 	}
 	v := Verdict{Cost: cost, Bound: low, Ratio: ratioOf(cost.Total, low.Total)}
 	v.Missed = v.Ratio > Target
-	if v.Hindsight, err = in.optimum(); err != nil {
+	if v.Hindsight, err = in.optimum(ctx); err != nil {
 		return v, err
 	}
 	v.HindsightRatio = ratioOf(cost.Total, v.Hindsight.Cost.Total)
@@ -153,17 +158,17 @@ func Judge(in Input, choice Choice) (Verdict, error) {
 
 // FitAndJudge plans on the first half of the series and judges that plan on the
 // second.
-func FitAndJudge(in Input) (Result, Verdict, error) {
+func FitAndJudge(ctx context.Context, in Input) (Result, Verdict, error) {
 	fit, judged := in, in
 	var err error
 	if fit.Series, judged.Series, err = in.Series.Halves(); err != nil {
 		return Result{}, Verdict{}, err
 	}
-	r, err := Plan(fit)
+	r, err := Plan(ctx, fit)
 	if err != nil {
 		return r, Verdict{}, fmt.Errorf("planning on the first half: %w", err)
 	}
-	v, err := Judge(judged, r.Best.Choice)
+	v, err := Judge(ctx, judged, r.Best.Choice)
 	if err != nil {
 		return r, v, fmt.Errorf("judging on the second half: %w", err)
 	}

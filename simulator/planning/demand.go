@@ -108,6 +108,9 @@ func newMeasurement(c *Case, step time.Duration) (*measurement, error) {
 	if m.busy, err = planner.NewRecorder(start, step, c.Cloud.Rate); err != nil {
 		return nil, err
 	}
+	if steps := (m.offset + c.Run.Length.Microseconds()) / step.Microseconds(); steps >= planner.MaxSteps {
+		return nil, &planner.InputError{Path: "step", Problem: fmt.Sprintf("%s cuts %s into %d steps; allowed: fewer than %d", step, c.Run.Length.Round(time.Second), steps, planner.MaxSteps)}
+	}
 	m.billed = m.busy
 	for i, f := range c.Run.Platform.Functions {
 		switch onPrem, cloud := places(f); {

@@ -24,7 +24,7 @@ func found(t *testing.T) *Document {
 		t.Fatal(err)
 	}
 	q := Question{Nodes: f.Nodes, Usable: 800, Burst: planner.Burst{PerRequest: c.Cloud.Rate.PerRequest, Tiers: []planner.Tier{{PerGiBSecond: c.Cloud.Rate.PerGiBSecond}}}, Split: true}
-	if f.Answer, err = Solve(f.Demand, q); err != nil {
+	if f.Answer, err = Solve(t.Context(), f.Demand, q); err != nil {
 		t.Fatal(err)
 	}
 	owned, err := f.Owned()

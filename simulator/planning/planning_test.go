@@ -120,7 +120,7 @@ func TestPlanAgainstBruteForce(t *testing.T) {
 		t.Fatal(err)
 	}
 	q := Question{Nodes: []planner.NodeType{small()}, Burst: planner.Burst{PerRequest: c.Cloud.Rate.PerRequest, Tiers: []planner.Tier{{PerGiBSecond: c.Cloud.Rate.PerGiBSecond}}}, Split: true}
-	a, err := Solve(d, q)
+	a, err := Solve(t.Context(), d, q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -278,6 +278,16 @@ func TestTeams(t *testing.T) {
 	}
 }
 
+// TestStepsAreBounded before the trace is read.
+func TestStepsAreBounded(t *testing.T) {
+	c, _ := caseOf(t, written(t, [][2]int64{{0, 1}, {6_000_000, 1}}))
+	c.Trace = nil
+	var input *planner.InputError
+	if _, err := MeasureDemand(t.Context(), c, time.Millisecond); !errors.As(err, &input) || input.Path != "step" {
+		t.Fatal(err)
+	}
+}
+
 func monthlong(start time.Time, days int) *Demand {
 	d := &Demand{Series: planner.Series{Start: start, StepMillis: 3_600_000}}
 	for h := range 24 * days {
@@ -299,7 +309,7 @@ func TestMonths(t *testing.T) {
 		{27 + 28, "2026-03", ""},   // ends with a month
 		{40, "2026-03", "2026-02"},
 	} {
-		a, err := Solve(monthlong(january, x.days), q)
+		a, err := Solve(t.Context(), monthlong(january, x.days), q)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/spillway-dev/spillway/simulator/planner"
+	"github.com/spillway-dev/spillway/simulator/trace"
 )
 
 func TestWindowIsTheBusiestThatFits(t *testing.T) {
@@ -27,28 +28,43 @@ func TestWindowIsTheBusiestThatFits(t *testing.T) {
 	}
 }
 
+// again is a trace in memory.
+type again struct {
+	held
+	calls []trace.Call
+}
+
+// Rewind implements Trace.
+func (a *again) Rewind() error {
+	a.held.calls = a.calls
+	return nil
+}
+
 // TestWindowWithinAStep: where the busiest step has more calls than are replayed, the
 // window is not that step's beginning.
 func TestWindowWithinAStep(t *testing.T) {
-	var calls [][2]int64
-	for i := range int64(sampleCalls) { // ten hours of one call at a time
-		calls = append(calls, [2]int64{i * 180, 1})
-	}
 	evening := 18 * time.Hour
-	for i := range int64(5000) { // 50 at once
-		calls = append(calls, [2]int64{evening.Milliseconds() + i*2, 100})
+	c, _ := caseOf(t, written(t, [][2]int64{{0, 1}, {evening.Milliseconds() + 20_000, 1}}))
+	var day again
+	for i := range sampleCalls { // ten hours of one call at a time
+		day.calls = append(day.calls, trace.Call{At: time.Duration(i) * 180 * time.Millisecond, Duration: time.Millisecond})
 	}
-	c, _ := caseOf(t, written(t, calls))
+	for i := range 5000 { // 50 at once
+		day.calls = append(day.calls, trace.Call{At: evening + time.Duration(i)*2*time.Millisecond, Duration: 100 * time.Millisecond})
+	}
+	c.Trace = &day
 	d, err := MeasureDemand(t.Context(), c, 24*time.Hour)
 	if err != nil {
 		t.Fatal(err)
 	}
-	all, err := c.Quotas(t.Context(), d, d.TeamsLargest(-1), planner.Aim{})
+	all, err := c.samples(t.Context(), d, d.TeamsLargest(-1))
 	if err != nil || len(all) != 1 {
 		t.Fatal(all, err)
 	}
-	if q := all[0]; q.Peak != 50 || q.Answer.Quota != 50 || q.From > evening || q.Until < evening+10*time.Second || q.Tried < 5000 {
-		t.Fatalf("%+v", q)
+	s := all[0]
+	levels, err := planner.Levels(c.intervals(s.calls))
+	if err != nil || levels[len(levels)-1].Busy != 50 || s.from > evening || s.until < evening+10*time.Second || len(s.calls) < 5000 || s.burst {
+		t.Fatalf("%d calls from %s until %s, %v", len(s.calls), s.from, s.until, err)
 	}
 }
 

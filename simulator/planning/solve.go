@@ -1,6 +1,7 @@
 package planning
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -52,21 +53,21 @@ type Months struct {
 }
 
 // Solve plans. Faults of the question are *planner.InputError or
-// *planner.TooLargeError.
-func Solve(d *Demand, q Question) (*Answer, error) {
+// *planner.TooLargeError; once ctx ended, its cause is returned.
+func Solve(ctx context.Context, d *Demand, q Question) (*Answer, error) {
 	nodes, err := q.usable()
 	if err != nil {
 		return nil, err
 	}
 	a := &Answer{Input: planner.Input{Series: d.Series, Nodes: nodes, Burst: q.Burst}}
-	if a.Plan, err = planner.Plan(a.Input); err != nil {
+	if a.Plan, err = planner.Plan(ctx, a.Input); err != nil {
 		return nil, err
 	}
 	best := a.Plan.Best.Choice
-	if a.Bound, err = planner.Judge(a.Input, best); err != nil {
+	if a.Bound, err = planner.Judge(ctx, a.Input, best); err != nil {
 		return nil, fmt.Errorf("bound of the plan: %w", err)
 	}
-	if a.Sensitivity, err = planner.Sensitivity(a.Input, best); err != nil {
+	if a.Sensitivity, err = planner.Sensitivity(ctx, a.Input, best); err != nil {
 		return nil, err
 	}
 	if q.Split {
@@ -76,7 +77,7 @@ func Solve(d *Demand, q Question) (*Answer, error) {
 			return nil, err
 		}
 		h.Days = (time.Duration(first.DurationMillis()) * time.Millisecond).Hours() / 24
-		if h.Plan, h.Verdict, err = planner.FitAndJudge(a.Input); err != nil {
+		if h.Plan, h.Verdict, err = planner.FitAndJudge(ctx, a.Input); err != nil {
 			return nil, err
 		}
 		a.Halves = h

@@ -47,7 +47,7 @@ func TestVerifyKeepsToSlotsOfAPool(t *testing.T) {
 		if f.Demand, err = MeasureDemand(t.Context(), c, time.Minute); err != nil {
 			t.Fatal(err)
 		}
-		if f.Answer, err = Solve(f.Demand, Question{Nodes: f.Nodes, Burst: planner.Burst{Tiers: []planner.Tier{{PerGiBSecond: 1_000_000}}}}); err != nil {
+		if f.Answer, err = Solve(t.Context(), f.Demand, Question{Nodes: f.Nodes, Burst: planner.Burst{Tiers: []planner.Tier{{PerGiBSecond: 1_000_000}}}}); err != nil {
 			t.Fatal(err)
 		}
 		owned, err := f.Owned()
