@@ -10,6 +10,7 @@ type Call struct {
 	PayloadBytes int64
 	Pinned       bool    // the caller asked for this revision
 	OnPremOnly   bool    // its payload is a stream, which no cloud takes
+	Stale        bool    // its caller's permission could not be looked up again: no cloud
 	Deadline     Instant // zero: the function's own
 }
 

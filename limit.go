@@ -29,12 +29,13 @@ const (
 	LimitRetryBudget           // placements that were repeated
 	LimitShutdown              // the server is ending
 	LimitRemoved               // the function is not in the configuration any more
+	LimitPermission            // whether the caller may still invoke cannot be looked up, so no cloud is used
 	limitKindCount
 )
 
 var limitKindNames = [limitKindCount]string{"none", "quota", "budget", "no_budget", "capacity", "concurrency", "ramp", "ramp_per_minute",
 	"request_rate", "throttled", "max_burst_concurrency", "waiting", "ledger", "max_burst_share", "max_burst_spend", "hysteresis",
-	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "shutdown", "removed"}
+	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "shutdown", "removed", "permission"}
 
 func (k LimitKind) String() string { return limitKindNames[k] }
 
@@ -104,6 +105,8 @@ func (l Limit) String() string {
 		return "the server is ending"
 	case LimitRemoved:
 		return "function " + l.Name + " was removed while the call waited"
+	case LimitPermission:
+		return "whether its caller may still invoke it cannot be looked up now, and until then it goes to no cloud"
 	default:
 		return fmt.Sprintf("%s of %s: %d of %d in use", l.Kind, l.Name, l.Used, l.Max)
 	}

@@ -176,12 +176,13 @@ func (e *Engine) current(call *spillway.Call) *spillway.Function {
 	return e.platform.Function(f.FunctionKey)
 }
 
-// allowed are the pools that configuration and policy leave to a call.
+// allowed are the pools that configuration, policy and its caller's permission leave
+// to a call.
 func (e *Engine) allowed(d *Decision) spillway.PoolSet {
 	if d.Verdict == nil {
 		return 0
 	}
-	return e.reach(d.Call.Function, &d.Call) & d.Verdict.Permitted
+	return e.reach(d.Call.Function, &d.Call) & d.Verdict.Permitted &^ e.withheld(&d.Call)
 }
 
 func (d *Decision) begin(now spillway.Instant, call spillway.Call, verdict *policy.Verdict) {

@@ -163,6 +163,8 @@ func (d *Decision) poolText(p *spillway.Platform, i int) PoolText {
 		if d.Verdict != nil {
 			t.Detail = d.Verdict.Denials[i]
 		}
+	case placement.FilterPermission:
+		t.Detail = spillway.Limit{Kind: spillway.LimitPermission}.String()
 	default:
 		t.Permitted = true
 	}

@@ -43,7 +43,7 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 	policy := &e.platform.BurstPolicies[f.Policy]
 	mayWait := e.mayWait(now, d)
 	e.query = placement.Query{
-		Order: policy.Order, Permitted: e.reach(f, &d.Call), Tried: r.tried, Cloud: e.cloud,
+		Order: policy.Order, Permitted: e.reach(f, &d.Call), Withheld: e.withheld(&d.Call), Tried: r.tried, Cloud: e.cloud,
 		MayWait: mayWait && r.tenant.count < maxWaiting,
 		Waited:  r.state == callWaiting && !mayWait,
 		Canary:  f.Canary(),
@@ -79,6 +79,15 @@ func (e *Engine) reach(f *spillway.Function, call *spillway.Call) spillway.PoolS
 		return f.Permitted &^ e.cloud
 	}
 	return f.Permitted
+}
+
+// withheld are the pools that a call may not use while its caller's permission is
+// stale.
+func (e *Engine) withheld(call *spillway.Call) spillway.PoolSet {
+	if call.Stale {
+		return e.cloud
+	}
+	return 0
 }
 
 // feel tells the call's burst policy whether on-prem had room. A call that has

@@ -23,11 +23,12 @@ const (
 	FilterUnavailable               // the pool or the ledger cannot take it now
 	FilterWait                      // it fits, but the wait budget for on-prem is not used up
 	FilterClosed                    // the burst policy sends nothing there now
+	FilterPermission                // it is withheld while the caller's permission is stale
 	filterCount
 )
 
 func (f Filter) String() string {
-	return [filterCount]string{"", "policy", "excluded", "tried", "quota", "budget", "capacity", "unavailable", "wait_budget", "closed"}[f]
+	return [filterCount]string{"", "policy", "excluded", "tried", "quota", "budget", "capacity", "unavailable", "wait_budget", "closed", "permission"}[f]
 }
 
 // Fit is a Prober's answer for one pool.
@@ -49,6 +50,7 @@ type Query struct {
 	Order     []int            // pools, most preferred first
 	Permitted spillway.PoolSet // what configuration leaves
 	Verdict   spillway.PoolSet // what policy leaves
+	Withheld  spillway.PoolSet // not to be used while the caller's permission is stale
 	Tried     spillway.PoolSet // pools that failed to execute this call
 	Cloud     spillway.PoolSet // which pools are paid per call
 	// MayWait is set while the call may still wait for an on-prem place before it
@@ -75,13 +77,15 @@ type Decision struct {
 // Decide picks the first pool of the order that is permitted and fits.
 func Decide(q *Query, p Prober, d *Decision) {
 	*d = Decision{Pool: -1}
-	eligible := 0
+	eligible, withheld := 0, false
 	for _, i := range q.Order {
 		switch {
 		case !q.Permitted.Has(i):
 			d.Filtered[i] = FilterExcluded
 		case !q.Verdict.Has(i):
 			d.Filtered[i] = FilterPolicy
+		case q.Withheld.Has(i):
+			d.Filtered[i], withheld = FilterPermission, true
 		case q.Tried.Has(i):
 			d.Filtered[i] = FilterTried
 			eligible++
@@ -89,11 +93,14 @@ func Decide(q *Query, p Prober, d *Decision) {
 			eligible++
 		}
 	}
-	if eligible == 0 {
+	switch {
+	case eligible > 0:
+		d.walk(q, p, eligible)
+	case withheld:
+		d.Reason, d.Limit = spillway.ReasonUnavailable, spillway.Limit{Kind: spillway.LimitPermission}
+	default:
 		d.Reason = spillway.ReasonDenied
-		return
 	}
-	d.walk(q, p, eligible)
 }
 
 // walk probes the eligible pools in order and stops at the first that fits.
