@@ -28,6 +28,9 @@ type Ask struct {
 	// Amz-Sdk-Invocation-Id or Idempotency-Key. Empty: never joined. It is scoped to
 	// the caller and the function by the server.
 	RequestKey string
+	// Stale is set if it is remembered that Caller may invoke Function, and cannot be
+	// looked up again now: the call is sent to no cloud.
+	Stale bool
 }
 
 // bytes is the size of the request's body as policies see it. A stream of unknown

@@ -171,6 +171,7 @@ func (s *Server) split(f *spillway.Function, ask *Ask) *spillway.Function {
 func (s *Server) prepare(ctx context.Context, f *spillway.Function, ask *Ask) (*policy.Verdict, spillway.Call) {
 	call := spillway.Call{
 		ID: uuid.Must(uuid.NewV7()).String(), Function: f, Caller: ask.Caller, PayloadBytes: ask.bytes(), Pinned: ask.Qualifier != "" && ask.Qualifier != "$LATEST", OnPremOnly: ask.Web != nil && ask.Web.Body != nil,
+		Stale: ask.Stale,
 	}
 	if !ask.Deadline.IsZero() {
 		call.Deadline = spillway.InstantOf(ask.Deadline)
