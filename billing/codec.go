@@ -10,8 +10,8 @@ import (
 )
 
 // codecVersion leads every encoded entry. Fields are only ever added, with a new
-// version.
-const codecVersion = 1
+// version: 2 has CloudFunction.
+const codecVersion = 2
 
 // MaxEncoded bounds an encoded entry, so that room can be reserved before the
 // entry exists. AppendEntry refuses longer ones.
@@ -82,11 +82,16 @@ func AppendEntry(dst []byte, e *Entry) ([]byte, error) {
 // DecodeEntry reads what AppendEntry wrote; b must hold one entry and no more.
 func DecodeEntry(b []byte) (Entry, error) {
 	var e Entry
-	if len(b) == 0 || b[0] != codecVersion {
+	if len(b) == 0 || b[0] < 1 || b[0] > codecVersion {
 		return e, fmt.Errorf("%w: unknown version", ErrMalformed)
 	}
+	texts := e.texts()
+	known := texts[:]
+	if b[0] == 1 {
+		known = texts[:15]
+	}
 	b = b[1:]
-	for _, s := range e.texts() {
+	for _, s := range known {
 		n, size := binary.Uvarint(b)
 		if size <= 0 || n > uint64(len(b)-size) {
 			return e, fmt.Errorf("%w: cut text", ErrMalformed)
@@ -112,11 +117,11 @@ func DecodeEntry(b []byte) (Entry, error) {
 }
 
 // texts are the text fields in their order on disk.
-func (e *Entry) texts() [15]*string {
-	return [15]*string{
+func (e *Entry) texts() [16]*string {
+	return [16]*string{
 		&e.Invocation, &e.Writer, &e.Namespace, &e.NamespaceUID, &e.Department, &e.Caller, &e.Function,
 		&e.Revision, &e.Pool, &e.Region, &e.Currency, &e.PriceVersion, &e.RequestKey,
-		&e.Usage.ProviderID, (*string)(&e.Error),
+		&e.Usage.ProviderID, (*string)(&e.Error), &e.CloudFunction,
 	}
 }
 

@@ -2,6 +2,7 @@ package billing
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"reflect"
 	"strings"
@@ -69,6 +70,28 @@ func TestEveryFieldIsEncoded(t *testing.T) {
 	}
 }
 
+// Journals of before have entries without the cloud function.
+func TestFirstVersionIsRead(t *testing.T) {
+	b, err := hex.DecodeString("010463616c6c000473686f7000000006726573697a6500066c616d6264610975732d656173742d310000000269640004040002008a80d0e2c6bfce97" +
+		"2f000000000000000e0000000000020000000000000012002300000000000000000000000000003039")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Entry{
+		Kind: KindCharge, Invocation: "call", Attempt: 2, Namespace: "shop", Function: "resize", Pool: "lambda", Region: "us-east-1", Cloud: true,
+		Admitted: time.Unix(1_700_000_000, 5).UTC(), Usage: spillway.Usage{BilledMillis: 7, ProviderID: "id"}, Outcome: spillway.Executed, Settled: 9,
+	}
+	want.Amount.SetFinite(12345, -18)
+	got, err := DecodeEntry(b)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("%v\n got %+v\nwant %+v", err, got, want)
+	}
+	b[0] = codecVersion + 1
+	if _, err := DecodeEntry(b); !errors.Is(err, ErrMalformed) {
+		t.Errorf("a later version: %v", err)
+	}
+}
+
 func TestEncodeRefuses(t *testing.T) {
 	ok := Entry{Kind: KindCharge, Invocation: "i", Attempt: 1}
 	for name, change := range map[string]func(*Entry){
@@ -102,6 +125,7 @@ func FuzzEntry(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add(b[:len(b)-1])
+	f.Add(append([]byte{1}, b[1:]...))
 	f.Add([]byte{codecVersion})
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {

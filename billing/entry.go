@@ -48,7 +48,10 @@ type Entry struct {
 	Pool         string
 	Region       string
 	Cloud        bool
-	Reason       spillway.Reason // why it was placed there
+	// CloudFunction is the provider's name or ARN of what was called; empty on-prem,
+	// and on lines from before it was kept.
+	CloudFunction string
+	Reason        spillway.Reason // why it was placed there
 
 	Admitted time.Time // decides the billing window
 	Posted   time.Time // when this line was made; of a begun attempt, its begin

@@ -53,18 +53,18 @@ func (f Filter) where() (string, []any) {
 // kind, as of the moment it is ranged over. After an error it ends.
 func (s *Store) Lines(ctx context.Context, f Filter) iter.Seq2[billing.Entry, error] {
 	where, args := f.where()
-	return s.query(ctx, "SELECT "+columns+" FROM line WHERE "+where+" ORDER BY admitted, invocation, attempt, kind", args...)
+	return s.query(ctx, "SELECT "+s.columns+" FROM line WHERE "+where+" ORDER BY admitted, invocation, attempt, kind", args...)
 }
 
 // OpenIntents yields the intents that have no charge, estimate or void.
 func (s *Store) OpenIntents(ctx context.Context) iter.Seq2[billing.Entry, error] {
-	return s.query(ctx, "SELECT "+columns+" FROM open_intent JOIN line USING (invocation, attempt) WHERE kind = 'intent' ORDER BY admitted, invocation, attempt")
+	return s.query(ctx, "SELECT "+s.columns+" FROM open_intent JOIN line USING (invocation, attempt) WHERE kind = 'intent' ORDER BY admitted, invocation, attempt")
 }
 
 // Unreversed yields the estimates of cloud attempts admitted from a time on that no
 // reversal has taken back.
 func (s *Store) Unreversed(ctx context.Context, from time.Time) iter.Seq2[billing.Entry, error] {
-	return s.query(ctx, "SELECT "+columns+` FROM line WHERE cloud AND kind = 'estimate' AND admitted >= ?
+	return s.query(ctx, "SELECT "+s.columns+` FROM line WHERE cloud AND kind = 'estimate' AND admitted >= ?
 		AND NOT EXISTS (SELECT 1 FROM line AS back WHERE back.invocation = line.invocation AND back.attempt = line.attempt AND back.kind = 'reversal')
 		ORDER BY admitted, invocation, attempt`, nanos(from))
 }

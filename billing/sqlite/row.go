@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"strings"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -13,9 +14,18 @@ const columns = `invocation, attempt, kind, writer, sequence, namespace, namespa
 	revision, pool, region, cloud, reason, admitted, posted, deadline, slots, milli_cpu, mib,
 	started, duration_us, provider_billed_ms, init_us, memory_mib, max_memory_mib, cpu_us, provider_id, estimated,
 	outcome, error, currency, price_version, per_request_femto, per_gib_second_femto, per_vcpu_second_femto,
-	increment_ms, minimum_ms, billed_ms, amount, reserved_nano, settled_nano, request_key`
+	increment_ms, minimum_ms, billed_ms, amount, reserved_nano, settled_nano, request_key, cloud_function`
 
-const columnCount = 44
+const columnCount = 45
+
+// columnsOf are columns of a database of a schema version, which reads the ones that
+// it does not have as empty.
+func columnsOf(version int) string {
+	if version < 2 {
+		return strings.Replace(columns, "cloud_function", "''", 1)
+	}
+	return columns
+}
 
 // row is an entry with the fields that SQLite stores differently set apart.
 type row struct {
@@ -37,7 +47,7 @@ func (r *row) values() []any {
 		(*int64)(&u.Started), &u.DurationMicros, &u.BilledMillis, &u.InitMicros, &u.MemoryMiB, &u.MaxMemoryMiB, &u.CPUMicros, &u.ProviderID, &u.Estimated,
 		&r.outcome, &r.functionError, &e.Currency, &e.PriceVersion,
 		(*int64)(&e.Rate.PerRequest), (*int64)(&e.Rate.PerGiBSecond), (*int64)(&e.Rate.PerVCPUSecond), &e.Rate.IncrementMillis, &e.Rate.MinimumMillis,
-		&e.BilledMillis, &r.amount, (*int64)(&e.Reserved), (*int64)(&e.Settled), &e.RequestKey,
+		&e.BilledMillis, &r.amount, (*int64)(&e.Reserved), (*int64)(&e.Settled), &e.RequestKey, &e.CloudFunction,
 	}
 }
 
@@ -85,7 +95,7 @@ func (b *binding) of(e *billing.Entry, writer string, sequence int64) []driver.N
 	b.number(int64(r.PerRequest), int64(r.PerGiBSecond), int64(r.PerVCPUSecond), r.IncrementMillis, r.MinimumMillis, e.BilledMillis)
 	b.text(e.Amount.Text('f'))
 	b.number(int64(e.Reserved), int64(e.Settled))
-	b.text(e.RequestKey)
+	b.text(e.RequestKey, e.CloudFunction)
 	return b.args[:b.next]
 }
 

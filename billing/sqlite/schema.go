@@ -105,6 +105,8 @@ CREATE TABLE meta (
 	sequence INTEGER NOT NULL, -- of the writer's last line
 	probes INTEGER NOT NULL
 ) STRICT;
+`, `
+ALTER TABLE line ADD COLUMN cloud_function TEXT NOT NULL DEFAULT ''; -- as bound
 `}
 
 // migrate creates or upgrades the schema, in one transaction.

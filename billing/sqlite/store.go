@@ -34,6 +34,7 @@ var (
 type Store struct {
 	path    string
 	reading *sql.DB
+	columns string // of table line, as this database has them
 
 	writing  *sql.DB // one connection, of the writer; nil when read-only
 	writer   string
@@ -55,7 +56,7 @@ func Open(ctx context.Context, path string) (*Store, error) { return openWith(ct
 // openWith adds pragmas to those of the writer, as a URL query.
 func openWith(ctx context.Context, path, pragmas string) (*Store, error) {
 	s := &Store{
-		path: path, requests: make(chan *request, 1024),
+		path: path, columns: columns, requests: make(chan *request, 1024),
 		closing: make(chan struct{}), writerEnd: make(chan struct{}),
 	}
 	if err := s.open(ctx, pragmas); err != nil {
@@ -64,13 +65,16 @@ func openWith(ctx context.Context, path, pragmas string) (*Store, error) {
 	return s, nil
 }
 
-// OpenReadOnly opens an existing ledger for reading, beside a process that writes.
+// OpenReadOnly opens an existing ledger for reading, beside a process that writes,
+// which may be of an older version.
 func OpenReadOnly(ctx context.Context, path string) (*Store, error) {
 	s := &Store{path: path, closing: make(chan struct{}), writerEnd: make(chan struct{})}
 	close(s.writerEnd)
 	var err error
 	if s.reading, err = database(path, "mode=ro", 4); err == nil {
-		err = s.reading.QueryRowContext(ctx, "SELECT writer FROM meta").Scan(&s.writer)
+		var version int
+		err = s.reading.QueryRowContext(ctx, "SELECT writer, user_version FROM meta, pragma_user_version").Scan(&s.writer, &version)
+		s.columns = columnsOf(version)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("opening the ledger %s for reading: %w", path, errors.Join(err, s.closeDatabases()))

@@ -40,7 +40,7 @@ func temporary(t testing.TB) string { return filepath.Join(t.TempDir(), "ledger 
 func full(invocation string) billing.Entry {
 	return billing.Entry{
 		Kind: billing.KindCharge, Invocation: invocation, Attempt: 2, Namespace: "ns", NamespaceUID: "uid", Department: "d",
-		Caller: "c", Function: "f", Revision: "r", Pool: "p", Region: "re", Cloud: true, Reason: spillway.ReasonOverflowWait,
+		Caller: "c", Function: "f", Revision: "r", Pool: "p", Region: "re", Cloud: true, CloudFunction: "cf", Reason: spillway.ReasonOverflowWait,
 		Admitted: noon, Posted: noon.Add(1), Deadline: noon.Add(2), Resources: spillway.Resources{Slots: 1, MilliCPU: 2, MiB: 3},
 		Usage: spillway.Usage{Started: 4, DurationMicros: 5, BilledMillis: 6, InitMicros: 7, MemoryMiB: 8, MaxMemoryMiB: 9, CPUMicros: 10,
 			ProviderID: "provider", Estimated: true},
@@ -334,5 +334,51 @@ func BenchmarkIntent(b *testing.B) {
 			close(ids)
 			wg.Wait()
 		})
+	}
+}
+
+// TestFirstSchemaIsReadAndBroughtForward has a ledger of before lines named the
+// cloud's function. Its lines are read as they are, also beside a process of before,
+// which does not bring it forward.
+func TestFirstSchemaIsReadAndBroughtForward(t *testing.T) {
+	path := temporary(t)
+	db, err := database(path, "mode=rwc", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	old := full("a")
+	old.CloudFunction, old.Writer, old.Sequence = "", "w", 1
+	var values []any
+	for _, v := range new(binding).of(&old, "w", 1)[:columnCount-1] {
+		values = append(values, v.Value)
+	}
+	for _, do := range []func() error{
+		func() error { _, err := db.Exec(migrations[0] + "INSERT INTO meta VALUES (1, 'w', 1, 0); PRAGMA user_version = 1"); return err },
+		func() error { _, err := db.Exec("INSERT INTO line VALUES (?"+strings.Repeat(", ?", columnCount-2)+")", values...); return err },
+		db.Close,
+	} {
+		if err := do(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader, err := OpenReadOnly(t.Context(), path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer reader.Close()
+	if got := lines(t, reader, Filter{}); len(got) != 1 || !reflect.DeepEqual(got[0], old) {
+		t.Errorf("before: %+v", got)
+	}
+	s := open(t, path)
+	write(t, s, full("b"))
+	write(t, s, old) // of its journal; it is there already
+	for _, from := range []*Store{s, reader} {
+		got := lines(t, from, Filter{})
+		if len(got) != 2 || !reflect.DeepEqual(got[0], old) || from == s && got[1].CloudFunction != "cf" {
+			t.Errorf("after: %+v", got)
+		}
+	}
+	if s.Conflicts() != 0 {
+		t.Errorf("%d conflicts", s.Conflicts())
 	}
 }

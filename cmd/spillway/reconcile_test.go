@@ -179,6 +179,9 @@ func TestReconcile(t *testing.T) {
 		sum, charges, ids := new(apd.Decimal), 0, map[string]bool{}
 		exact := apd.BaseContext.WithPrecision(60)
 		for _, e := range lines {
+			if name := map[string]string{"lambda": "east", "scf": "south"}[pool]; e.CloudFunction != name {
+				t.Errorf("a %s says that %q was called, not %s", e.Kind, e.CloudFunction, name)
+			}
 			if e.Kind == billing.KindCharge {
 				charges++
 				ids[e.Usage.ProviderID] = true

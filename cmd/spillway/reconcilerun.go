@@ -186,19 +186,29 @@ func (r *reconciler) hand(e *billing.Entry, all []*cloudFunction, own, other fun
 }
 
 // boundTo returns the pool and the name in the cloud of what a line ran; nil and
-// empty if the configuration has either no more.
+// empty if the configuration has the pool no more. Lines from before names were kept
+// ran what their function is bound to now, if it still is.
 func (r *reconciler) boundTo(e *billing.Entry) (*spillway.Pool, string) {
+	i := slices.IndexFunc(r.platform.Pools, func(p *spillway.Pool) bool { return p.Name == e.Pool && p.Kind.Cloud() })
+	if i < 0 {
+		return nil, ""
+	}
+	p := r.platform.Pools[i]
+	if e.CloudFunction != "" {
+		if p.Region != e.Region { // another place has the name now
+			return nil, ""
+		}
+		return p, e.CloudFunction
+	}
 	key := spillway.FunctionKey{Namespace: e.Namespace, Name: e.Function}
 	f := r.platform.RevisionOf(key, e.Revision)
 	if f == nil {
 		f = r.platform.Function(key) // revisions differ in their qualifiers only
 	}
-	for _, p := range r.platform.Pools {
-		if f != nil && p.Name == e.Pool && p.Kind.Cloud() && f.Bindings[p.Index].Name != "" {
-			return p, f.Bindings[p.Index].Name
-		}
+	if f == nil || f.Bindings[p.Index].Name == "" {
+		return nil, ""
 	}
-	return nil, ""
+	return p, f.Bindings[p.Index].Name
 }
 
 // bareCloudName takes the function's name out of an ARN.

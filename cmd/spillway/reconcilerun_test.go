@@ -140,3 +140,68 @@ func TestReconcileOneExecution(t *testing.T) {
 		})
 	}
 }
+
+// byName are a cloud's logs by function.
+type byName map[string][]spillway.Usage
+
+func (l byName) Executions(_ context.Context, name string, _, _ time.Time) ([]spillway.Usage, error) {
+	return l[name], nil
+}
+
+// TestReconcileMoved has a call that ran as old, whose answer was lost, and one of
+// today. The function is bound to new since, or to nothing, or its pool is elsewhere.
+func TestReconcileMoved(t *testing.T) {
+	now := time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+	sent := now.Add(-3 * time.Hour)
+	ran := func(at time.Time, id string) spillway.Usage {
+		return spillway.Usage{Started: spillway.InstantOf(at), DurationMicros: 5000, BilledMillis: 5, MemoryMiB: 128, ProviderID: id}
+	}
+	today := ran(sent.Add(time.Hour), "today")
+	logs := byName{"old": {ran(sent.Add(time.Second), "lost")}, "new": {today}}
+	for name, c := range map[string]struct {
+		called  string // as the estimate's line has it
+		bound   string // now; empty: the function is gone
+		region  string // of the pool now
+		charged string
+		left    int
+	}{
+		"bound to another":    {called: "old", bound: "new", region: "us-east-1", charged: "old"},
+		"another, by its ARN": {called: "arn:aws:lambda:us-east-1:123456789012:function:old", bound: "new", region: "us-east-1", charged: "arn:aws:lambda:us-east-1:123456789012:function:old"},
+		"not configured":      {called: "old", region: "us-east-1", charged: "old"},
+		"elsewhere":           {called: "old", bound: "old", region: "eu-north-1", left: 1},
+		"a line of before":    {bound: "old", region: "us-east-1", charged: "old"},
+		"of before, gone":     {region: "us-east-1", left: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			pool := &spillway.Pool{Name: "lambda", Kind: spillway.PoolLambda, Region: c.region}
+			p := &spillway.Platform{Currency: "USD", Pools: []*spillway.Pool{pool}}
+			if c.bound != "" {
+				f := &spillway.Function{FunctionKey: spillway.FunctionKey{Namespace: "shop", Name: "resize"}, Revision: "v1"}
+				f.Bindings[0] = spillway.Binding{Name: c.bound, MiB: 128}
+				p.Functions = []*spillway.Function{f}
+			}
+			p.Index()
+			line := func(id string, at time.Time, called string) billing.Entry {
+				e := cloudLine(id, at)
+				e.Namespace, e.Function, e.Revision, e.Region, e.CloudFunction, e.Deadline = "shop", "resize", "v1", "us-east-1", called, at.Add(time.Minute)
+				return e
+			}
+			intent, charge := line("lost", sent, c.called), line("today", sent.Add(time.Hour), "new")
+			intent.Kind, intent.Reserved = billing.KindIntent, 5000
+			charge.Kind, charge.Usage, charge.Posted = billing.KindCharge, today, charge.Admitted.Add(time.Second)
+			s := &shelf{lines: []billing.Entry{intent, charge}, estimates: []billing.Entry{billing.EstimateOf(&intent, intent.Deadline)}}
+			all := byName{c.charged: logs["old"], "new": logs["new"]}
+			r := reconciler{platform: p, ledger: s, posted: func([]billing.Entry) {}, open: func(context.Context, *spillway.Pool) (executionLog, func(), error) {
+				return all, func() {}, nil
+			}}
+			said, err := r.run(t.Context(), reconcileAsk{since: now.Sub(sent), lag: time.Hour}, now)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.left == 1 && (said.Problems != 1 || len(s.posted) != 0) ||
+				c.left == 0 && (len(s.posted) != 2 || s.posted[0].Usage.ProviderID != "lost" || s.posted[0].CloudFunction != c.called) || left(&said.Counts) != c.left {
+				t.Errorf("posted %+v of %+v", s.posted, said)
+			}
+		})
+	}
+}

@@ -126,7 +126,7 @@ func (r *reconciler) post(ctx context.Context, lines []billing.Entry, dryRun boo
 // read reads the log of a function. Errors are ctx's.
 func (f *cloudFunction) read(ctx context.Context, logs *openLogs) error {
 	if f.book == nil {
-		f.problem = "the configuration has no such function, pool or binding any more, so nobody knows whose log to read; put it back for a while"
+		f.problem = "the configuration has no such function, pool or binding any more, or the pool in another region, so nobody knows whose log to read; put it back for a while"
 		return nil
 	}
 	log, err := logs.of(ctx, f.pool)

@@ -101,7 +101,7 @@ func (s *Server) entry(d *dispatcher.Decision, attempt int) billing.Entry {
 	}
 	if e.Cloud {
 		b := &f.Bindings[a.Pool]
-		e.Rate, e.Resources = b.Rate, spillway.Resources{Slots: 1, MiB: b.MiB}
+		e.CloudFunction, e.Rate, e.Resources = b.Name, b.Rate, spillway.Resources{Slots: 1, MiB: b.MiB}
 		e.Deadline = dispatcher.ProviderDeadline(a).Time()
 	}
 	return e

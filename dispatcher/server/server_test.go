@@ -48,7 +48,7 @@ func newRig(t *testing.T, onprem, cloud memory.Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p.Functions[2].Policy = 1
+	p.Functions[2].Policy, p.Functions[2].Bindings[1].Name = 1, "away-in-the-cloud"
 	r := &rig{p: p, onprem: memory.New(onprem), cloud: memory.NewCloud(1, cloud), book: new(bookOnly)}
 	r.Server = server.New(server.Config{Engine: dispatcher.New(p), Pools: map[int]pools.Pool{0: r.onprem, 1: r.cloud}, Policy: permitAll{p}, Ledger: r.book})
 	return r
@@ -206,6 +206,9 @@ func TestUnknownIsEstimated(t *testing.T) {
 		}
 		if line.RequestKey == "" {
 			t.Error("without its key on the line, a restarted server would run the request again")
+		}
+		if line.CloudFunction != "away-in-the-cloud" {
+			t.Errorf("the line says that %q was called", line.CloudFunction)
 		}
 		if len(r.cloud.Executions()) != 1 || len(r.book.explained) != 1 {
 			t.Errorf("executed %d times, %d explanations kept", len(r.cloud.Executions()), len(r.book.explained))
