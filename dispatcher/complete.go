@@ -195,9 +195,6 @@ func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance, fresh 
 	in.offer()
 	switch {
 	case in.calls > 0:
-		if fresh {
-			in.of.vacant.atMost(in.of.coming)
-		}
 	case in.of.retired:
 		s.setTotal(in.of, -1)
 		s.promised = s.promised.Sub(in.fn.Instance)

@@ -46,8 +46,8 @@ func (fs *functionState) recounted() error {
 	if n != fs.idleCount || fs.bottom != last {
 		return fmt.Errorf("%d idle, counted %d", fs.idleCount, n)
 	}
-	if fs.vacant.coming > fs.coming {
-		return fmt.Errorf("%d places wait for %d instances", fs.vacant.coming, fs.coming)
+	if fs.vacant.coming > fs.ahead() {
+		return fmt.Errorf("%d places wait for %d instances, %d calls for %d", fs.vacant.coming, fs.ahead(), fs.activating.len(), fs.coming)
 	}
 	return nil
 }

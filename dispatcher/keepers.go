@@ -95,6 +95,20 @@ func (s *onPremState) lost(fs *functionState, now, since spillway.Instant) {
 	s.check(fs, now.Add(aheadRetry))
 }
 
+// ahead is how many of the instances that are coming no call will take.
+func (fs *functionState) ahead() int {
+	atOnce := fs.fn.Concurrency
+	return fs.coming - (fs.activating.len()+atOnce-1)/atOnce
+}
+
+// unclaim leaves places of fs without an instance that are not the next to get one any
+// more: it did not come, or a call takes it.
+func (s *onPremState) unclaim(fs *functionState, retry spillway.Instant) {
+	if fs.vacant.atMost(fs.ahead(), retry) && !fs.retired {
+		s.check(fs, retry)
+	}
+}
+
 // rested plans the end of an instance that has become idle. One that was started
 // ahead takes over its place.
 func (s *onPremState) rested(in *instance, now spillway.Instant, fresh bool) {

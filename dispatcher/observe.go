@@ -88,7 +88,7 @@ func (e *Engine) exited(now spillway.Instant, s *onPremState, in *instance) {
 // which none is coming now.
 func (e *Engine) failed(now spillway.Instant, s *onPremState, in *instance, detail string) {
 	first, ok := in.of.activating.pop()
-	rest := e.notComing(s, in)
+	rest := e.notComing(now, s, in)
 	s.warmAt = min(s.warmAt, now.Add(warmRetry))
 	if !ok {
 		return
@@ -103,7 +103,7 @@ func (e *Engine) failed(now spillway.Instant, s *onPremState, in *instance, deta
 // reclaimed places the calls again for which no instance is coming now. It says
 // nothing against the pool.
 func (e *Engine) reclaimed(now spillway.Instant, s *onPremState, in *instance) {
-	rest := e.notComing(s, in)
+	rest := e.notComing(now, s, in)
 	s.warmAt = min(s.warmAt, now)
 	for _, h := range rest {
 		e.placeAgain(now, h, spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled, Detail: "its instance was taken away"}, false)
@@ -112,11 +112,11 @@ func (e *Engine) reclaimed(now spillway.Instant, s *onPremState, in *instance) {
 
 // notComing gives up a starting instance and its room, and returns the calls for which
 // no other is coming.
-func (e *Engine) notComing(s *onPremState, in *instance) []Handle {
+func (e *Engine) notComing(now spillway.Instant, s *onPremState, in *instance) []Handle {
 	fs := in.of
 	fs.coming--
 	stranded := fs.strand()
-	fs.vacant.atMost(fs.coming)
+	s.unclaim(fs, now.Add(aheadRetry))
 	s.setTotal(fs, -1)
 	s.promised = s.promised.Sub(in.fn.Instance)
 	s.gone(in)

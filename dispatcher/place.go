@@ -257,7 +257,8 @@ func (e *Engine) activate(now spillway.Instant, h Handle, r *record, s *onPremSt
 	if fs.places() < fs.activating.len() {
 		e.launch(now, s, f)
 		s.taken(fs, now, 0, false)
-	} else if fs.vacant.coming > 0 { // it takes what was started ahead
+	} else if fs.vacant.coming > fs.ahead() { // it takes what was started ahead
+		s.unclaim(fs, now.Add(checkEvery))
 		s.taken(fs, now, 0, false)
 	}
 	e.timers.push(timer{at: r.d.Deadline, call: h})

@@ -245,7 +245,7 @@ func (e *Engine) dropTooLarge(now spillway.Instant, s *onPremState) {
 		s.setTotal(fs, -1)
 		s.promised = s.promised.Sub(fs.fn.Instance)
 		calls = append(calls, fs.strand()...)
-		fs.vacant.atMost(fs.coming)
+		s.unclaim(fs, now.Add(aheadRetry))
 	}
 	s.pending = kept
 	for _, h := range calls {

@@ -115,10 +115,15 @@ func (v *vacancies) arrived(started bool) (spillway.Instant, bool) {
 	return 0, false
 }
 
-// atMost forgets places whose instance will not come, or went to a call: no more
-// than so many are coming.
-func (v *vacancies) atMost(coming int) {
-	for v.coming > coming {
-		v.arrived(true)
+// atMost notes that no more than so many are coming, the others went to calls or failed,
+// and reports whether there were more. Their places stay, to be started not before retry.
+func (v *vacancies) atMost(coming int, retry spillway.Instant) bool {
+	more := v.coming > coming
+	for i := len(v.groups) - 1; v.coming > coming; i-- {
+		g := &v.groups[i]
+		if n := min(g.coming, v.coming-coming); n > 0 {
+			g.coming, v.coming, g.retry = g.coming-n, v.coming-n, max(g.retry, retry)
+		}
 	}
+	return more
 }
