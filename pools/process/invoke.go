@@ -37,7 +37,7 @@ func (p *Pool) Invoke(ctx context.Context, r pools.Request) pools.Result {
 		})
 	}
 	p.giveBack(i, e.InstanceGone)
-	return resultOf(r, e)
+	return e.Result(r)
 }
 
 // take gives the call a place on an instance.
@@ -71,54 +71,4 @@ func (p *Pool) giveBack(i *instance, gone bool) {
 
 func refused(cause spillway.Cause, detail string, gone bool) pools.Result {
 	return pools.Result{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: cause, Detail: detail}, InstanceGone: gone}
-}
-
-func resultOf(r pools.Request, e agent.Ending) pools.Result {
-	if !e.Delivered {
-		return refused(e.Cause, fmt.Sprintf("instance %d was not handed the event: %s", r.Instance, undelivered(e.Cause)), e.InstanceGone)
-	}
-	return pools.Result{
-		Outcome: spillway.Outcome{
-			Class: spillway.Executed, Cause: e.Cause, Detail: detailOf(e),
-			FunctionError: e.FunctionError,
-			Usage:         usageOf(r.Function, e),
-		},
-		Payload:         e.Payload,
-		LogTail:         e.LogTail,
-		Web:             e.Web,
-		ExecutedVersion: r.Function.Revision,
-		InstanceGone:    e.InstanceGone,
-	}
-}
-
-// detailOf names the error and tells nothing of the payload.
-func detailOf(e agent.Ending) string {
-	if e.Cause == spillway.CauseNone {
-		return ""
-	}
-	return e.ErrorType
-}
-
-func usageOf(f *spillway.Function, e agent.Ending) spillway.Usage {
-	return spillway.Usage{
-		Started:        spillway.InstantOf(e.Started),
-		DurationMicros: max(1, e.Duration.Microseconds()),
-		InitMicros:     e.Init.Microseconds(),
-		MemoryMiB:      f.Resources.MiB,
-		MaxMemoryMiB:   (e.PeakBytes + 1<<20 - 1) >> 20,
-		CPUMicros:      e.CPU.Microseconds(),
-	}
-}
-
-func undelivered(cause spillway.Cause) string {
-	switch cause {
-	case spillway.CauseTimeout:
-		return "the deadline had passed"
-	case spillway.CauseCancelled:
-		return "it was cancelled before"
-	case spillway.CauseConnect:
-		return "this machine has no descriptor, port or memory left for a connection to it"
-	default:
-		return "its process has ended"
-	}
 }

@@ -3,8 +3,6 @@ package process
 import (
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,6 +11,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
+	"github.com/spillway-dev/spillway/pools/process/unpack"
 )
 
 // packages is a cache of unpacked packages, by digest. Entries are complete: they
@@ -77,7 +76,7 @@ func (c *packages) unpack(p spillway.Package, dir string) (err error) {
 	}
 	from := p.Path
 	if info.IsDir() {
-		if err := copyTree(p.Path, stage); err != nil {
+		if err := unpack.Copy(p.Path, stage); err != nil {
 			return fmt.Errorf("copy package %s: %w", p.Path, err)
 		}
 		from = stage
@@ -90,95 +89,12 @@ func (c *packages) unpack(p spillway.Package, dir string) (err error) {
 		return fmt.Errorf("package %s has the digest %s, not the pinned %s: restore the package or pin its new digest", p.Path, actual, p.Digest)
 	}
 	if !info.IsDir() {
-		if err := unzip(p.Path, stage); err != nil {
+		if err := unpack.Zip(p.Path, stage); err != nil {
 			return fmt.Errorf("unpack package %s: %w", p.Path, err)
 		}
 	}
-	if err := publish(stage); err != nil {
+	if err := unpack.Publish(stage); err != nil {
 		return fmt.Errorf("unpack package %s: %w", p.Path, err)
 	}
 	return os.Rename(stage, dir)
-}
-
-// publish lets every user read what is below dir, whatever our umask took away.
-func publish(dir string) error {
-	return filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := entry.Info()
-		if err != nil {
-			return err
-		}
-		mode := fs.FileMode(0o444)
-		if info.Mode()&0o100 != 0 {
-			mode = 0o555
-		}
-		if entry.IsDir() {
-			mode = 0o755
-		}
-		return os.Chmod(path, mode)
-	})
-}
-
-// copyTree copies the files of a directory package.
-func copyTree(from, to string) error {
-	source, err := os.OpenRoot(from)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := newTree(to)
-	if err != nil {
-		return err
-	}
-	defer target.close()
-	return pkgdigest.Files(source.FS(), func(path string, info fs.FileInfo) error {
-		file, err := source.Open(filepath.FromSlash(path))
-		if err != nil {
-			return err
-		}
-		defer file.Close()
-		return target.write(path, info.Mode()&0o100 != 0, file)
-	})
-}
-
-// tree writes files below one directory, whatever their names say, up to a size.
-type tree struct {
-	root *os.Root
-	left int64 // bytes it may still take
-}
-
-func newTree(dir string) (*tree, error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return nil, err
-	}
-	return &tree{root, maxUnpacked}, nil
-}
-
-func (t *tree) close() { t.root.Close() }
-
-var errTooBig = errors.New("its contents are over the limit")
-
-// write makes the file path with the contents of from.
-func (t *tree) write(path string, executable bool, from io.Reader) error {
-	name := filepath.FromSlash(path)
-	if err := t.root.MkdirAll(filepath.Dir(name), 0o755); err != nil {
-		return err
-	}
-	mode := fs.FileMode(0o644)
-	if executable {
-		mode = 0o755
-	}
-	file, err := t.root.OpenFile(name, os.O_CREATE|os.O_EXCL|os.O_WRONLY, mode)
-	if err != nil {
-		return err
-	}
-	n, err := io.Copy(file, io.LimitReader(from, t.left+1))
-	t.left -= n
-	if err == nil && t.left < 0 {
-		err = fmt.Errorf("%w: allowed are %d MiB", errTooBig, maxUnpacked>>20)
-	}
-	return errors.Join(err, file.Close())
 }

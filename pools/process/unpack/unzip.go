@@ -1,4 +1,4 @@
-package process
+package unpack
 
 import (
 	"archive/zip"
@@ -13,16 +13,16 @@ import (
 	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
 )
 
-// Bounds of a package. Lambda takes 250 MiB unzipped.
+// Bounds of a package, MaxArchive of what is accepted as one. Lambda takes 250 MiB unzipped.
 const (
-	maxArchive  = 256 << 20 // bytes of a zip file
+	MaxArchive  = 256 << 20 // bytes of a zip file
 	maxUnpacked = 512 << 20 // bytes of all files together
 	maxRatio    = 200       // unpacked size over archive size, beyond the first MiB
 )
 
-// unzip unpacks the archive at path into dir. Names that lead elsewhere, links,
+// Zip unpacks the archive at path into dir. Names that lead elsewhere, links,
 // devices, repeated names and bombs are errors.
-func unzip(path, dir string) error {
+func Zip(path, dir string) error {
 	file, err := os.Open(path)
 	if err != nil {
 		return err
@@ -32,13 +32,13 @@ func unzip(path, dir string) error {
 	if err != nil {
 		return err
 	}
-	if info.Size() > maxArchive {
-		return fmt.Errorf("the archive has %d bytes; allowed: %d", info.Size(), maxArchive)
+	if info.Size() > MaxArchive {
+		return fmt.Errorf("the archive has %d bytes; allowed: %d", info.Size(), MaxArchive)
 	}
-	return unzipFrom(file, info.Size(), dir)
+	return zipFrom(file, info.Size(), dir)
 }
 
-func unzipFrom(archive io.ReaderAt, size int64, dir string) error {
+func zipFrom(archive io.ReaderAt, size int64, dir string) error {
 	reader, err := zip.NewReader(archive, size)
 	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are checked below
 		return err
