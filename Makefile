@@ -56,5 +56,25 @@ verify: ## regenerate, tidy, format; fail if that changes anything
 	gofmt -l -w $$(git ls-files '*.go')
 	git diff --exit-code
 
+.PHONY: cluster-up cluster-down cluster-k test-cluster
+
+cluster-up: $(BIN)/cluster ## a real Kubernetes on this machine (as root; see test/cluster); KUBE_MINOR=1.35 for another
+	KUBE_MINOR=$(KUBE_MINOR) $< up
+
+cluster-down: $(BIN)/cluster ## ends it, and leaves nothing
+	$< down
+
+cluster-k: $(BIN)/cluster ## kubectl in that cluster: make cluster-k ARGS='get pods -A'
+	@KUBE_MINOR=$(KUBE_MINOR) $< kubectl $(ARGS)
+
+test-cluster: ## tests on a real Kubernetes; installs and builds what it needs first
+	test/cluster/install
+	cd test/cluster && $(GO) vet ./... && $(GO) test -race ./...
+	$(GO) test -race -count=1 ./internal/kubetest
+
+.PHONY: $(BIN)/cluster
+$(BIN)/cluster:
+	@cd test/cluster && CGO_ENABLED=0 $(GO) build -trimpath -o $(CURDIR)/$@ .
+
 clean: ## what make built
 	rm -rf $(BIN)

@@ -1,0 +1,132 @@
+// Package kubetest gives tests a real Kubernetes: the programs for envtest, where an
+// API server is all that a test needs, or a whole cluster whose kubelet runs pods.
+// What builds and runs them is in test/cluster.
+//
+// A cluster is in a network of its own, which has no way out. Dial and Listen reach
+// into it from the test's process, Command runs other programs in it. There is no
+// cluster DNS and no proxy of services: pods are reached by their addresses, and the
+// API server from pods as usual.
+//
+// What a machine lacks fails a test, with the words what to install. Only -short skips.
+package kubetest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// buildTime is what a test must have left to start a build of Kubernetes.
+const buildTime = 30 * time.Minute
+
+// Assets returns a directory with etcd, kube-apiserver and kubectl, as envtest's
+// BinaryAssetsDirectory wants it. They are built if this machine has none yet and the
+// test has half an hour left. It needs no root.
+func Assets(t testing.TB) string {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs Kubernetes, which -short leaves out")
+	}
+	command, err := build(t.Context(), t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"assets"}
+	if left, limited := deadline(t); limited && left < buildTime {
+		args = append(args, "-cached")
+	}
+	cmd := exec.CommandContext(t.Context(), command, args...)
+	cmd.Stderr = os.Stderr
+	if cmd.Dir, err = source(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dir, err := output(cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(dir)
+}
+
+func deadline(t testing.TB) (left time.Duration, limited bool) {
+	limiter, ok := t.(interface{ Deadline() (time.Time, bool) })
+	if !ok {
+		return 0, false
+	}
+	end, limited := limiter.Deadline()
+	return time.Until(end), limited
+}
+
+// Up brings a cluster up for a test, and takes it down when the test ends. The test
+// fails if anything is left then, or if the cluster ended by itself.
+func Up(t testing.TB) *Cluster {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a cluster, which -short leaves out")
+	}
+	Assets(t)
+	c, err := Start(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("the cluster's logs end:\n%s", c.Logs(10))
+		}
+		if err := c.Down(); err != nil {
+			t.Error(err)
+		}
+	})
+	return c
+}
+
+// build compiles test/cluster, which takes a moment, into dir.
+func build(ctx context.Context, dir string) (command string, err error) {
+	source, err := source(ctx)
+	if err != nil {
+		return "", err
+	}
+	command = filepath.Join(dir, "cluster")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", command, ".")
+	cmd.Dir = source
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	_, err = output(cmd)
+	return command, err
+}
+
+// source finds test/cluster in the module that is being tested.
+func source(ctx context.Context) (string, error) {
+	mod, err := output(exec.CommandContext(ctx, "go", "env", "GOMOD"))
+	if err != nil {
+		return "", err
+	}
+	dir := filepath.Join(filepath.Dir(strings.TrimSpace(mod)), "test", "cluster")
+	if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
+		return "", fmt.Errorf("a test cluster is started from this module's work tree: %w", err)
+	}
+	return dir, nil
+}
+
+// output runs a command and returns what it printed. Its error has what the command
+// said about it, which goes to its Stderr as well if that is set.
+func output(cmd *exec.Cmd) (string, error) {
+	var out, said bytes.Buffer
+	cmd.Stdout = &out
+	if cmd.Stderr != nil {
+		cmd.Stderr = io.MultiWriter(cmd.Stderr, &said)
+	} else {
+		cmd.Stderr = &said
+	}
+	cmd.WaitDelay = 10 * time.Second
+	if err := cmd.Run(); err != nil {
+		return out.String(), fmt.Errorf("%s: %w", strings.Join(cmd.Args, " "), errors.Join(err, errors.New(strings.TrimSpace(said.String()))))
+	}
+	return out.String(), nil
+}

@@ -1,0 +1,190 @@
+package kubetest
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const image = "localhost/spillway/app:test"
+
+func must[T any](t *testing.T) func(v T, err error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// app compiles the program of the pods.
+func app(t *testing.T) string {
+	t.Helper()
+	binary := filepath.Join(t.TempDir(), "app")
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "./app")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	must[string](t)(output(cmd))
+	return binary
+}
+
+// pod is the manifest of one that runs image with arguments.
+func pod(name, image string, args ...string) string {
+	return fmt.Sprintf(`{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": %q}, "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
+		"containers": [{"name": "app", "image": %q, "args": ["%s"]}]}}`, name, image, strings.Join(args, `", "`))
+}
+
+// TestCluster walks through what tests use a cluster for.
+func TestCluster(t *testing.T) {
+	c := Up(t)
+	before := machine(t)
+	kubectl := func(args ...string) string {
+		t.Helper()
+		return must[string](t)(c.Kubectl(t.Context(), args...))
+	}
+	if got := kubectl("get", "node", Node, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.addresses[0].address}`); got != "True "+NodeAddress {
+		t.Errorf("node is %q", got)
+	}
+	digest := must[string](t)(c.Image(t.Context(), image, app(t)))
+	if err := c.Apply(t.Context(), pod("server", digest, "serve")); err != nil {
+		t.Fatal(err)
+	}
+	kubectl("wait", "--for=condition=Ready", "--timeout=120s", "pod/server")
+	t.Run("logs", func(t *testing.T) {
+		if got := kubectl("logs", "server"); got != "serving\n" {
+			t.Errorf("logs %q", got)
+		}
+	})
+	t.Run("exec", func(t *testing.T) {
+		if got := kubectl("exec", "server", "--", "/app", "inside"); got != "inside\n" {
+			t.Errorf("exec printed %q", got)
+		}
+		_, err := c.Kubectl(t.Context(), "exec", "server", "--", "env", "STATUS=3", "/app")
+		if err == nil {
+			t.Error("a program that is not in the image ran")
+		}
+	})
+	t.Run("reach a pod", func(t *testing.T) { reachPod(t, c, kubectl("get", "pod", "server", "-o", "jsonpath={.status.podIP}")) })
+	t.Run("reach the API server", func(t *testing.T) { reachAPI(t, c) })
+	t.Run("be reached", func(t *testing.T) { beReached(t, c) })
+	t.Run("job", func(t *testing.T) {
+		kubectl("create", "job", "twice", "--image", image, "--", "/app", "done")
+		kubectl("wait", "--for=condition=Complete", "--timeout=120s", "job/twice")
+		if got := kubectl("logs", "job/twice"); got != "done\n" {
+			t.Errorf("the job wrote %q", got)
+		}
+	})
+	t.Run("component stops and starts", func(t *testing.T) { stopAndStart(t, c) })
+
+	members := inNamespace(t, c.pid)
+	if len(members) < 8 { // six components, a shim, a pod
+		t.Errorf("only %d processes in the cluster", len(members))
+	}
+	if err := c.Down(); err != nil {
+		t.Error(err)
+	}
+	gone(t, c, before, members)
+}
+
+func client(c *Cluster) *http.Client {
+	return &http.Client{Transport: &http.Transport{DialContext: c.Dial, DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}}
+}
+
+func body(t *testing.T, h *http.Client, url string) string {
+	t.Helper()
+	request := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil))
+	response := must[*http.Response](t)(h.Do(request))
+	defer response.Body.Close()
+	return string(must[[]byte](t)(io.ReadAll(response.Body)))
+}
+
+// reachPod calls a pod out of this process, and out of another in the cluster's network.
+func reachPod(t *testing.T, c *Cluster, ip string) {
+	if got := body(t, client(c), "http://"+ip+":8080/hello"); got != "/hello from server" {
+		t.Errorf("the pod answered %q", got)
+	}
+	routes := must[string](t)(output(c.Command(t.Context(), "ip", "route", "get", ip)))
+	if !strings.Contains(routes, "dev cni0") {
+		t.Errorf("in the cluster's network a pod is reached so: %s", routes)
+	}
+	if _, err := net.Dial("tcp", ip+":8080"); err == nil {
+		t.Error("a pod is reached from the machine's network")
+	}
+}
+
+func reachAPI(t *testing.T, c *Cluster) {
+	server := must[string](t)(c.Kubectl(t.Context(), "config", "view", "-o", "jsonpath={.clusters[0].cluster.server}"))
+	if got := body(t, client(c), server+"/livez"); got != "ok" {
+		t.Errorf("the API server answered %q", got)
+	}
+	if _, err := c.Dial(t.Context(), "tcp", "localhost:443"); err == nil {
+		t.Error("a name was resolved")
+	}
+}
+
+// beReached lets a pod's neighbour call this process.
+func beReached(t *testing.T, c *Cluster) {
+	listener := must[net.Listener](t)(c.Listen(t.Context(), "tcp", NodeAddress+":0"))
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { io.WriteString(w, "here") })}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(listener) }()
+	t.Cleanup(func() { server.Close(); <-ended })
+	if got := body(t, client(c), "http://"+listener.Addr().String()); got != "here" {
+		t.Errorf("answer %q", got)
+	}
+	if _, err := net.Dial("tcp", listener.Addr().String()); err == nil {
+		t.Error("what listens in the cluster is reached from the machine's network")
+	}
+}
+
+// stopAndStart has the API server away, with the pods running on.
+func stopAndStart(t *testing.T, c *Cluster) {
+	if err := c.Stop(t.Context(), "kube-apiserver"); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := c.Kubectl(t.Context(), "get", "--raw", "/livez"); err == nil {
+		t.Errorf("a stopped API server answered %q", out)
+	}
+	if err := c.Start(t.Context(), "kube-apiserver"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, func() error { _, err := c.Kubectl(t.Context(), "get", "pod", "server"); return err })
+	if err := c.Stop(t.Context(), "apiserver"); err == nil || !strings.Contains(err.Error(), "kube-apiserver") {
+		t.Errorf("stopping what is no component: %v", err)
+	}
+}
+
+// eventually asks until there is no error; the test's own time limit ends it.
+func eventually(t *testing.T, ask func() error) {
+	t.Helper()
+	for err := ask(); err != nil; err = ask() {
+		if t.Context().Err() != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestCanceled gives up a start, which leaves nothing.
+func TestCanceled(t *testing.T) {
+	Assets(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	before := machine(t)
+	if _, err := Start(ctx); err == nil {
+		t.Fatal("a canceled start gave a cluster")
+	}
+	same(t, before)
+}

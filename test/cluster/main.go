@@ -1,0 +1,88 @@
+// Command cluster runs a real Kubernetes on one machine, for tests: etcd, the API
+// server, the controllers, the scheduler, and a kubelet with containerd and runc, all
+// in namespaces of their own, out of which nothing is left when it is down. README.md
+// says how tests use it.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+)
+
+const usage = `usage: cluster COMMAND [flags] [arguments]
+
+  assets                    a directory with etcd, kube-apiserver and kubectl, built if missing
+  up                        bring a cluster up
+  down                      take it down; fails if anything of it is left
+  kubectl ARGUMENTS         kubectl, as an administrator
+  exec PROGRAM ARGUMENTS    a program in the cluster's network
+  image NAME BINARY ARGUMENTS  an image of one static program, put on the node; prints its digest
+  stop COMPONENT            kill a component and keep it down
+  start COMPONENT           start it again
+
+Every command but assets takes -dir, where the cluster keeps its files (default: %s).
+KUBE_MINOR chooses a minor version of Kubernetes.
+`
+
+// invocation is one command with what it was given.
+type invocation struct {
+	site   site
+	args   []string
+	out    io.Writer
+	flags  *flag.FlagSet
+	attach *bool
+	cached *bool
+	kube   *string
+}
+
+var commands = map[string]func(*invocation) error{
+	"assets":  (*invocation).assets,
+	"up":      (*invocation).up,
+	"down":    (*invocation).down,
+	"kubectl": (*invocation).kubectl,
+	"exec":    (*invocation).exec,
+	"image":   (*invocation).image,
+	"stop":    (*invocation).stop,
+	"start":   (*invocation).start,
+	"pid1":    (*invocation).pid1,
+	"pause":   (*invocation).pause,
+}
+
+func main() {
+	if err := run(os.Args[1:], os.Stdout); err != nil {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		os.Exit(1)
+	}
+}
+
+func run(args []string, out io.Writer) error {
+	if len(args) == 0 || commands[args[0]] == nil {
+		fmt.Fprintf(os.Stderr, usage, defaultDir())
+		os.Exit(2)
+	}
+	c := &invocation{out: out, flags: flag.NewFlagSet(args[0], flag.ExitOnError)}
+	dir := c.flags.String("dir", defaultDir(), "where the cluster keeps its files")
+	c.attach = c.flags.Bool("attached", false, "up: stay, and take the cluster down when standard input ends")
+	c.cached = c.flags.Bool("cached", false, "assets: fail instead of building")
+	c.kube = c.flags.String("kubebox", "", "pid1: the program that holds the components")
+	if err := c.flags.Parse(args[1:]); err != nil {
+		return err
+	}
+	c.args = c.flags.Args()
+	var err error
+	if c.site, err = siteAt(*dir); err != nil {
+		return err
+	}
+	return commands[args[0]](c)
+}
+
+// need checks how many arguments there are, which are named in what.
+func (c *invocation) need(n int, what string) error {
+	if len(c.args) < n {
+		return fmt.Errorf("%s needs %s; given: %q", c.flags.Name(), what, strings.Join(c.args, " "))
+	}
+	return nil
+}
