@@ -44,12 +44,14 @@ const (
 	CauseOutOfMemory       // killed at its memory limit
 	CauseLedger            // no durable intent could be written, so nothing was sent
 	CauseCancelled         // cancelled before it started
+	CauseNoRoom            // the pool had no room for its instance
+	CauseQuota             // a quota of the pool's own refused its instance
 	causeCount
 )
 
 func (c Cause) String() string {
 	return [causeCount]string{"", "throttled", "connect", "rejected", "provider", "lost", "timeout", "crashed",
-		"init_failed", "too_large", "out_of_memory", "ledger", "cancelled"}[c]
+		"init_failed", "too_large", "out_of_memory", "ledger", "cancelled", "no_room", "quota"}[c]
 }
 
 // FunctionError is the Lambda meaning: empty, "Handled" or "Unhandled".

@@ -30,12 +30,13 @@ const (
 	LimitShutdown              // the server is ending
 	LimitRemoved               // the function is not in the configuration any more
 	LimitPermission            // whether the caller may still invoke cannot be looked up, so no cloud is used
+	LimitPoolQuota             // a quota of the pool itself, such as a ResourceQuota of a cluster
 	limitKindCount
 )
 
 var limitKindNames = [limitKindCount]string{"none", "quota", "budget", "no_budget", "capacity", "concurrency", "ramp", "ramp_per_minute",
 	"request_rate", "throttled", "max_burst_concurrency", "waiting", "ledger", "max_burst_share", "max_burst_spend", "hysteresis",
-	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "shutdown", "removed", "permission"}
+	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "shutdown", "removed", "permission", "pool_quota"}
 
 func (k LimitKind) String() string { return limitKindNames[k] }
 
@@ -105,6 +106,8 @@ func (l Limit) String() string {
 		return "the server is ending"
 	case LimitRemoved:
 		return "function " + l.Name + " was removed while the call waited"
+	case LimitPoolQuota:
+		return "a quota of pool " + l.Name + " itself, which Spillway does not set, refused its instance"
 	case LimitPermission:
 		return "whether its caller may still invoke it cannot be looked up now, and until then it goes to no cloud"
 	default:

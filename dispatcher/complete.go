@@ -143,8 +143,11 @@ func (e *Engine) giveUp(now spillway.Instant, h Handle, r *record) {
 	case last.Class == spillway.Unknown, last.Cause == spillway.CauseInitFailed:
 		e.leaveQueue(now, h, r)
 		e.reply(now, h, r)
-	case last.Cause == spillway.CauseThrottled:
+	case last.Cause == spillway.CauseThrottled, last.Cause == spillway.CauseNoRoom:
 		e.refuse(now, h, r, spillway.ReasonNoCapacity)
+	case last.Cause == spillway.CauseQuota:
+		r.d.Limit = spillway.Limit{Kind: spillway.LimitPoolQuota, Name: e.platform.Pools[r.d.Last().Pool].Name}
+		e.refuse(now, h, r, spillway.ReasonQuotaExceeded)
 	default:
 		e.refuse(now, h, r, e.decision.Reason)
 	}

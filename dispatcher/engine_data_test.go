@@ -84,6 +84,19 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 		kind := map[string]dispatcher.ObservationKind{"ready": dispatcher.InstanceReady, "failed": dispatcher.InstanceFailed, "stopped": dispatcher.InstanceStopped, "exited": dispatcher.InstanceExited}[d.Cmd]
 		id, _ := strconv.Atoi(name())
 		return w.effects(w.e.Observe(now, dispatcher.Observation{Kind: kind, Instance: spillway.InstanceID(id), Detail: "Runtime.ExitError: exit status 1"}))
+	case "unplaced", "refused":
+		kind := map[string]dispatcher.ObservationKind{"unplaced": dispatcher.InstanceUnplaced, "refused": dispatcher.InstanceRefused}[d.Cmd]
+		id, _ := strconv.Atoi(name())
+		return w.effects(w.e.Observe(now, dispatcher.Observation{Kind: kind, Instance: spillway.InstanceID(id), Detail: "0/3 nodes are available"}))
+	case "capacity":
+		var found spillway.Resources
+		for what, into := range map[string]*int64{"slots": &found.Slots, "cpu": &found.MilliCPU, "mib": &found.MiB} {
+			n, err := strconv.ParseInt(arg(what, ""), 10, 64)
+			if *into = n; err != nil {
+				*into = spillway.Unlimited
+			}
+		}
+		return w.effects(w.e.Observe(now, dispatcher.Observation{Kind: dispatcher.PoolCapacity, Capacity: found}))
 	case "ledger":
 		kind := dispatcher.LedgerUp
 		if name() == "down" {

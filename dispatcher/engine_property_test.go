@@ -75,6 +75,7 @@ type oracle struct {
 	instances map[spillway.InstanceID]*instanceSeen
 	posted    map[string]billing.Kind
 	now       spillway.Instant
+	found     spillway.Resources // that pool 0 was found to have
 	// excess is what was already over a limit when it was lowered, by its name.
 	excess map[string]int64
 }
@@ -198,7 +199,7 @@ func (o *oracle) check() {
 	for _, in := range o.instances {
 		held = held.Add(in.fn.Instance)
 	}
-	if !o.within("instances", held.Slots, o.p.Pools[0].Capacity.Slots) || !o.within("memory", held.MiB, o.p.Pools[0].Capacity.MiB) {
+	if !o.within("instances", held.Slots, o.capacity().Slots) || !o.within("memory", held.MiB, o.capacity().MiB) {
 		o.t.Fatalf("instances hold %v, over the capacity", held)
 	}
 }
@@ -254,9 +255,24 @@ func (o *oracle) limits(within func(name string, n, limit int64) bool) {
 	for _, in := range o.instances {
 		held = held.Add(in.fn.Instance)
 	}
-	within("instances", held.Slots, o.p.Pools[0].Capacity.Slots)
-	within("memory", held.MiB, o.p.Pools[0].Capacity.MiB)
+	within("instances", held.Slots, o.capacity().Slots)
+	within("memory", held.MiB, o.capacity().MiB)
 }
+
+// capacity of pool 0 is the configured one, and no more than it was found to have.
+func (o *oracle) capacity() spillway.Resources {
+	c := o.p.Pools[0].Capacity
+	return spillway.Resources{Slots: min(c.Slots, o.found.Slots), MilliCPU: min(c.MilliCPU, o.found.MilliCPU), MiB: min(c.MiB, o.found.MiB)}
+}
+
+// measured tells the Engine what the pool was found to have. What holds more may stay.
+func (o *oracle) measured(e *dispatcher.Engine, found spillway.Resources) {
+	o.found = found
+	o.limits(func(name string, n, limit int64) bool { o.excess[name] = n; return true })
+	o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.PoolCapacity, Capacity: found}))
+}
+
+var unlimited = spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}
 
 // TestEngineProperties drives an Engine with random events and holds it to its
 // promises: never over quota or capacity, never over budget, never where denied,
@@ -277,7 +293,7 @@ func TestEngineProperties(t *testing.T) {
 		p := all[len(propertyPlatforms)*rapid.IntRange(0, len(propertyKeepAlives)-1).Draw(rt, "keep-alive")]
 		e := dispatcher.New(p)
 		o := &oracle{t: rt, e: e, p: p, now: epoch, excess: map[string]int64{}, running: map[*dispatcher.Decision]attemptSeen{}, unknown: map[string]attemptSeen{},
-			handles: map[*dispatcher.Decision]dispatcher.Handle{}, replied: map[*dispatcher.Decision]bool{},
+			found: unlimited, handles: map[*dispatcher.Decision]dispatcher.Handle{}, replied: map[*dispatcher.Decision]bool{},
 			instances: map[spillway.InstanceID]*instanceSeen{}, posted: map[string]billing.Kind{}}
 		verdict := testplatform.PermitAll(p)
 		calls := rapid.IntRange(1, 120).Draw(rt, "events")
@@ -320,20 +336,23 @@ func (o *oracle) idle(e *dispatcher.Engine, d time.Duration) {
 		}
 		o.now = max(o.now, next)
 		o.take(e.Tick(o.now))
-		o.instanceEvent(e, false)
+		o.instanceEvent(e, dispatcher.InstanceReady)
 	}
 	o.now = max(o.now, end)
 }
 
 // step ends something that runs, or lets time work.
 func (o *oracle) step(e *dispatcher.Engine, rt *rapid.T) {
-	switch rapid.IntRange(0, 4).Draw(rt, "step") {
+	switch rapid.IntRange(0, 5).Draw(rt, "step") {
 	case 0:
 		o.take(e.Tick(o.now))
+	case 5:
+		o.measured(e, spillway.Resources{Slots: rapid.Int64Range(0, 4).Draw(rt, "slots"), MilliCPU: spillway.Unlimited, MiB: rapid.Int64Range(0, 1000).Draw(rt, "mib")})
 	case 4:
 		o.exit(e)
 	case 1:
-		o.instanceEvent(e, rapid.IntRange(0, 4).Draw(rt, "failure") == 0)
+		o.instanceEvent(e, rapid.SampledFrom([]dispatcher.ObservationKind{dispatcher.InstanceReady, dispatcher.InstanceReady, dispatcher.InstanceReady,
+			dispatcher.InstanceFailed, dispatcher.InstanceUnplaced, dispatcher.InstanceRefused}).Draw(rt, "start"))
 	default:
 		outcome := rapid.SampledFrom([]dispatcher.Ending{
 			{Outcome: spillway.Outcome{Class: spillway.Executed, Usage: spillway.Usage{BilledMillis: 700, DurationMicros: 700000}}},
@@ -347,7 +366,8 @@ func (o *oracle) step(e *dispatcher.Engine, rt *rapid.T) {
 	}
 }
 
-func (o *oracle) instanceEvent(e *dispatcher.Engine, fail bool) {
+// instanceEvent lets an instance stop, or a start end in one way.
+func (o *oracle) instanceEvent(e *dispatcher.Engine, start dispatcher.ObservationKind) {
 	id := o.lowest(func(in *instanceSeen) bool { return !in.gone && (in.stopping || !in.ready) })
 	if id == 0 {
 		return
@@ -357,9 +377,18 @@ func (o *oracle) instanceEvent(e *dispatcher.Engine, fail bool) {
 	case in.stopping:
 		delete(o.instances, id)
 		o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.InstanceStopped, Instance: id}))
-	case fail:
+	case start != dispatcher.InstanceReady:
 		delete(o.instances, id)
-		o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.InstanceFailed, Instance: id, Detail: "test"}))
+		if start == dispatcher.InstanceUnplaced {
+			var held spillway.Resources
+			for _, other := range o.instances {
+				held = held.Add(other.fn.Instance)
+			}
+			c := o.capacity()
+			o.found = spillway.Resources{Slots: min(c.Slots, held.Slots), MilliCPU: o.found.MilliCPU, MiB: min(c.MiB, held.MiB)}
+			o.limits(func(name string, n, limit int64) bool { o.excess[name] = n; return true })
+		}
+		o.take(e.Observe(o.now, dispatcher.Observation{Kind: start, Instance: id, Detail: "test"}))
 	default:
 		in.ready = true
 		o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.InstanceReady, Instance: id}))
@@ -447,7 +476,7 @@ func (o *oracle) finish(e *dispatcher.Engine) {
 		}
 		o.now = o.now.Add(20 * time.Millisecond)
 		o.take(e.Tick(o.now))
-		o.instanceEvent(e, false)
+		o.instanceEvent(e, dispatcher.InstanceReady)
 		o.completeOne(e, dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.Executed, Usage: spillway.Usage{BilledMillis: 1}}})
 	}
 	if calls, unknown := e.InFlight(); calls != 0 || unknown != 0 || len(o.handles) != 0 {

@@ -40,8 +40,10 @@ type instance struct {
 // idle; an idle one of another function is stopped when its room is needed.
 type onPremState struct {
 	pool *spillway.Pool
-	live map[spillway.InstanceID]*instance
-	free *instance // recycled records, linked by below
+	// capacity is the configured one, and no more than was found to be there.
+	capacity, found spillway.Resources
+	live            map[spillway.InstanceID]*instance
+	free            *instance // recycled records, linked by below
 
 	// promised is what instances will hold once those being stopped are gone and
 	// those that wait for their room are started; used is what they hold now.
@@ -73,7 +75,7 @@ type functionState struct {
 }
 
 func newOnPremState(p *spillway.Pool, functions []*spillway.Function) *onPremState {
-	s := &onPremState{pool: p, live: map[spillway.InstanceID]*instance{}, warmAt: 0}
+	s := &onPremState{pool: p, capacity: p.Capacity, found: unbounded, live: map[spillway.InstanceID]*instance{}, warmAt: 0}
 	states := make([]functionState, len(functions))
 	for i, f := range functions {
 		states[i] = functionState{fn: f, minWarm: f.MinWarm}
@@ -91,10 +93,10 @@ func (s *onPremState) fits(f *spillway.Function, fit *placement.Fit) bool {
 	}
 	// Room that idle instances of others hold counts as free.
 	firm := s.promised.Sub(s.evictable)
-	if dim := s.pool.Capacity.Exceeds(firm, f.Instance); dim != spillway.DimNone {
+	if dim := s.capacity.Exceeds(firm, f.Instance); dim != spillway.DimNone {
 		*fit = placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{
 			Kind: spillway.LimitCapacity, Name: s.pool.Name, Dim: dim,
-			Used: firm.Of(dim), Need: f.Instance.Of(dim), Max: s.pool.Capacity.Of(dim)}}
+			Used: firm.Of(dim), Need: f.Instance.Of(dim), Max: s.capacity.Of(dim)}}
 		return false
 	}
 	return true
@@ -235,7 +237,7 @@ func (s *onPremState) victim() *instance {
 // launch asks for a new instance of f, stopping idle ones as needed. The room
 // was probed before.
 func (e *Engine) launch(now spillway.Instant, s *onPremState, f *spillway.Function) {
-	for s.pool.Capacity.Exceeds(s.promised, f.Instance) != spillway.DimNone {
+	for s.capacity.Exceeds(s.promised, f.Instance) != spillway.DimNone {
 		in := s.victim()
 		if in == nil {
 			break
@@ -268,7 +270,7 @@ func (e *Engine) stop(s *onPremState, in *instance) {
 func (e *Engine) startPending(s *onPremState) {
 	for len(s.pending) > 0 {
 		fs := s.pending[0]
-		if s.pool.Capacity.Exceeds(s.used, fs.fn.Instance) != spillway.DimNone {
+		if s.capacity.Exceeds(s.used, fs.fn.Instance) != spillway.DimNone {
 			return
 		}
 		s.pending = s.pending[:copy(s.pending, s.pending[1:])]
@@ -312,7 +314,7 @@ func (e *Engine) keepWarm(now spillway.Instant, s *onPremState) {
 		if f.MinWarm == 0 || !f.Permitted.Has(s.pool.Index) {
 			continue
 		}
-		for s.functions[f.Index].total < f.MinWarm && s.pool.Capacity.Exceeds(s.promised, f.Instance) == spillway.DimNone {
+		for s.functions[f.Index].total < f.MinWarm && s.capacity.Exceeds(s.promised, f.Instance) == spillway.DimNone {
 			e.launch(now, s, f)
 		}
 		s.cold = s.cold || s.functions[f.Index].total < f.MinWarm

@@ -217,7 +217,7 @@ func (e *Engine) startPlaces(s *onPremState, fs *functionState, v *vacancy, rank
 // spareRoom reports that a start of f holds up no call: the pool has room for two.
 func (e *Engine) spareRoom(s *onPremState, f *spillway.Function) bool {
 	return len(e.waiting) == 0 && !e.ending && !s.pool.Retired && f.Permitted.Has(s.pool.Index) &&
-		s.pool.Capacity.Exceeds(s.promised.Add(f.Instance), f.Instance) == spillway.DimNone
+		s.capacity.Exceeds(s.promised.Add(f.Instance), f.Instance) == spillway.DimNone
 }
 
 // reloadKeepers puts the functions of s under the pool's policy. Those that had the

@@ -69,7 +69,7 @@ func TestKeeperProperties(t *testing.T) {
 		e := dispatcher.New(p)
 		o := &oracle{t: rt, e: e, p: p, now: epoch, excess: map[string]int64{}, running: map[*dispatcher.Decision]attemptSeen{}, unknown: map[string]attemptSeen{},
 			handles: map[*dispatcher.Decision]dispatcher.Handle{}, replied: map[*dispatcher.Decision]bool{},
-			instances: map[spillway.InstanceID]*instanceSeen{}, posted: map[string]billing.Kind{}}
+			found: unlimited, instances: map[spillway.InstanceID]*instanceSeen{}, posted: map[string]billing.Kind{}}
 		period := time.Duration(rapid.SampledFrom([]int{1, 70, 185, 400}).Draw(rt, "period")) * time.Second
 		calls := 0
 		for range rapid.IntRange(5, 40).Draw(rt, "rounds") {
@@ -83,7 +83,7 @@ func TestKeeperProperties(t *testing.T) {
 			}
 			for range 12 {
 				o.now = o.now.Add(100 * time.Millisecond)
-				o.instanceEvent(e, rapid.IntRange(0, 15).Draw(rt, "failure") == 0)
+				o.instanceEvent(e, startOf(rapid.IntRange(0, 15).Draw(rt, "failure") == 0))
 				o.completeOne(e, executed)
 			}
 			switch rapid.IntRange(0, 19).Draw(rt, "more") {
@@ -100,6 +100,13 @@ func TestKeeperProperties(t *testing.T) {
 	if ahead == 0 {
 		t.Error("no instance was ever started ahead: the test shows nothing")
 	}
+}
+
+func startOf(fails bool) dispatcher.ObservationKind {
+	if fails {
+		return dispatcher.InstanceFailed
+	}
+	return dispatcher.InstanceReady
 }
 
 // rest lets time pass as a driver does, and returns how many instances were started
@@ -119,7 +126,7 @@ func (o *oracle) rest(e *dispatcher.Engine, prompt int, fails bool, d time.Durat
 			o.take([]dispatcher.Effect{f})
 		}
 		for range prompt {
-			o.instanceEvent(e, fails)
+			o.instanceEvent(e, startOf(fails))
 		}
 	}
 	if next := e.Next(); next <= o.now {

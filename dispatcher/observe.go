@@ -11,6 +11,9 @@ const (
 	InstanceStopped                          // after StopInstance: it is reaped
 	InstanceExited                           // it ended by itself while idle, and is reaped
 	InstanceReclaimed                        // idle or starting, it was taken away with the room that it held
+	InstanceUnplaced                         // it did not start, since the pool had no room for it
+	InstanceRefused                          // it did not start, since a quota that is not ours refused it
+	PoolCapacity                             // what the pool was found to have
 	LedgerDown                               // no intent can be written: no cloud sends
 	LedgerUp
 )
@@ -20,7 +23,9 @@ type Observation struct {
 	Kind     ObservationKind
 	Pool     int
 	Instance spillway.InstanceID
-	Detail   string // InstanceFailed: why, for people
+	Detail   string // InstanceFailed, Unplaced, Refused: why, for people
+	// Capacity of PoolCapacity: no more than that is used until the next one.
+	Capacity spillway.Resources
 }
 
 // Observe takes a fact from outside.
@@ -36,6 +41,10 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 		return e.out
 	}
 	s := e.onPrem[o.Pool]
+	if o.Kind == PoolCapacity {
+		e.measured(now, s, o.Capacity)
+		return e.out
+	}
 	in := s.live[o.Instance]
 	if in == nil {
 		return e.out
@@ -50,6 +59,10 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 		e.hand(now, s, in, true)
 	case InstanceFailed:
 		e.failed(now, s, in, o.Detail)
+	case InstanceUnplaced:
+		e.unplaced(now, s, in, o.Detail)
+	case InstanceRefused:
+		e.refusedPlace(now, s, in, o.Detail)
 	case InstanceStopped:
 		s.gone(in)
 		if s.cold {

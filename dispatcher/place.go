@@ -111,7 +111,7 @@ func (e *Engine) calm(b *spillway.BurstPolicy) bool {
 	for _, i := range b.Order {
 		if s := e.onPrem[i]; s != nil {
 			used += s.promised.Slots - s.idleSlots
-			all += s.pool.Capacity.Slots
+			all += s.capacity.Slots
 		}
 	}
 	return 100*used < percent*all

@@ -27,7 +27,7 @@ func (e *Engine) Reload(now spillway.Instant, p *spillway.Platform, spent []Spen
 		switch s := e.onPrem[pool.Index]; {
 		case s != nil:
 			same := s.pool.KeepAlivePolicy == pool.KeepAlivePolicy && s.pool.KeepAlive == pool.KeepAlive
-			s.pool = pool
+			s.pool, s.capacity = pool, least(pool.Capacity, s.found)
 			e.reloadFunctions(now, s)
 			s.reloadKeepers(now, same)
 		case e.clouds[pool.Index] == nil:
@@ -237,15 +237,11 @@ func (e *Engine) dropTooLarge(now spillway.Instant, s *onPremState) {
 	var calls []Handle
 	kept := s.pending[:0]
 	for _, fs := range s.pending {
-		if s.pool.Capacity.Exceeds(spillway.Resources{}, fs.fn.Instance) == spillway.DimNone {
+		if s.capacity.Exceeds(spillway.Resources{}, fs.fn.Instance) == spillway.DimNone {
 			kept = append(kept, fs)
 			continue
 		}
-		fs.coming--
-		s.setTotal(fs, -1)
-		s.promised = s.promised.Sub(fs.fn.Instance)
-		calls = append(calls, fs.strand()...)
-		s.unclaim(fs, now.Add(aheadRetry))
+		calls = append(calls, s.giveUp(now, fs)...)
 	}
 	s.pending = kept
 	for _, h := range calls {

@@ -100,7 +100,7 @@ func (e *Engine) poolView(i int, p *spillway.Pool) PoolView {
 		v.Running, v.Slots = e.clouds[i].inFlight, p.Limits.Concurrency
 		return v
 	}
-	v.Slots = p.Capacity.Slots
+	v.Slots = e.onPrem[i].capacity.Slots
 	for _, in := range e.onPrem[i].live {
 		switch in.state {
 		case busy:

@@ -190,7 +190,7 @@ func (e *Engine) neediest(clouds bool) *tenant {
 		if s == nil {
 			continue
 		}
-		if s.idleSlots > s.evictable.Slots || s.idleSlots > 0 && s.pool.Capacity.Exceeds(s.promised, spillway.Resources{}) != spillway.DimNone {
+		if s.idleSlots > s.evictable.Slots || s.idleSlots > 0 && s.capacity.Exceeds(s.promised, spillway.Resources{}) != spillway.DimNone {
 			clouds = true // kept for functions of which a call may wait, or more than there is room for
 			break
 		}
@@ -214,7 +214,7 @@ func (e *Engine) neediest(clouds bool) *tenant {
 // room is what instances may still hold, idle ones making way.
 func (s *onPremState) room() (room spillway.Resources, some bool) {
 	firm := s.promised.Sub(s.evictable)
-	room = s.pool.Capacity.Sub(firm)
+	room = s.capacity.Sub(firm)
 	return room, room.Slots > 0 && room.MilliCPU > 0 && room.MiB > 0
 }
 

@@ -9,6 +9,7 @@ package pools
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -89,6 +90,22 @@ type Starter interface {
 	// were reaped. It is closed when the pool is closed.
 	Exits() <-chan spillway.InstanceID
 }
+
+// Measurer is an on-prem pool whose capacity is found out while it runs.
+type Measurer interface {
+	Starter
+
+	// Capacity returns what its instances may hold together now, those that it has
+	// included, and what delivers it anew when it changes, and some time after
+	// ErrNoRoom at the latest. The channel is closed when the pool is closed.
+	Capacity() (spillway.Resources, <-chan spillway.Resources)
+}
+
+// Why StartInstance of a Measurer failed, if it says nothing against the function.
+var (
+	ErrNoRoom = errors.New("the pool has no room for it")
+	ErrQuota  = errors.New("a quota of the pool itself refuses it")
+)
 
 // StartError is why an instance did not start.
 type StartError struct {

@@ -16,11 +16,22 @@ func (s *Server) startInstance(f dispatcher.Effect) {
 	cold, err := s.pool(f.Pool).(pools.Starter).StartInstance(ctx, f.Instance, f.Function)
 	o := dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: f.Pool, Instance: f.Instance}
 	if err != nil {
-		o.Kind, o.Detail = dispatcher.InstanceFailed, startDetail(err)
+		o.Kind, o.Detail = startFailure(err), startDetail(err)
 		s.log.Warn("instance did not start", "function", f.Function.FunctionKey.String(), "error", err)
 	}
 	s.metrics.started(f, cold, err)
 	s.observe(o)
+}
+
+// startFailure tells a pool without room from a function that cannot start.
+func startFailure(err error) dispatcher.ObservationKind {
+	switch {
+	case errors.Is(err, pools.ErrNoRoom):
+		return dispatcher.InstanceUnplaced
+	case errors.Is(err, pools.ErrQuota):
+		return dispatcher.InstanceRefused
+	}
+	return dispatcher.InstanceFailed
 }
 
 // startDetail is what the callers of an instance that did not start are told:
@@ -39,6 +50,21 @@ func (s *Server) stopInstance(f dispatcher.Effect) {
 
 func (s *Server) observe(o dispatcher.Observation) {
 	s.apply(func(e *dispatcher.Engine, now spillway.Instant) []dispatcher.Effect { return e.Observe(now, o) })
+}
+
+// watchCapacity reports what a pool is found to have.
+func (s *Server) watchCapacity(pool int, found <-chan spillway.Resources) {
+	for {
+		select {
+		case capacity, ok := <-found:
+			if !ok {
+				return
+			}
+			s.observe(dispatcher.Observation{Kind: dispatcher.PoolCapacity, Pool: pool, Capacity: capacity})
+		case <-s.life.Done():
+			return
+		}
+	}
 }
 
 // watchExits reports idle instances that ended by themselves.

@@ -47,19 +47,30 @@ func (s *Server) Reload(p *spillway.Platform, changed map[int]pools.Pool, spent 
 	for i, old := range s.scene.Load().pools {
 		all[i] = old
 	}
+	var found []dispatcher.Observation
 	for i, fresh := range changed {
 		if all[i] == nil {
-			s.watch(i, fresh)
+			found = append(found, s.watch(i, fresh)...)
 		}
 		all[i] = fresh
 	}
 	s.scene.Store(newScene(p, all))
 	s.route(s.engine.Reload(s.clock.now(), p, spent))
+	for _, o := range found {
+		s.route(s.engine.Observe(s.clock.now(), o))
+	}
 }
 
-// watch listens for instances of a pool that end by themselves.
-func (s *Server) watch(i int, p pools.Pool) {
+// watch listens for instances of a pool that end by themselves and for its capacity,
+// and returns what that is now, of a pool that is measured.
+func (s *Server) watch(i int, p pools.Pool) (found []dispatcher.Observation) {
 	if st, ok := p.(pools.Starter); ok {
 		s.background.Go(func() { s.watchExits(i, st) })
 	}
+	if m, ok := p.(pools.Measurer); ok {
+		now, changes := m.Capacity()
+		s.background.Go(func() { s.watchCapacity(i, changes) })
+		found = append(found, dispatcher.Observation{Kind: dispatcher.PoolCapacity, Pool: i, Capacity: now})
+	}
+	return found
 }

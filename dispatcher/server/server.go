@@ -91,7 +91,9 @@ func New(c Config) *Server {
 	s.timer, s.timerAt = time.AfterFunc(time.Hour, s.tick), spillway.Never
 	s.timer.Stop()
 	for i, p := range c.Pools {
-		s.watch(i, p)
+		for _, o := range s.watch(i, p) {
+			s.observe(o)
+		}
 	}
 	s.tick()
 	return s
