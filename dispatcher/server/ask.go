@@ -26,11 +26,23 @@ type Ask struct {
 	Web *Web
 	// RequestKey joins repeated attempts of one request: the client's
 	// Amz-Sdk-Invocation-Id or Idempotency-Key. Empty: never joined. It is scoped to
-	// the caller and the function by the server.
+	// the caller, the function and the revision that Qualifier names by the server.
 	RequestKey string
 	// Stale is set if it is remembered that Caller may invoke Function, and cannot be
 	// looked up again now: the call is sent to no cloud.
 	Stale bool
+}
+
+// pinned reports that the Ask names the revision that is to serve it.
+func (a *Ask) pinned() bool { return a.Qualifier != "" && a.Qualifier != "$LATEST" }
+
+// scopedKey is RequestKey among those of all requests.
+func (a *Ask) scopedKey() string {
+	asked := a.Function.String()
+	if a.pinned() {
+		asked += ":" + a.Qualifier
+	}
+	return a.Caller + "\x00" + asked + "\x00" + a.RequestKey
 }
 
 // bytes is the size of the request's body as policies see it. A stream of unknown

@@ -110,7 +110,7 @@ func (s *Server) Invoke(ctx context.Context, ask Ask) (*Answer, error) {
 	if ask.RequestKey == "" {
 		return s.run(ctx, f, &ask)
 	}
-	ask.RequestKey = ask.Caller + "\x00" + ask.Function.String() + "\x00" + ask.RequestKey
+	ask.RequestKey = ask.scopedKey()
 	j, first, err := s.joins.join(ask.RequestKey, ask.Payload)
 	if err != nil {
 		return nil, err
@@ -151,9 +151,9 @@ func (s *Server) lookup(ask *Ask) (*spillway.Function, error) {
 	if f == nil {
 		return nil, &UnknownFunctionError{Function: ask.Function}
 	}
-	if q := ask.Qualifier; q != "" && q != "$LATEST" {
-		if f = p.RevisionOf(ask.Function, q); f == nil {
-			return nil, &UnknownFunctionError{Function: ask.Function, Qualifier: q}
+	if ask.pinned() {
+		if f = p.RevisionOf(ask.Function, ask.Qualifier); f == nil {
+			return nil, &UnknownFunctionError{Function: ask.Function, Qualifier: ask.Qualifier}
 		}
 	}
 	return f, nil
@@ -161,7 +161,7 @@ func (s *Server) lookup(ask *Ask) (*spillway.Function, error) {
 
 // split picks the revision that serves a call that names none.
 func (s *Server) split(f *spillway.Function, ask *Ask) *spillway.Function {
-	if len(f.Revisions) == 0 || ask.Qualifier != "" && ask.Qualifier != "$LATEST" {
+	if len(f.Revisions) == 0 || ask.pinned() {
 		return f
 	}
 	s.mu.Lock()
@@ -172,7 +172,7 @@ func (s *Server) split(f *spillway.Function, ask *Ask) *spillway.Function {
 // prepare evaluates the policy for a call.
 func (s *Server) prepare(ctx context.Context, f *spillway.Function, ask *Ask) (*policy.Verdict, spillway.Call) {
 	call := spillway.Call{
-		ID: uuid.Must(uuid.NewV7()).String(), Function: f, Caller: ask.Caller, PayloadBytes: ask.bytes(), Pinned: ask.Qualifier != "" && ask.Qualifier != "$LATEST", OnPremOnly: ask.Web != nil && ask.Web.Body != nil,
+		ID: uuid.Must(uuid.NewV7()).String(), Function: f, Caller: ask.Caller, PayloadBytes: ask.bytes(), Pinned: ask.pinned(), OnPremOnly: ask.Web != nil && ask.Web.Body != nil,
 		Stale: ask.Stale,
 	}
 	if !ask.Deadline.IsZero() {
