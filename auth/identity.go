@@ -13,6 +13,11 @@ type Identity struct {
 	// Invoke says which functions it may call: "*", "namespace/*" or
 	// "namespace/function". Empty permits nothing.
 	Invoke []string
+	// Stale is set if the credential was good when it could last be looked up, and
+	// cannot be looked up now.
+	Stale bool
+	// Subject is the Authenticator's own, for its Authorise.
+	Subject any
 }
 
 // May reports whether the identity may invoke a function.

@@ -32,6 +32,11 @@ func (c *liveCallers) Authenticate(r *http.Request, body []byte, now time.Time) 
 	return c.Load().Authenticate(r, body, now)
 }
 
+// Authorise implements httpapi.Authenticator.
+func (c *liveCallers) Authorise(ctx context.Context, id auth.Identity, namespace, function string) (auth.Permission, error) {
+	return c.Load().Authorise(ctx, id, namespace, function)
+}
+
 // Precheck implements httpapi.Authenticator.
 func (c *liveCallers) Precheck(r *http.Request) error { return c.Load().Precheck(r) }
 

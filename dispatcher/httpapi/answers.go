@@ -188,12 +188,18 @@ func panicked(entered bool) *problem {
 	return p
 }
 
-// unauthenticated answers for missing or wrong credentials.
+// unauthenticated answers for missing or wrong credentials, and for those that nobody
+// can judge now.
 func unauthenticated(err error) *problem {
 	p := &problem{lambda: http.StatusForbidden, url: http.StatusUnauthorized, kind: auth.TypeUnrecognizedClient,
 		reason: reasonUnauthenticated, text: "the request could not be authenticated"}
-	if e, ok := errors.AsType[*auth.Error](err); ok {
-		p.lambda, p.kind, p.text = e.Status, e.Type, e.Message
+	e, ok := errors.AsType[*auth.Error](err)
+	if !ok {
+		return p
+	}
+	p.lambda, p.kind, p.text = e.Status, e.Type, e.Message
+	if e.Type == auth.TypeUnavailable {
+		p.url, p.reason, p.retryAfter = e.Status, spillway.ReasonUnavailable.String(), ceilSeconds(e.RetryAfter)
 	}
 	return p
 }
@@ -201,7 +207,7 @@ func unauthenticated(err error) *problem {
 // forbidden is the same, byte for byte, whether the function exists or not.
 func forbidden(identity string) *problem {
 	return same(http.StatusForbidden, typeAccessDenied, spillway.ReasonDenied.String(),
-		"User: "+identity+" is not authorized to perform: lambda:InvokeFunction on this function; ask for an invoke pattern that covers it")
+		"User: "+identity+" is not authorized to perform: lambda:InvokeFunction on this function; ask for an invoke pattern that covers it, or in a cluster for the verb invoke on functions.spillway.dev")
 }
 
 // failed answers for an error of the server. What is not known to have run
@@ -281,10 +287,12 @@ func throttleReason(k spillway.LimitKind) string {
 // retrySeconds is when to try again: as the provider said, else in a second.
 func retrySeconds(d *dispatcher.Decision) int {
 	if last := d.Last(); last != nil && last.Outcome.RetryAfter > time.Second {
-		return int((last.Outcome.RetryAfter + time.Second - 1) / time.Second)
+		return ceilSeconds(last.Outcome.RetryAfter)
 	}
 	return 1
 }
+
+func ceilSeconds(d time.Duration) int { return int((d + time.Second - 1) / time.Second) }
 
 var refusalTexts = map[spillway.Reason]string{
 	spillway.ReasonDenied:         "denied: no pool may run this call",

@@ -28,6 +28,7 @@
 //	no_capacity             Reason and Retry-After
 //	unavailable             503 ServiceUnavailable            503
 //	not authenticated       403, type of auth.Error           401
+//	nobody can judge now    503 ServiceUnavailable            503
 //	unknown function        404 ResourceNotFoundException     404
 //	key reused              422 Spillway.KeyReused            422
 //

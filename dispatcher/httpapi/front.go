@@ -29,12 +29,15 @@ type Invoker interface {
 	Contract(spillway.FunctionKey) (spillway.Contract, error)
 }
 
-// Authenticator says whose credentials a request with this body carries;
-// *auth.Authenticator is one. Only signed requests need the body.
+// Authenticator says whose credentials a request with this body carries, and what
+// they may invoke; *auth.Authenticator is one. Only signed requests need the body.
 type Authenticator interface {
 	Authenticate(r *http.Request, body []byte, now time.Time) (auth.Identity, error)
 	// Precheck refuses what no body can make right, before one is read.
 	Precheck(r *http.Request) error
+	// Authorise judges an identity that Authenticate returned. An error says that it
+	// cannot be judged now; it is an *auth.Error, as those of the others.
+	Authorise(ctx context.Context, id auth.Identity, namespace, function string) (auth.Permission, error)
 }
 
 // Config is what a Front needs.
@@ -87,6 +90,7 @@ type exchange struct {
 	held     int64 // of Front.held
 	identity auth.Identity
 	admitted bool // authenticated and authorised
+	stale    bool // by what is remembered only
 	entered  bool // handed to the server: it may have run
 	status   int  // of the answer, once it has begun
 	odd      bool // framed oddly, see oddFraming
@@ -232,11 +236,15 @@ func (x *exchange) admit() (p *problem) {
 	if x.identity, err = x.front.auth.Authenticate(x.r, x.body, time.Now()); err != nil {
 		return x.stranger(err)
 	}
-	if key := x.target.function; !x.identity.May(key.Namespace, key.Name) {
+	permission, err := x.front.auth.Authorise(x.r.Context(), x.identity, x.target.function.Namespace, x.target.function.Name)
+	switch {
+	case err != nil:
+		return x.stranger(err)
+	case permission == auth.Denied:
 		x.front.metrics.refusedAs(typeAccessDenied)
 		return forbidden(x.identity.Name)
 	}
-	x.admitted = true
+	x.admitted, x.stale = true, permission == auth.AllowedStale
 	if x.target.below == "" {
 		x.options, p = readOptions(x.target.api, x.r.Header)
 	}
@@ -263,7 +271,7 @@ func (x *exchange) call() *problem {
 	}
 	ask := server.Ask{
 		Function: x.target.function, Qualifier: x.target.qualifier, Caller: x.identity.Name,
-		Payload: x.body, ClientContext: x.clientContext, LogTail: x.logTail, RequestKey: x.key,
+		Payload: x.body, ClientContext: x.clientContext, LogTail: x.logTail, RequestKey: x.key, Stale: x.stale,
 	}
 	if x.within > 0 {
 		ask.Deadline = time.Now().Add(x.within)

@@ -11,7 +11,7 @@ import (
 
 // authKinds are the labels of failed authentication; anything else is "other".
 var authKinds = []string{auth.TypeMissingToken, auth.TypeIncompleteSignature, auth.TypeInvalidSignature,
-	auth.TypeUnrecognizedClient, typeAccessDenied}
+	auth.TypeUnrecognizedClient, auth.TypeUnavailable, typeAccessDenied}
 
 // metrics of the front door. Counters of a vector are looked up once, at start.
 type metrics struct {

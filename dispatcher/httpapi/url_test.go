@@ -27,6 +27,10 @@ type nobody struct{}
 
 func (nobody) Precheck(*http.Request) error { return nil }
 
+func (nobody) Authorise(context.Context, auth.Identity, string, string) (auth.Permission, error) {
+	panic("nobody")
+}
+
 func (nobody) Authenticate(*http.Request, []byte, time.Time) (auth.Identity, error) { panic("nobody") }
 
 func noLimit(*http.Server) {}

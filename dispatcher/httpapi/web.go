@@ -26,7 +26,7 @@ func (x *exchange) web() *problem {
 		return p
 	}
 	stream := &webStream{x: x}
-	ask := server.Ask{Function: x.target.function, Caller: x.identity.Name, Payload: x.body, Web: &server.Web{Stream: stream}}
+	ask := server.Ask{Function: x.target.function, Caller: x.identity.Name, Payload: x.body, Stale: x.stale, Web: &server.Web{Stream: stream}}
 	if x.within > 0 {
 		ask.Deadline = time.Now().Add(x.within)
 	}

@@ -165,6 +165,7 @@ func (x *exchange) closeIf(f *fields, ask bool) {
 
 // writeProblem writes any ending but a function's answer, in the shape of the API.
 func (x *exchange) writeProblem(p *problem) {
+	x.audit(p)
 	f := &fields{h: x.w.Header()}
 	switch {
 	case p.decided != nil:
@@ -197,6 +198,24 @@ func (x *exchange) writeProblem(p *problem) {
 		body = urlBody(p)
 	}
 	x.write(f, p.url, body)
+}
+
+// audit logs who was refused what, for want of credentials or of permission.
+func (x *exchange) audit(p *problem) {
+	status := p.url
+	if x.target.api == apiLambda {
+		status = p.lambda
+	}
+	if status != http.StatusForbidden && status != http.StatusUnauthorized {
+		return
+	}
+	invocation := ""
+	if p.decided != nil {
+		invocation = p.decided.Invocation
+	}
+	x.front.log.Warn("refused", "status", status, "type", p.kind, "caller", x.identity.Name,
+		"namespace", x.target.function.Namespace, "function", x.target.function.Name, "api", x.target.api.String(),
+		"method", x.r.Method, "peer", x.r.RemoteAddr, "invocation", invocation, "why", p.text)
 }
 
 // lambdaError has the members of Lambda's exceptions. Most of them spell message
