@@ -1,9 +1,11 @@
 package main
 
 import (
+	"bytes"
 	"encoding"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strconv"
 	"strings"
@@ -17,7 +19,7 @@ import (
 	"github.com/spillway-dev/spillway/simulator/planner"
 )
 
-// nodeText is a type of node as people write it: a document of a --node file, or
+// nodeText is a type of node as people write it: in a --node file, or with
 // --node-type. Exactly one of hourly and cost; amounts are in the platform's currency.
 type nodeText struct {
 	Name      string            `yaml:"name"`
@@ -92,6 +94,7 @@ func readNodes(file string) ([]nodeText, error) {
 // maxPlanFile bounds what is parsed at all.
 const maxPlanFile = 1 << 20
 
+// readYAML reads a file of one document, or an empty one.
 func readYAML(flag, file string, into any) error {
 	info, err := os.Stat(file)
 	if err != nil {
@@ -104,7 +107,15 @@ func readYAML(flag, file string, into any) error {
 	if err != nil {
 		return wrongInput("%s: %w", flag, err)
 	}
-	if err := yaml.UnmarshalWithOptions(text, into, yaml.Strict()); err != nil {
+	decoder := yaml.NewDecoder(bytes.NewReader(text), yaml.Strict())
+	err = decoder.Decode(into)
+	if err == nil {
+		var more any
+		if err = decoder.Decode(&more); err == nil {
+			return wrongInput("%s: %s: more than one YAML document; allowed: one, so leave out '---'", flag, file)
+		}
+	}
+	if !errors.Is(err, io.EOF) {
 		return wrongInput("%s: %s: %s", flag, file, strings.TrimSpace(yaml.FormatError(err, false, false)))
 	}
 	return nil

@@ -3,6 +3,7 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/spillway-dev/spillway"
@@ -19,16 +20,26 @@ func TestNodeType(t *testing.T) {
 	if err != nil || got != want {
 		t.Fatalf("%+v %v, want %+v", got, err, want)
 	}
-	for _, text := range []string{
-		"", "cpu", "cpu=1", "cpu=1,memory=1Gi,hourly=0.1,hourly=0.2", "cpu=0,memory=1Gi,hourly=1", "cpu=1,memory=1Ki,hourly=1", "cpu=1,memory=1Gi,hourly=0.1,avoidable=0.2",
-		"cpu=1,memory=1Gi,hourly=0.1,min=2,max=1", "cpu=1,memory=1Gi,hourly=0.1,owned=-1", "cpu=1,memory=1Gi,hourly=1e3",
+	for text, want := range map[string]string{
+		"":                                      `"" is not a field`,
+		"cpu":                                   "cpu=: ",
+		"cpu=1":                                 "1 of cpu and 0 of memory are no node",
+		"cpu=1,memory=1Gi,hourly=0.1,hourly=1":  "hourly is there twice",
+		"cpu=0,memory=1Gi,hourly=1":             "0 of cpu and 1Gi of memory are no node",
+		"cpu=1,memory=1Ki,hourly=1":             "1 of cpu and 1Ki of memory are no node",
+		"cpu=1,memory=1Gi,hourly=1,avoidable=2": "avoidable 2.00 is more than all of the node",
+		"cpu=1,memory=1Gi,hourly=1,min=2,max=1": "min 2, max 1",
+		"cpu=1,memory=1Gi,hourly=1,owned=-1":    "owned -1",
+		"cpu=1,memory=1Gi,hourly=1,owned=1.5":   "owned=1.5: not a whole number",
+		"cpu=1,memory=1Gi,hourly=1e3":           "hourly=1e3: ",
+		"cpu=1,memory=1Gi":                      "exactly one of hourly and cost",
 	} {
 		n, err := parseNodeType(text)
 		if err == nil {
 			_, err = n.nodeType("here", "USD")
 		}
-		if exitCode(err) != exitInput {
-			t.Errorf("%q: %v", text, err)
+		if exitCode(err) != exitInput || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", text, err, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -47,7 +48,10 @@ func (f *planFlags) burst(rate spillway.Rate) (planner.Burst, error) {
 		return b, err
 	}
 	b.FreeCalls, b.Stack = t.FreeCalls, t.Stack
-	var err error
+	err := f.quantity("freeCalls", t.FreeCalls)
+	if err != nil {
+		return b, err
+	}
 	if b.PenaltyPerCall, err = f.femto("penaltyPerCall", t.PenaltyPerCall); err != nil {
 		return b, err
 	}
@@ -66,7 +70,15 @@ func (f *planFlags) burst(rate spillway.Rate) (planner.Burst, error) {
 		b.Tiers = append(b.Tiers, planner.Tier{FromMiBMillis: tier.FromGiBSeconds * mibMillisPerGiBSecond, PerGiBSecond: price})
 	}
 	for i, p := range t.Packages {
-		if err := f.quantity(fmt.Sprintf("packages[%d].giBSeconds", i), p.GiBSeconds); err != nil {
+		at := fmt.Sprintf("packages[%d].", i)
+		err := f.quantity(at+"giBSeconds", p.GiBSeconds)
+		if err == nil {
+			err = f.quantity(at+"calls", p.Calls)
+		}
+		if err == nil {
+			err = f.quantity(at+"most", p.Most)
+		}
+		if err != nil {
 			return b, err
 		}
 		if p.Name == "" {
@@ -96,14 +108,22 @@ func (f *planFlags) femto(path string, d v1alpha1.Decimal) (spillway.Femto, erro
 	return price, nil
 }
 
-// cloudFor finds where bursts go: a cloud pool, the pool of a price plan, or a plan of
+// cloudFor finds where bursts go: a cloud pool, a pool of a price plan, or a plan of
 // the built-in price book, whose prices then replace those of the first cloud pool.
 func (f *planFlags) cloudFor(c *planning.Case, at time.Time) (planning.Cloud, error) {
 	p := c.Run.Platform
+	var noneOf error
 	for _, pool := range p.Pools {
-		if plan, _, _ := strings.Cut(pool.PriceVersion, "@"); pool.Kind.Cloud() && f.cloud != "" && plan == f.cloud {
-			return planning.FindCloud(&c.Run, pool.Name)
+		if plan, _, _ := strings.Cut(pool.PriceVersion, "@"); pool.Kind.Cloud() && !pool.Retired && f.cloud != "" && plan == f.cloud {
+			cloud, err := planning.FindCloud(&c.Run, pool.Name)
+			if err == nil {
+				return cloud, nil
+			}
+			noneOf = cmp.Or(noneOf, err)
 		}
+	}
+	if noneOf != nil {
+		return planning.Cloud{}, noneOf
 	}
 	cloud, err := planning.FindCloud(&c.Run, f.cloud)
 	if err == nil || f.cloud == "" {
@@ -128,7 +148,7 @@ func (f *planFlags) cloudFor(c *planning.Case, at time.Time) (planning.Cloud, er
 	}
 	cloud = planning.Cloud{Name: f.cloud, Pool: -1, Rate: quote.Rate, Imposed: true}
 	for i, pool := range p.Pools {
-		if pool.Kind.Cloud() && cloud.Pool < 0 {
+		if pool.Kind.Cloud() && !pool.Retired && cloud.Pool < 0 {
 			cloud.Pool = i
 		}
 	}
