@@ -222,7 +222,7 @@ func (p *Pool) forget(i *instance) {
 	}
 	delete(p.instances, i.id)
 	if !i.stopped && i.agent != nil {
-		p.exits.add(i.id)
+		p.exits.Add(i.id)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/internal/exits"
 )
 
 var _ pools.Starter = (*Pool)(nil)
@@ -42,7 +43,7 @@ type Pool struct {
 	records  *records
 	logs     *logs
 	limiters limiters
-	exits    *exits
+	exits    *exits.Queue
 
 	mu        sync.Mutex
 	closed    bool
@@ -72,7 +73,7 @@ func Open(c Config) (*Pool, error) {
 		}
 		return nil, fmt.Errorf("open the process pool in %s: %w", c.Dir, err)
 	}
-	p.exits = openExits()
+	p.exits = exits.New()
 	return p, nil
 }
 
@@ -144,7 +145,7 @@ func (p *Pool) Isolation() string {
 }
 
 // Exits delivers idle instances that ended by themselves; closed by Close.
-func (p *Pool) Exits() <-chan spillway.InstanceID { return p.exits.out }
+func (p *Pool) Exits() <-chan spillway.InstanceID { return p.exits.Out() }
 
 // Close ends every instance and releases the directory. It returns when all are
 // reaped, or with an error when ctx ends first; calls in flight end as crashed.
@@ -169,69 +170,11 @@ func (p *Pool) Close(ctx context.Context) error {
 	case <-ctx.Done():
 		return fmt.Errorf("close the process pool: instances are still ending: %w", ctx.Err())
 	}
-	p.exits.close()
+	p.exits.Close()
 	p.limiters.close()
 	var err error
 	if p.private {
 		err = os.RemoveAll(p.run)
 	}
 	return errors.Join(err, p.lock.Close())
-}
-
-// exits carries ids from those who must not wait to one reader that may be slow.
-type exits struct {
-	out  chan spillway.InstanceID
-	wake chan struct{} // has room for one
-	stop chan struct{}
-	done chan struct{}
-
-	mu      sync.Mutex
-	waiting []spillway.InstanceID
-}
-
-func openExits() *exits {
-	e := &exits{
-		out:  make(chan spillway.InstanceID),
-		wake: make(chan struct{}, 1), stop: make(chan struct{}), done: make(chan struct{}),
-	}
-	go e.deliver()
-	return e
-}
-
-func (e *exits) add(id spillway.InstanceID) {
-	e.mu.Lock()
-	e.waiting = append(e.waiting, id)
-	e.mu.Unlock()
-	select {
-	case e.wake <- struct{}{}:
-	default:
-	}
-}
-
-func (e *exits) deliver() {
-	defer close(e.done)
-	defer close(e.out)
-	for {
-		select {
-		case <-e.wake:
-		case <-e.stop:
-			return
-		}
-		e.mu.Lock()
-		ids := e.waiting
-		e.waiting = nil
-		e.mu.Unlock()
-		for _, id := range ids {
-			select {
-			case e.out <- id:
-			case <-e.stop:
-				return
-			}
-		}
-	}
-}
-
-func (e *exits) close() {
-	close(e.stop)
-	<-e.done
 }
