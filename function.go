@@ -50,9 +50,15 @@ type Function struct {
 	canary    bool
 	Revisions []*Function
 	Package   Package
-	Handler   string
-	Contract  Contract
-	Env       []string // KEY=value, sorted
+	// Image is what the revision runs from in pods, in place of a package: a reference
+	// with a digest, or with a tag where pools allow it. Empty for packages.
+	Image string
+	// ServiceAccount is whose identity the pods have; empty for none of its own. Such
+	// functions never run in pods that wait for any package.
+	ServiceAccount string
+	Handler        string
+	Contract       Contract
+	Env            []string // KEY=value, sorted
 
 	Resources Resources // of one invocation; Slots is 1
 	// Instance is what one instance holds on-prem; Slots is 1. It takes Concurrency

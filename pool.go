@@ -28,13 +28,16 @@ func (s PoolSet) Len() int { return bits.OnesCount16(uint16(s)) }
 type PoolKind uint8
 
 const (
-	PoolProcess PoolKind = iota // supervised processes on this machine
-	PoolLambda                  // AWS Lambda
-	PoolSCF                     // Tencent Serverless Cloud Function
+	PoolProcess    PoolKind = iota // supervised processes on this machine
+	PoolLambda                     // AWS Lambda
+	PoolSCF                        // Tencent Serverless Cloud Function
+	PoolKubernetes                 // pods of a Kubernetes cluster
 	poolKindCount
 )
 
-func (k PoolKind) String() string { return [poolKindCount]string{"process", "lambda", "scf"}[k] }
+func (k PoolKind) String() string {
+	return [poolKindCount]string{"process", "lambda", "scf", "kubernetes"}[k]
+}
 
 // Cloud reports whether a pool of this kind is a public cloud: paid per call,
 // off the premises.
@@ -79,8 +82,9 @@ type Pool struct {
 
 	PriceVersion string // which entry of the price book the rates came from; of a cloud, empty if none holds now
 
-	Lambda LambdaEndpoint
-	SCF    SCFEndpoint
+	Lambda     LambdaEndpoint
+	SCF        SCFEndpoint
+	Kubernetes KubernetesPods
 }
 
 // Class returns the half of a quota that the pool draws from.
@@ -115,6 +119,24 @@ type SCFEndpoint struct {
 	CredentialsFrom string // "environment" (TENCENTCLOUD_SECRET_ID and _KEY) or "file:<path>"
 }
 
+// KubernetesPods says how the pods of a pool are made.
+type KubernetesPods struct {
+	// RuntimeImage is what pods are started with that wait for any package; it has the
+	// agent, which is also copied from it beside images of functions.
+	RuntimeImage     string
+	Namespace        string    // of the pods that wait for a package
+	Sizes            []PodSize // of those pods, smallest memory first, then smallest cpu
+	NodeSelector     map[string]string
+	RuntimeClassName string // empty means the cluster's own
+	AllowTags        bool   // images of the nodes' own store may be named by tag
+}
+
+// PodSize is a class of pods that are started before anybody knows what they will run.
+type PodSize struct {
+	Resources
+	Ready int // how many are kept started
+}
+
 // Exclusion says why a pool is out before any decision: a fact of configuration.
 type Exclusion uint8
 
@@ -130,9 +152,11 @@ const (
 	ExcludedContract            // a web function without cloud.payload: http-v2
 	ExcludedRetired             // the pool was removed from the configuration
 	ExcludedPrice               // no price or exchange rate of the cloud holds now
+	ExcludedPods                // it is an image or has a service account, and the on-prem pool has no pods
+	ExcludedTag                 // its image is named by tag, and the pool does not allow that
 	exclusionCount
 )
 
 func (e Exclusion) String() string {
-	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region", "contract", "retired", "no_price"}[e]
+	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region", "contract", "retired", "no_price", "needs_pods", "image_tag"}[e]
 }

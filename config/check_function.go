@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,6 +54,9 @@ func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
 	}
 	e.label("spec.burstPolicy", spec.BurstPolicy)
 	e.labels("spec.residency", spec.Residency, maxRegions)
+	if k := spec.Kubernetes; k != nil && k.ServiceAccountName != "" {
+		e.label("spec.kubernetes.serviceAccountName", k.ServiceAccountName)
+	}
 	checkEnv(e.source, spec.Env)
 	if n := len(spec.Cloud); n > spillway.MaxPools {
 		e.fault("spec.cloud", fmt.Sprintf("has %d entries", n), fmt.Sprintf("at most one for each pool, %d", spillway.MaxPools))
@@ -111,12 +113,7 @@ func (l *loading) checkRevisions(s *source, spec *v1alpha1.FunctionSpec) {
 		if r.Qualifier != "" && !qualifierForm.MatchString(r.Qualifier) {
 			s.fault(path+".qualifier", quoteShort(r.Qualifier)+" is not a version or alias", "$LATEST, a version number or an alias name")
 		}
-		if !filepath.IsLocal(r.Handler) {
-			s.fault(path+".handler", quoteShort(r.Handler)+" is not a path inside the package", "such as bootstrap or bin/serve")
-		}
-		if !l.checks.WithoutCode {
-			l.checkPackage(s, path+".package", r)
-		}
+		l.checkCode(s, path, r)
 	}
 }
 

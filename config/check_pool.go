@@ -35,7 +35,7 @@ func (l *loading) validate() {
 
 func (l *loading) checkPool(e entry[v1alpha1.Pool]) {
 	spec := &e.object.Spec
-	e.oneOf("spec.kind", spec.Kind, []string{"process", "lambda", "scf"}, "kube", "kubernetes", "offline")
+	e.oneOf("spec.kind", spec.Kind, []string{"process", "kubernetes", "lambda", "scf"}, "offline")
 	if e.faulty("spec.kind") {
 		return
 	}
@@ -44,16 +44,22 @@ func (l *loading) checkPool(e entry[v1alpha1.Pool]) {
 		e.label("spec.pricePlan", spec.PricePlan)
 	}
 	e.duration("spec.initTimeout", spec.InitTimeout, v1alpha1.Duration(time.Millisecond), 300*second)
-	if spec.Kind == "process" {
+	if slices.Contains(onPremKinds, spec.Kind) {
 		e.duration("spec.keepAlive", spec.KeepAlive, v1alpha1.Duration(time.Millisecond), 24*3600*second)
 		checkKeepAlive(e.source, spec.KeepAlivePolicy)
 		e.onlyOf("lambda", "spec.lambda")
 		e.onlyOf("scf", "spec.scf")
 		e.onlyOf("lambda or scf", "spec.limits")
 		checkCapacity(e.source, "spec.capacity", spec.Capacity, 1)
+		if spec.Kind == "kubernetes" {
+			checkKubernetes(e.source, spec.Kubernetes)
+		} else {
+			e.onlyOf("kubernetes", "spec.kubernetes")
+		}
 		return
 	}
-	e.onlyOf("process", "spec.capacity", "spec.keepAlive", "spec.keepAlivePolicy")
+	e.onlyOf("kubernetes", "spec.kubernetes")
+	e.onlyOf("process or kubernetes", "spec.capacity", "spec.keepAlive", "spec.keepAlivePolicy")
 	if spec.Kind == "lambda" {
 		e.onlyOf("scf", "spec.scf", "spec.limits.memory", "spec.limits.rampPerMinute")
 		e.endpoint("spec.lambda.endpoint", spec.Lambda.Endpoint)

@@ -82,8 +82,10 @@ func (l *loading) compilePool(i int, e entry[v1alpha1.Pool]) *spillway.Pool {
 		Index: i, Name: e.Metadata.Name, Region: spec.Region, InitTimeout: time.Duration(*spec.InitTimeout),
 		PriceVersion: quote.Version,
 	}
-	if spec.Kind == "process" {
-		pool.Kind = spillway.PoolProcess
+	if slices.Contains(onPremKinds, spec.Kind) {
+		if spec.Kind == "kubernetes" {
+			pool.Kind, pool.Kubernetes = spillway.PoolKubernetes, compileKubernetes(spec.Kubernetes)
+		}
 		pool.Capacity = limits(spec.Capacity)
 		pool.KeepAlive = time.Duration(*spec.KeepAlive)
 		pool.KeepAlivePolicy = compileKeepAlive(spec.KeepAlivePolicy)

@@ -63,7 +63,8 @@ func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Functio
 		Namespace:   namespaceIndex(p, e.Metadata.Namespace),
 		Revision:    r.Name,
 		Weight:      weight,
-		Package:     spillway.Package{Path: e.relative(r.Package.Path), Digest: r.Package.Digest},
+		Package:     e.packageOf(r),
+		Image:       r.Image,
 		Handler:     r.Handler,
 		Instance:    spillway.Resources{Slots: 1, MilliCPU: int64(*spec.Resources.CPU), MiB: ceilMiB(*spec.Resources.Memory)},
 		Concurrency: int(*spec.Concurrency),
@@ -82,6 +83,9 @@ func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Functio
 	if spec.Retry == "idempotent" {
 		f.Retry = spillway.RetryIdempotent
 	}
+	if spec.Kubernetes != nil {
+		f.ServiceAccount = spec.Kubernetes.ServiceAccountName
+	}
 	if spec.Contract == "http" {
 		f.Contract = spillway.ContractHTTP
 	}
@@ -94,6 +98,13 @@ func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Functio
 	l.bind(p, f, e, r)
 	permit(p, f)
 	return f
+}
+
+func (s *source) packageOf(r *v1alpha1.Revision) spillway.Package {
+	if r.Package.Path == "" {
+		return spillway.Package{Digest: r.Package.Digest}
+	}
+	return spillway.Package{Path: s.relative(r.Package.Path), Digest: r.Package.Digest}
 }
 
 // part is what each of n invocations holds of an instance, rounded up.
@@ -157,6 +168,8 @@ func exclusion(policy *spillway.BurstPolicy, f *spillway.Function, pool *spillwa
 		return spillway.ExcludedMode
 	case !slices.Contains(policy.Order, pool.Index):
 		return spillway.ExcludedOrder
+	case excludedPods(f, pool) != spillway.ExcludedNot:
+		return excludedPods(f, pool)
 	case cloud && f.Bindings[pool.Index].Name == "":
 		return spillway.ExcludedBinding
 	case !cloud && pool.Capacity.Exceeds(spillway.Resources{}, f.Instance) != spillway.DimNone:

@@ -69,7 +69,7 @@ func (l *loading) addMissingObjects() {
 	if !slices.ContainsFunc(l.all.policies, func(e entry[v1alpha1.BurstPolicy]) bool { return e.Metadata.Name == defaultPolicy }) {
 		s, h := header(v1alpha1.KindBurstPolicy, defaultPolicy)
 		o := &v1alpha1.BurstPolicy{Header: h}
-		o.Spec.Mode, o.Spec.Order = "OnPremOnly", l.poolNames("process")
+		o.Spec.Mode, o.Spec.Order = "OnPremOnly", l.onPremNames()
 		l.all.policies = append(l.all.policies, entry[v1alpha1.BurstPolicy]{s, &o.Header, o})
 		byName(l.all.policies)
 	}
@@ -88,7 +88,9 @@ func (l *loading) addMissingObjects() {
 func (l *loading) fillFunction(f *v1alpha1.Function) {
 	s := &f.Spec
 	for i := range s.Revisions {
-		setDefault(&s.Revisions[i].Handler, "bootstrap")
+		if s.Revisions[i].Image == "" {
+			setDefault(&s.Revisions[i].Handler, "bootstrap")
+		}
 	}
 	if len(s.Traffic) == 0 && len(s.Revisions) == 1 {
 		s.Traffic = []v1alpha1.Traffic{{Revision: s.Revisions[0].Name, Weight: new(int64(100))}}
@@ -121,16 +123,23 @@ func (l *loading) fillFunction(f *v1alpha1.Function) {
 
 func (l *loading) fillPool(p *v1alpha1.Pool) {
 	s := &p.Spec
-	if s.Kind == "scf" {
+	switch s.Kind {
+	case "scf":
 		setDefault(&s.InitTimeout, new(65*second))
+	case "kubernetes":
+		setDefault(&s.InitTimeout, new(60*second))
 	}
 	setDefault(&s.InitTimeout, new(10*second))
 	switch s.Kind {
-	case "process":
+	case "process", "kubernetes":
 		setDefault(&s.Region, "local")
 		setDefault(&s.KeepAlive, new(120*second))
 		fillKeepAlive(s.KeepAlivePolicy)
 		setDefault(&s.PricePlan, defaultOwnedPlan)
+		if s.Kind == "kubernetes" {
+			fillKubernetes(s)
+			return
+		}
 		setDefault(&s.Capacity, new(v1alpha1.Capacity{}))
 		machine := l.machine()
 		setDefault(&s.Capacity.Slots, new(machine.Slots))
@@ -162,7 +171,7 @@ func (l *loading) fillPool(p *v1alpha1.Pool) {
 func (l *loading) fillPolicy(p *v1alpha1.BurstPolicy) {
 	setDefault(&p.Spec.Mode, "Hybrid")
 	if len(p.Spec.Order) == 0 {
-		p.Spec.Order = append(l.poolNames("process"), l.cloudNames()...)
+		p.Spec.Order = append(l.onPremNames(), l.cloudNames()...)
 	}
 	setDefault(&p.Spec.OnPremWaitBudget, new(v1alpha1.Duration(50*time.Millisecond)))
 	if s := p.Spec.MaxBurstShare; s != nil {

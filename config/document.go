@@ -14,9 +14,9 @@ const notYet = "not supported in this version"
 // refusedFields names fields that people will look for, by kind, and that this
 // version does not have.
 var refusedFields = map[string]map[string]string{
-	v1alpha1.KindFunction: refuse("spec.revisions[].image", "spec.revisions[].runtime", "spec.resources.gpu",
+	v1alpha1.KindFunction: refuse("spec.revisions[].runtime", "spec.resources.gpu",
 		"spec.volumes", "spec.secretRefs", "spec.envFrom", "spec.retries", "spec.pool", "spec.priority"),
-	v1alpha1.KindPool:        refuse("spec.labels", "spec.order", "spec.capacity.gpu", "spec.kube", "spec.offline"),
+	v1alpha1.KindPool:        refuse("spec.labels", "spec.order", "spec.capacity.gpu", "spec.offline"),
 	v1alpha1.KindQuota:       refuse("spec.nominal.onPrem.gpu", "spec.nominal.cloud.gpu"),
 	v1alpha1.KindBurstPolicy: refuse(),
 	v1alpha1.KindPriceBook:   refuse("spec.plans[].tiers", "spec.plans[].packages", "spec.plans[].freeTier"),

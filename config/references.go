@@ -22,10 +22,13 @@ func (l *loading) checkReferences() {
 				break
 			}
 			path := index("spec.cloud", i) + ".pool"
-			if e.reference(path, "Pool", b.Pool, pools) && l.pool(b.Pool).Kind == "process" {
-				e.fault(path, quoteShort(b.Pool)+" is a process pool, which needs no binding", alternatives(l.cloudNames()))
+			if e.reference(path, "Pool", b.Pool, pools) && slices.Contains(onPremKinds, l.pool(b.Pool).Kind) {
+				e.fault(path, quoteShort(b.Pool)+" is a "+l.pool(b.Pool).Kind+" pool, which needs no binding", alternatives(l.cloudNames()))
 			}
 		}
+	}
+	for _, e := range l.all.functions {
+		l.checkImagePools(e)
 	}
 	for _, e := range l.all.policies {
 		for i, name := range e.object.Spec.Order {
@@ -179,7 +182,7 @@ func (l *loading) checkPoolPrice(e entry[v1alpha1.Pool], plans map[billing.PlanK
 	if e.faulty("spec.kind") || e.faulty("spec.region") || e.faulty(path) {
 		return
 	}
-	want := map[string]billing.PlanKind{"process": billing.PlanOwned, "lambda": billing.PlanLambda, "scf": billing.PlanSCF}[e.object.Spec.Kind]
+	want := map[string]billing.PlanKind{"process": billing.PlanOwned, "kubernetes": billing.PlanOwned, "lambda": billing.PlanLambda, "scf": billing.PlanSCF}[e.object.Spec.Kind]
 	for kind, names := range plans {
 		if _, other := slices.BinarySearch(names, name); other && kind != want {
 			e.fault(path, fmt.Sprintf("%s is a plan of kind %s, and the pool is of kind %s", quoteShort(name), kind, e.object.Spec.Kind), alternatives(plans[want]))

@@ -5,7 +5,10 @@
 //
 // A field that a type does not have does not exist in this version. Comments
 // here are the reference documentation: docs/reference/configuration.md is made
-// from them.
+// from them, and so are the custom resource definitions (package kube), which the
+// lines that begin with + are for.
+//
+// +kubebuilder:object:generate=true
 package v1alpha1
 
 // APIVersion is the apiVersion of every object.

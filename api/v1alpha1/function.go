@@ -52,15 +52,29 @@ type FunctionSpec struct {
 	Env map[string]string `json:"env,omitempty"`
 	// Where it is deployed in clouds, at most one entry per pool.
 	Cloud []Binding `json:"cloud,omitempty"`
+	// What its pods have in kubernetes pools.
+	Kubernetes *FunctionPods `json:"kubernetes,omitempty"`
+}
+
+// FunctionPods is what the pods of a function have of their own.
+type FunctionPods struct {
+	// Name of a service account in the function's namespace, whose identity the pods
+	// have. They are then started for this function only, in that namespace; process
+	// pools do not run it. A DNS label. Default: none, and no token in the pods.
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
 }
 
 // Revision is one version of a function's code.
 type Revision struct {
 	// A DNS label, unique in the function. Required.
 	Name string `json:"name"`
-	// Where the code comes from. Required.
-	Package Package `json:"package"`
-	// The program to start, a path inside the package. Default bootstrap.
+	// Where the code comes from. Exactly one of package and image is required.
+	Package Package `json:"package,omitzero"`
+	// An image of kubernetes pools, NAME@sha256:<64 hex digits>; localhost/NAME:TAG, of
+	// the nodes' own store, where a pool has allowTags.
+	Image string `json:"image,omitempty"`
+	// The program to start, a path inside the package or image. Default bootstrap, and
+	// for an image what the image says.
 	Handler string `json:"handler,omitempty"`
 	// Version or alias that this revision is in clouds. Default: the qualifier of
 	// the cloud binding.
@@ -70,10 +84,11 @@ type Revision struct {
 // Package is a directory or a zip file.
 type Package struct {
 	// Path of the directory or zip file, relative to the configuration file.
-	// Required.
-	Path string `json:"path"`
+	// Required in files; objects in a cluster have none.
+	Path string `json:"path,omitempty"`
 	// sha256:<64 hex digits> of the content. If it is given, the content must
-	// match; if not, the digest found at load is pinned.
+	// match; if not, the digest found at load is pinned. Required in a cluster: it
+	// names what was uploaded.
 	Digest string `json:"digest,omitempty"`
 }
 

@@ -9,28 +9,32 @@ type Pool struct {
 // PoolSpec describes a pool.
 type PoolSpec struct {
 	// What runs the invocations: process (supervised processes on this machine),
-	// lambda (AWS Lambda) or scf (Tencent SCF). Required.
+	// kubernetes (pods of a cluster), lambda (AWS Lambda) or scf (Tencent SCF). Required.
 	Kind string `json:"kind"`
 	// Where it is, for residency: a DNS label such as cn-north, or the provider's
 	// region. Required for clouds. Default local.
 	Region string `json:"region,omitempty"`
-	// What the instances of a process pool may hold together. Default: the machine.
+	// What the instances of a process or kubernetes pool may hold together. Default: the
+	// machine; of kubernetes, what the cluster is seen to have.
 	Capacity *Capacity `json:"capacity,omitempty"`
-	// How long an idle instance of a process pool is kept, up to 24h. Default 2m.
+	// How long an idle instance of a process or kubernetes pool is kept, up to 24h.
+	// Default 2m.
 	KeepAlive *Duration `json:"keepAlive,omitempty"`
-	// How idle instances of a process pool are kept, and started ahead of calls.
-	// Default: all are kept for keepAlive.
+	// How idle instances of a process or kubernetes pool are kept, and started ahead of
+	// calls. Default: all are kept for keepAlive.
 	KeepAlivePolicy *KeepAlivePolicy `json:"keepAlivePolicy,omitempty"`
 	// Longest start of an instance, up to 5m; for a cloud, its limit on INIT.
-	// Default 10s, and 65s for scf.
+	// Default 10s, 65s for scf and 1m for kubernetes.
 	InitTimeout *Duration `json:"initTimeout,omitempty"`
 	// How to reach AWS Lambda; lambda pools only.
 	Lambda *Lambda `json:"lambda,omitempty"`
 	// How to reach Tencent SCF; scf pools only.
 	SCF *SCF `json:"scf,omitempty"`
+	// How pods are made; required for kubernetes pools, and only theirs.
+	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
 	// What the provider enforces; cloud pools only.
 	Limits *CloudLimits `json:"limits,omitempty"`
-	// Name of a plan of the price book. Default example-node for process,
+	// Name of a plan of the price book. Default example-node for process and kubernetes,
 	// lambda-x86-<region> for lambda, scf-<region> for scf.
 	PricePlan string `json:"pricePlan,omitempty"`
 }
@@ -97,6 +101,36 @@ type SCF struct {
 	Namespace string `json:"namespace,omitempty"`
 	// Whose account. Default: from the environment.
 	Credentials *Credentials `json:"credentials,omitempty"`
+}
+
+// Kubernetes says how the pods of a pool are made.
+type Kubernetes struct {
+	// Image of the pods that wait for any package, in which the agent is:
+	// NAME@sha256:<64 hex digits>, or localhost/NAME:TAG with allowTags. Required.
+	RuntimeImage string `json:"runtimeImage"`
+	// Namespace of the pods that wait for any package. A DNS label. Default
+	// spillway-pool.
+	Namespace string `json:"namespace,omitempty"`
+	// Sizes of the pods that wait for any package, at most 16; a function gets the
+	// smallest that holds its resources. Default: none wait, and every instance is a
+	// pod of its own.
+	Sizes []PodSize `json:"sizes,omitempty"`
+	// Labels that the nodes of all pods have. Default: none.
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// RuntimeClass of all pods. Default: the cluster's.
+	RuntimeClassName string `json:"runtimeClassName,omitempty"`
+	// Take images of the nodes' own store by tag, localhost/NAME:TAG, for development.
+	AllowTags bool `json:"allowTags,omitempty"`
+}
+
+// PodSize is a class of pods that are started before anybody knows what they run.
+type PodSize struct {
+	// Memory of one pod, 1Mi to 1Ti, rounded down to whole MiB. Required.
+	Memory *Bytes `json:"memory"`
+	// Cores of one pod, 1m to 1024. Required.
+	CPU *MilliCPU `json:"cpu"`
+	// How many are kept started, 0 to 1000. Default 0.
+	Ready *int64 `json:"ready,omitempty"`
 }
 
 // Credentials says where cloud credentials are; exactly one field.

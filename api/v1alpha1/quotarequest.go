@@ -14,6 +14,8 @@ type QuotaRequest struct {
 }
 
 // QuotaRequestSpec is what is asked for.
+//
+// +kubebuilder:object:generate=false
 type QuotaRequestSpec struct {
 	// Name of the Quota.
 	Quota string `json:"quota"`
@@ -26,6 +28,10 @@ type QuotaRequestSpec struct {
 	// For who decides.
 	Reason string `json:"reason"`
 	// When an approval ends by itself. Default: never.
+	//
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
 	Until *time.Time `json:"until,omitempty"`
 }
 
@@ -52,7 +58,12 @@ type QuotaRequestStatus struct {
 }
 
 // QuotaEvent is one step in the life of a request.
+//
+// +kubebuilder:object:generate=false
 type QuotaEvent struct {
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
 	At      time.Time `json:"at"`
 	By      string    `json:"by"`   // identity
 	What    string    `json:"what"` // the phase that it led to
@@ -72,7 +83,12 @@ type QuotaLimits struct {
 }
 
 // QuotaSimulation is what a replay of a team's own calls found.
+//
+// +kubebuilder:object:generate=false
 type QuotaSimulation struct {
+	// +kubebuilder:validation:Schemaless
+	// +kubebuilder:validation:Type=string
+	// +kubebuilder:validation:Format=date-time
 	At     time.Time `json:"at"`
 	Trace  string    `json:"trace"`  // where the calls are from, in words
 	Base   string    `json:"base"`   // digest of the limits that the Quota had

@@ -37,6 +37,8 @@ func (d Duration) String() string {
 func (Duration) Syntax() string { return "a duration such as 500ms, 3s or 2m" }
 
 // Date is a day, or a moment on it, in UTC.
+//
+// +kubebuilder:object:generate=false
 type Date time.Time
 
 // UnmarshalText reads YYYY-MM-DD or RFC 3339.

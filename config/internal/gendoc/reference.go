@@ -7,6 +7,7 @@ import (
 	"go/token"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -156,6 +157,9 @@ func yamlName(f *ast.Field) string {
 	return name
 }
 
+// oneLine returns a comment without the markers that custom resource definitions are
+// made from.
 func oneLine(c *ast.CommentGroup) string {
-	return strings.ReplaceAll(strings.Join(strings.Fields(c.Text()), " "), "<", "&lt;")
+	lines := slices.DeleteFunc(strings.Split(c.Text(), "\n"), func(line string) bool { return strings.HasPrefix(line, "+") })
+	return strings.ReplaceAll(strings.Join(strings.Fields(strings.Join(lines, " ")), " "), "<", "&lt;")
 }

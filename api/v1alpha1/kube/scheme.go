@@ -1,0 +1,45 @@
+package kube
+
+import (
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// GroupVersion is that of every object here.
+var GroupVersion = schema.GroupVersion{Group: "spillway.dev", Version: "v1alpha1"}
+
+// AddToScheme makes the objects and their lists known to s.
+func AddToScheme(s *runtime.Scheme) error {
+	s.AddKnownTypes(GroupVersion,
+		&Function{}, &FunctionList{}, &Pool{}, &PoolList{}, &Quota{}, &QuotaList{}, &BurstPolicy{}, &BurstPolicyList{},
+		&PriceBook{}, &PriceBookList{}, &QuotaRequest{}, &QuotaRequestList{})
+	metav1.AddToGroupVersion(s, GroupVersion)
+	return nil
+}
+
+// Object is every object here.
+type Object interface {
+	metav1.Object
+	runtime.Object
+	// Observed is the part of the status that all objects have.
+	Observed() *Observed
+}
+
+// Observed is the part of the status that all objects have.
+func (o *Function) Observed() *Observed { return &o.Status.Observed }
+
+// Observed is the part of the status that all objects have.
+func (o *Pool) Observed() *Observed { return &o.Status.Observed }
+
+// Observed is the part of the status that all objects have.
+func (o *Quota) Observed() *Observed { return &o.Status.Observed }
+
+// Observed is the part of the status that all objects have.
+func (o *BurstPolicy) Observed() *Observed { return &o.Status.Observed }
+
+// Observed is the part of the status that all objects have.
+func (o *PriceBook) Observed() *Observed { return &o.Status.Observed }
+
+// Observed is the part of the status that all objects have.
+func (o *QuotaRequest) Observed() *Observed { return &o.Status.Observed }
