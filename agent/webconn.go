@@ -225,7 +225,8 @@ func (c *webConn) rest(keepAlive []string) {
 		for part := range strings.SplitSeq(value, ",") {
 			text, ok := strings.CutPrefix(strings.TrimSpace(part), "timeout=")
 			if seconds, err := strconv.Atoi(text); ok && err == nil {
-				c.idle = min(c.idle, time.Duration(max(seconds, 0))*time.Second/2)
+				most := int(2 * keepIdle / time.Second) // more says nothing, and may not fit a Duration
+				c.idle = min(c.idle, time.Duration(min(max(seconds, 0), most))*time.Second/2)
 			}
 		}
 	}

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
 
 // lazyAnswer is a request for /lazy: what it answers at once, what when it hears of the
@@ -243,6 +244,31 @@ func TestWebUnnamedCallers(t *testing.T) {
 		}
 		if first == nil || keptConn(i) == first {
 			t.Errorf("callers named %q share a connection that carried a body", name)
+		}
+	}
+}
+
+// TestKeepAliveTimeout: a function may shorten the rest of its connection, and no number
+// that it says lengthens it or wraps around.
+func TestKeepAliveTimeout(t *testing.T) {
+	for header, want := range map[string]time.Duration{
+		"":                              keepIdle,
+		"timeout=1":                     keepIdle / 2,
+		"max=5, timeout=1":              keepIdle / 2,
+		"timeout=0":                     0,
+		"timeout=-7":                    0,
+		"timeout=2":                     keepIdle,
+		"timeout=soon":                  keepIdle,
+		"timeout=9223372037":            keepIdle, // seconds that a Duration cannot hold
+		"timeout=18446744074":           keepIdle,
+		"timeout=9223372036854775807":   keepIdle,
+		"timeout=-9223372036854775808":  0,
+		"timeout=92233720368547758070":  keepIdle,
+		"timeout=9223372037, timeout=1": keepIdle / 2,
+	} {
+		c := &webConn{}
+		if c.rest([]string{header}); c.idle != want {
+			t.Errorf("%q: rests for %v, want %v", header, c.idle, want)
 		}
 	}
 }
