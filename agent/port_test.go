@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/netip"
@@ -15,19 +16,50 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// skipIfMissing ends a test that failed with err: as skipped if the kernel says that it
+// has no sock_diag, or, for a socket of IPv6, that it has none of that.
+func skipIfMissing(t *testing.T, err error, ipv6 bool) {
+	t.Helper()
+	if missing(err, ipv6) {
+		t.Skip("not on this machine: ", err)
+	}
+	t.Fatal(err)
+}
+
+func missing(err error, ipv6 bool) bool {
+	if ipv6 {
+		return errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EADDRNOTAVAIL)
+	}
+	return errors.Is(err, unix.EPROTONOSUPPORT) || errors.Is(err, unix.ENOENT)
+}
+
+// TestMissing: what keeps a test from running is nothing else.
+func TestMissing(t *testing.T) {
+	for code, want := range map[unix.Errno][2]bool{
+		unix.EAFNOSUPPORT: {false, true}, unix.EADDRNOTAVAIL: {false, true},
+		unix.EPROTONOSUPPORT: {true, false}, unix.ENOENT: {true, false},
+		unix.EMFILE: {}, unix.EACCES: {}, unix.EPERM: {}, unix.EADDRINUSE: {}, unix.EINVAL: {}, unix.ENOBUFS: {},
+	} {
+		err := fmt.Errorf("bind: %w", code)
+		if got := [2]bool{missing(err, false), missing(err, true)}; got != want {
+			t.Errorf("%v: %v", code, got)
+		}
+	}
+}
+
 // TestListeners compares what sock_diag and the kernel's tables say.
 func TestListeners(t *testing.T) {
 	for _, address := range []string{"127.0.0.1:0", "[::1]:0", ":0"} {
 		l, err := net.Listen("tcp", address)
 		if err != nil {
-			t.Skip(err)
+			skipIfMissing(t, err, address == "[::1]:0")
 		}
 		defer l.Close()
 		port := l.Addr().(*net.TCPAddr).Port
 		four, err := diagListeners(unix.AF_INET, port)
 		six, err6 := diagListeners(unix.AF_INET6, port)
-		if err != nil || err6 != nil {
-			t.Skip("no sock_diag here: ", err, err6)
+		if err := errors.Join(err, err6); err != nil {
+			skipIfMissing(t, err, false)
 		}
 		got := append(four, six...)
 		tables, err := listeners("/proc/net/tcp", port)
@@ -200,13 +232,16 @@ func listenAt(t *testing.T, address string, port int) (int, func()) {
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		t.Skip(err)
+		skipIfMissing(t, err, at.Is6())
 	}
 	leave := func() { _ = unix.Close(fd) }
 	if address == "::" {
 		_ = unix.SetsockoptInt(fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
 	}
-	if err := errors.Join(unix.Bind(fd, to), unix.Listen(fd, 1)); err != nil {
+	if err := unix.Bind(fd, to); err != nil {
+		skipIfMissing(t, fmt.Errorf("bind to %s: %w", address, err), at.Is6())
+	}
+	if err := unix.Listen(fd, 1); err != nil {
 		t.Fatalf("listen at %s: %v", address, err)
 	}
 	got, err := unix.Getsockname(fd)
@@ -266,7 +301,7 @@ func TestDiagMissing(t *testing.T) {
 	for _, flags := range []uint16{0, unix.NLM_F_DUMP} {
 		fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_INET_DIAG)
 		if err != nil {
-			t.Skip(err)
+			skipIfMissing(t, err, false)
 		}
 		defer func() { _ = unix.Close(fd) }()
 		const protocolAt, unknown = unix.SizeofNlMsghdr + 1, 200
