@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -40,45 +41,33 @@ type Cluster struct {
 // Down, and with this process, however that ends. Kubernetes is built if it is not in
 // the cache. A canceled ctx ends the start, not what has started.
 func Start(ctx context.Context) (*Cluster, error) {
+	c, err := newCluster()
+	if err == nil {
+		err = c.begin(ctx)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+func newCluster() (*Cluster, error) {
 	scratch, err := os.MkdirTemp("", "spillway-cluster-")
 	if err != nil {
 		return nil, err
 	}
-	c := &Cluster{scratch: scratch, dir: filepath.Join(scratch, "cluster"), said: &bytes.Buffer{}}
+	c := &Cluster{scratch: scratch, command: filepath.Join(scratch, "bin", "cluster"), dir: filepath.Join(scratch, "cluster"), said: &bytes.Buffer{}}
 	c.Kubeconfig = filepath.Join(c.dir, "pki", "admin.kubeconfig")
-	if err := c.begin(ctx); err != nil {
-		return nil, errors.Join(err, os.RemoveAll(scratch))
-	}
 	c.down = sync.OnceValue(c.end)
-	return c, nil
+	return c, os.Mkdir(filepath.Join(scratch, "bin"), 0o755)
 }
 
-// begin runs the command, which holds the cluster until its standard input ends.
+// begin runs the command, which holds the cluster until its standard input ends. After
+// an error there is nothing to take down.
 func (c *Cluster) begin(ctx context.Context) error {
-	bin := filepath.Join(c.scratch, "bin")
-	if err := os.Mkdir(bin, 0o755); err != nil {
-		return err
-	}
-	var err error
-	if c.command, err = build(ctx, bin); err != nil {
-		return err
-	}
-	c.run = exec.Command(c.command, "up", "-dir", c.dir, "-attached")
-	if c.run.Dir, err = source(ctx); err != nil {
-		return err
-	}
-	c.run.Stderr = io.MultiWriter(os.Stderr, c.said)
-	stdin, err := c.run.StdinPipe()
+	stdout, err := c.launch(ctx)
 	if err != nil {
-		return err
-	}
-	c.hold = stdin
-	stdout, err := c.run.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := c.run.Start(); err != nil {
-		return err
+		return errors.Join(err, os.RemoveAll(c.scratch))
 	}
 	if err := c.await(ctx, stdout); err != nil {
 		return errors.Join(err, c.end())
@@ -86,9 +75,31 @@ func (c *Cluster) begin(ctx context.Context) error {
 	return nil
 }
 
+func (c *Cluster) launch(ctx context.Context) (stdout io.Reader, err error) {
+	if _, err := build(ctx, filepath.Dir(c.command)); err != nil {
+		return nil, err
+	}
+	if _, err := assets(ctx, c.command, false); err != nil {
+		return nil, err
+	}
+	c.run = exec.Command(c.command, "up", "-dir", c.dir, "-attached")
+	if c.run.Dir, err = source(ctx); err != nil {
+		return nil, err
+	}
+	c.run.Stderr = io.MultiWriter(os.Stderr, c.said)
+	c.run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // an interrupt is for the test; the pipe tells its end
+	if c.hold, err = c.run.StdinPipe(); err != nil {
+		return nil, err
+	}
+	if stdout, err = c.run.StdoutPipe(); err != nil {
+		return nil, err
+	}
+	return stdout, c.run.Start()
+}
+
 // await reads until the command says where the kubeconfig is: then all is ready.
 func (c *Cluster) await(ctx context.Context, stdout io.Reader) error {
-	stop := context.AfterFunc(ctx, func() { c.hold.Close() })
+	stop := context.AfterFunc(ctx, func() { _ = c.run.Process.Signal(syscall.SIGTERM) }) // it may have ended
 	defer stop()
 	ready := false
 	for lines := bufio.NewScanner(stdout); !ready && lines.Scan(); {

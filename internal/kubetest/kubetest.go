@@ -19,6 +19,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -39,20 +40,25 @@ func Assets(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"assets"}
-	if left, limited := deadline(t); limited && left < buildTime {
-		args = append(args, "-cached")
-	}
-	cmd := exec.CommandContext(t.Context(), command, args...)
-	cmd.Stderr = os.Stderr
-	if cmd.Dir, err = source(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	dir, err := output(cmd)
+	left, limited := deadline(t)
+	dir, err := assets(t.Context(), command, limited && left < buildTime)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return strings.TrimSpace(dir)
+	return dir
+}
+
+// assets has the programs built, or fails if they are not there already. How far the
+// build is shows on standard error.
+func assets(ctx context.Context, command string, cached bool) (string, error) {
+	cmd := exec.CommandContext(ctx, command, "assets", "-cached="+strconv.FormatBool(cached))
+	cmd.Stderr = os.Stderr
+	var err error
+	if cmd.Dir, err = source(ctx); err != nil {
+		return "", err
+	}
+	dir, err := output(cmd)
+	return strings.TrimSpace(dir), err
 }
 
 func deadline(t testing.TB) (left time.Duration, limited bool) {

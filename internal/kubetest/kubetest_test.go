@@ -3,6 +3,7 @@ package kubetest
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -40,10 +42,24 @@ func app(t *testing.T) string {
 	return binary
 }
 
-// pod is the manifest of one that runs image with arguments.
-func pod(name, image string, args ...string) string {
-	return fmt.Sprintf(`{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": %q}, "spec": {"restartPolicy": "Never", "terminationGracePeriodSeconds": 1,
-		"containers": [{"name": "app", "image": %q, "args": ["%s"]}]}}`, name, image, strings.Join(args, `", "`))
+// pod is the manifest of one that runs image with an argument, as restricted as
+// Pod Security knows.
+func pod(name, image, argument string) string {
+	return fmt.Sprintf(`
+apiVersion: v1
+kind: Pod
+metadata: {name: %s}
+spec:
+  restartPolicy: Never
+  terminationGracePeriodSeconds: 1
+  securityContext: {runAsNonRoot: true, runAsUser: 65532, seccompProfile: {type: RuntimeDefault}}
+  containers:
+  - name: app
+    image: %s
+    args: [%s]
+    resources: {limits: {cpu: 100m, memory: 32Mi}}
+    securityContext: {allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: {drop: [ALL]}}
+`, name, image, argument)
 }
 
 // TestCluster walks through what tests use a cluster for.
@@ -57,6 +73,7 @@ func TestCluster(t *testing.T) {
 	if got := kubectl("get", "node", Node, "-o", `jsonpath={.status.conditions[?(@.type=="Ready")].status} {.status.addresses[0].address}`); got != "True "+NodeAddress {
 		t.Errorf("node is %q", got)
 	}
+	kubectl("label", "namespace", "default", "pod-security.kubernetes.io/enforce=restricted")
 	digest := must[string](t)(c.Image(t.Context(), image, app(t)))
 	if err := c.Apply(t.Context(), pod("server", digest, "serve")); err != nil {
 		t.Fatal(err)
@@ -79,10 +96,20 @@ func TestCluster(t *testing.T) {
 	t.Run("reach a pod", func(t *testing.T) { reachPod(t, c, kubectl("get", "pod", "server", "-o", "jsonpath={.status.podIP}")) })
 	t.Run("reach the API server", func(t *testing.T) { reachAPI(t, c) })
 	t.Run("be reached", func(t *testing.T) { beReached(t, c) })
+	t.Run("a pod reaches the API server", func(t *testing.T) {
+		if err := c.Apply(t.Context(), pod("client", image, "livez")); err != nil {
+			t.Fatal(err)
+		}
+		kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=120s", "pod/client")
+		if got := kubectl("logs", "client"); got != "ok" {
+			t.Errorf("a pod hears %q", got)
+		}
+	})
 	t.Run("job", func(t *testing.T) {
-		kubectl("create", "job", "twice", "--image", image, "--", "/app", "done")
-		kubectl("wait", "--for=condition=Complete", "--timeout=120s", "job/twice")
-		if got := kubectl("logs", "job/twice"); got != "done\n" {
+		kubectl("create", "namespace", "jobs")
+		kubectl("create", "job", "once", "-n", "jobs", "--image", image, "--", "/app", "done")
+		kubectl("wait", "--for=condition=Complete", "--timeout=120s", "-n", "jobs", "job/once")
+		if got := kubectl("logs", "-n", "jobs", "job/once"); got != "done\n" {
 			t.Errorf("the job wrote %q", got)
 		}
 	})
@@ -177,14 +204,27 @@ func eventually(t *testing.T, ask func() error) {
 	}
 }
 
-// TestCanceled gives up a start, which leaves nothing.
+// TestCanceled gives up a start half way, which leaves nothing.
 func TestCanceled(t *testing.T) {
 	Assets(t)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
 	before := machine(t)
-	if _, err := Start(ctx); err == nil {
-		t.Fatal("a canceled start gave a cluster")
+	c := must[*Cluster](t)(newCluster())
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		defer cancel()
+		for tick := time.NewTicker(5 * time.Millisecond); ctx.Err() == nil; <-tick.C {
+			if _, err := os.Stat(filepath.Join(c.dir, "pki")); err == nil {
+				return
+			}
+		}
+	}()
+	err := c.begin(ctx)
+	<-watched
+	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "given up") {
+		t.Errorf("a start that was given up ended with: %v", err)
 	}
-	same(t, before)
+	gone(t, c, before, nil)
 }

@@ -154,8 +154,10 @@ func TestUpDownTwice(t *testing.T) {
 	must[string](t)(d.run("down"))
 }
 
-// TestKilled kills the first process with a pod running: down has the rest to do.
+// TestKilled kills the first process with a pod running: down has the rest to do, and
+// another cluster takes no notice.
 func TestKilled(t *testing.T) {
+	other := Up(t)
 	d := newDetached(t)
 	before, groups := machine(t), cgroups(t)
 	must[string](t)(d.run("up"))
@@ -176,6 +178,7 @@ func TestKilled(t *testing.T) {
 			t.Errorf("cgroup %s is left", g)
 		}
 	}
+	must[string](t)(other.Kubectl(t.Context(), "get", "--raw", "/readyz"))
 }
 
 // TestOrphaned kills the command that holds an attached cluster: its processes go

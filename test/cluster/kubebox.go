@@ -136,6 +136,9 @@ func (r recipe) compile(to string) error {
 	cmd := exec.Command("nice", "-n", "10", "go", "build", "-v", "-trimpath", "-modfile", r.modfile, "-ldflags", stamp, "-o", to, ".")
 	cmd.Dir = r.source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
+	runtime.LockOSThread() // the signal comes when the thread ends
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	seen := &progress{}
 	cmd.Stderr = seen
 	began := time.Now()

@@ -35,9 +35,11 @@ func (c *invocation) up() error {
 	if _, err := c.site.running(); err == nil {
 		return fmt.Errorf("a cluster runs from %s already; take it down first (make cluster-down)", c.site.dir)
 	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
 	ended, err := c.site.begin(filepath.Join(r.assets(), "kubebox"), *c.attach)
 	if err == nil {
-		err = c.site.await(ended)
+		err = c.site.await(ended, signals)
 	}
 	if err != nil {
 		return errors.Join(err, c.site.end())
@@ -48,7 +50,7 @@ func (c *invocation) up() error {
 	}
 	fmt.Fprintf(c.out, "%skubeconfig %s\n", times, c.site.kubeconfig("admin"))
 	if *c.attach {
-		return c.stay(ended)
+		return c.stay(ended, signals)
 	}
 	return nil
 }
@@ -107,32 +109,29 @@ func (s site) first(kubebox string) (*exec.Cmd, error) {
 }
 
 // await returns when the node is ready, or with what the first process said last.
-func (s site) await(ended <-chan error) error {
-	var died error
-	isDead := func() bool {
+func (s site) await(ended <-chan error, signals <-chan os.Signal) error {
+	limit := time.After(patience)
+	for !exists(s.path("times")) {
 		select {
-		case died = <-ended:
-			return true
-		default:
-			return false
+		case err := <-ended:
+			return s.failed(err)
+		case <-limit:
+			return s.failed(fmt.Errorf("not ready after %s", patience))
+		case got := <-signals:
+			return fmt.Errorf("the start was given up: %s", got)
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
-	dead := false
-	ready := within(patience, func() bool { dead = isDead(); return dead || exists(s.path("times")) })
-	if ready && !dead {
-		return nil
-	}
+	return nil
+}
+
+func (s site) failed(err error) error {
 	text, _ := os.ReadFile(s.path("log", "pid1.log")) // nothing is nothing to show
-	if !dead {
-		died = fmt.Errorf("not ready after %s", patience)
-	}
-	return fmt.Errorf("the cluster did not start: %w\n%s", died, lastLines(string(text), 40))
+	return fmt.Errorf("the cluster did not start: %w\n%s", err, lastLines(string(text), 40))
 }
 
 // stay keeps the cluster until standard input ends, a signal comes, or it ends by itself.
-func (c *invocation) stay(ended <-chan error) error {
-	signals := make(chan os.Signal, 1)
-	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
+func (c *invocation) stay(ended <-chan error, signals <-chan os.Signal) error {
 	closed := make(chan struct{})
 	go func() {
 		defer close(closed)

@@ -1,25 +1,51 @@
-// Command app is what pods of kubetest's own tests run: it answers over HTTP, or
-// writes its arguments and ends with the number in STATUS.
+// Command app is what pods of kubetest's own tests run.
 package main
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"os"
-	"strconv"
 	"strings"
 )
 
 func main() {
-	if len(os.Args) == 2 && os.Args[1] == "serve" {
+	var err error
+	switch strings.Join(os.Args[1:], " ") {
+	case "serve":
 		fmt.Println("serving")
-		err := http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err = http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "%s from %s", r.URL.Path, os.Getenv("HOSTNAME"))
 		}))
+	case "livez":
+		err = livez()
+	default:
+		fmt.Println(strings.Join(os.Args[1:], " "))
+	}
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	fmt.Println(strings.Join(os.Args[1:], " "))
-	status, _ := strconv.Atoi(os.Getenv("STATUS")) // nothing is success
-	os.Exit(status)
+}
+
+// livez asks the API server where and with what a pod is told to.
+func livez() error {
+	ca, err := os.ReadFile("/var/run/secrets/kubernetes.io/serviceaccount/ca.crt")
+	if err != nil {
+		return err
+	}
+	pool := x509.NewCertPool()
+	pool.AppendCertsFromPEM(ca)
+	client := http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: pool}}}
+	address := net.JoinHostPort(os.Getenv("KUBERNETES_SERVICE_HOST"), os.Getenv("KUBERNETES_SERVICE_PORT"))
+	response, err := client.Get("https://" + address + "/livez")
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	_, err = io.Copy(os.Stdout, response.Body)
+	return err
 }
