@@ -21,12 +21,12 @@ type quantities struct {
 
 func TestNumbersInJSON(t *testing.T) {
 	for text, want := range map[string]string{
-		`{"cpu":2,"memory":1024,"amount":3,"decimal":12}`:                    `{"cpu":"2","memory":"1Ki","amount":"3.00","decimal":"12"}`,
-		`{"cpu":0.5,"amount":0.50,"decimal":0.0000002}`:                      `{"cpu":"500m","amount":"0.50","decimal":"0.0000002"}`,
-		`{"cpu":"500m","memory":"1G","amount":"0.5","decimal":"1.10"}`:       `{"cpu":"500m","memory":"1000000000","amount":"0.50","decimal":"1.10"}`,
-		`{"memory":9223372036854775807,"amount":9223372036.854775807}`:       `{"memory":"9223372036854775807","amount":"9223372036.854775807"}`,
-		`{"cpu":null,"memory":null,"amount":null,"decimal":null}`:            `{}`,
-		`{"decimal":"\u0031.5"}`:                                             `{"decimal":"1.5"}`,
+		`{"cpu":2,"memory":1024,"amount":3,"decimal":12}`:                     `{"cpu":"2","memory":"1Ki","amount":"3.00","decimal":"12"}`,
+		`{"cpu":0.5,"amount":0.50,"decimal":0.0000002}`:                       `{"cpu":"500m","amount":"0.50","decimal":"0.0000002"}`,
+		`{"cpu":"500m","memory":"1G","amount":"0.5","decimal":"1.10"}`:        `{"cpu":"500m","memory":"1000000000","amount":"0.50","decimal":"1.10"}`,
+		`{"memory":9223372036854775807,"amount":9223372036.854775807}`:        `{"memory":"9223372036854775807","amount":"9223372036.854775807"}`,
+		`{"cpu":null,"memory":null,"amount":null,"decimal":null}`:             `{}`,
+		`{"decimal":"\u0031.5"}`:                                              `{"decimal":"1.5"}`,
 		`{"decimal":123456789012345678901234567890.123456789012345678901234}`: `{"decimal":"123456789012345678901234567890.123456789012345678901234"}`,
 	} {
 		var q quantities
