@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/spillway-dev/spillway/auth"
 )
 
 // lazyAnswer is a request for /lazy: what it answers at once, what when it hears of the
@@ -88,6 +90,20 @@ func TestWebDesync(t *testing.T) {
 				t.Errorf("the next caller got %q", e.Web.Body)
 			}
 		})
+	}
+}
+
+// TestUnnamed: who has no credentials goes by the same name here and where callers are
+// named, so that two of them do not share a connection that carried a body.
+func TestUnnamed(t *testing.T) {
+	if unnamed != auth.AnonymousName {
+		t.Errorf("callers without credentials are called %q, taken to be %q", auth.AnonymousName, unnamed)
+	}
+	for _, caller := range []string{"", auth.AnonymousName} {
+		c := &webConn{carried: true, carrier: caller}
+		if c.servable(calledBy(caller, get("/")).Web) {
+			t.Errorf("the connection of one %q serves another", caller)
+		}
 	}
 }
 
