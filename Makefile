@@ -74,7 +74,7 @@ test-cluster: ## tests on a real Kubernetes; installs and builds what it needs f
 
 .PHONY: $(BIN)/cluster
 $(BIN)/cluster:
-	@cd test/cluster && CGO_ENABLED=0 $(GO) build -trimpath -o $(CURDIR)/$@ .
+	@cd test/cluster && CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ .
 
 clean: ## what make built
 	rm -rf $(BIN)

@@ -100,7 +100,7 @@ func build(ctx context.Context, dir string) (command string, err error) {
 		return "", err
 	}
 	command = filepath.Join(dir, "cluster")
-	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", command, ".")
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags=-s -w", "-o", command, ".")
 	cmd.Dir = source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	_, err = output(cmd)

@@ -72,12 +72,16 @@ func layer(program string, content []byte) ([]byte, error) {
 
 // static refuses programs that need libraries, of which an image has none.
 func static(binary string) error {
-	f, err := elf.Open(binary)
+	f, err := os.Open(binary)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	program, err := elf.NewFile(f)
 	if err != nil {
 		return fmt.Errorf("%s is no program of Linux: %w", binary, err)
 	}
-	defer f.Close()
-	for _, p := range f.Progs {
+	for _, p := range program.Progs {
 		if p.Type == elf.PT_INTERP {
 			return fmt.Errorf("%s needs shared libraries, and an image has none; build it with CGO_ENABLED=0", binary)
 		}

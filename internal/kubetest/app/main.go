@@ -16,14 +16,14 @@ func main() {
 	var err error
 	switch strings.Join(os.Args[1:], " ") {
 	case "serve":
-		fmt.Println("serving")
+		fmt.Fprintln(os.Stdout, "serving")
 		err = http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			fmt.Fprintf(w, "%s from %s", r.URL.Path, os.Getenv("HOSTNAME"))
 		}))
 	case "livez":
 		err = livez()
 	default:
-		fmt.Println(strings.Join(os.Args[1:], " "))
+		fmt.Fprintln(os.Stdout, strings.Join(os.Args[1:], " "))
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
