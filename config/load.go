@@ -73,6 +73,8 @@ type Loaded struct {
 	PricesUntil time.Time
 	// Conflicts are the overlays that do not apply, by name, and why.
 	Conflicts map[string]string
+	// Misfits are those of Conflicts with which there would be faults, by name.
+	Misfits map[string]Faults
 
 	effective []any                         // objects with defaults, in the order of Render
 	written   map[string]v1alpha1.QuotaSpec // of overlaid quotas, as the directory has them
@@ -80,8 +82,16 @@ type Loaded struct {
 
 // Load reads the directory dir, or only defaults if dir is empty. Prices are
 // those that hold at now. Mistakes in the input are returned together as Faults;
-// any other error is a failure to read.
+// any other error is a failure to read. The directory must be good without overlays,
+// too; those with which it is not are left out, and are among Conflicts and Misfits.
 func Load(dir string, now time.Time, checks Checks) (*Loaded, error) {
+	if checks.QuotaOverlays = held(checks.QuotaOverlays, now); len(checks.QuotaOverlays) > 0 {
+		return loadFitting(dir, now, checks)
+	}
+	return loadOnce(dir, now, checks)
+}
+
+func loadOnce(dir string, now time.Time, checks Checks) (*Loaded, error) {
 	l := &loading{now: now, checks: checks, paths: map[string]string{}, digests: map[string]digested{}}
 	if l.checks.Digest == nil {
 		l.checks.Digest = pkgdigest.Digest

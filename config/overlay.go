@@ -62,15 +62,12 @@ func withCapacity(old, next *v1alpha1.Capacity) *v1alpha1.Capacity {
 	return &c
 }
 
-// overlayQuotas applies the overlays that hold, in their order, to quotas with their
+// overlayQuotas applies the overlays, in their order, to quotas with their
 // defaults. One that does not hold any more is said and left out.
 func (l *loading) overlayQuotas() {
 	for i := range l.checks.QuotaOverlays {
 		o := &l.checks.QuotaOverlays[i]
 		if !o.Until.IsZero() {
-			if !l.now.Before(o.Until) {
-				continue
-			}
 			l.until(o.Until)
 		}
 		at := slices.IndexFunc(l.all.quotas, func(e entry[v1alpha1.Quota]) bool { return e.Metadata.Name == o.Quota })
@@ -91,8 +88,10 @@ func (l *loading) overlayQuotas() {
 			l.result.written = map[string]v1alpha1.QuotaSpec{}
 		}
 		l.result.written[o.Quota] = written
-		e.object.Spec = o.On(e.object.Spec)
-		fillQuota(e.object, l.currency())
+		quota := *e.object // which may be the caller's
+		quota.Spec = o.On(quota.Spec)
+		fillQuota(&quota, l.currency())
+		l.all.quotas[at].object = &quota
 	}
 }
 
@@ -163,4 +162,17 @@ func (l *Loaded) Approvers(name string) (who []string, by string) {
 		}
 	}
 	return nil, ""
+}
+
+// RootApprovers returns who may decide on requests for Quotas that have none above
+// them, sorted.
+func (l *Loaded) RootApprovers() []string {
+	var who []string
+	for _, o := range l.effective {
+		if q, ok := o.(*v1alpha1.Quota); ok && q.Spec.Parent == "" {
+			who = append(who, q.Spec.Approvers...)
+		}
+	}
+	slices.Sort(who)
+	return slices.Compact(who)
 }

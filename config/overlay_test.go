@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -127,10 +128,56 @@ func TestOverlayEnds(t *testing.T) {
 }
 
 func TestOverlayIsCheckedAsIfItWereWritten(t *testing.T) {
-	base := mustLoad(t, overlaidTree).QuotaBase("team")
+	l0 := mustLoad(t, overlaidTree)
+	base := l0.QuotaBase("team")
+	l := loadOverlaid(t, QuotaOverlay{Name: "qr-1", Quota: "team", Base: base, Nominal: slots(-1)}, QuotaOverlay{Name: "qr-2", Quota: "company", Base: l0.QuotaBase("company"), Nominal: slots(9)})
+	if got := l.Misfits["qr-1"].Error(); !strings.Contains(got, "spec.nominal.onPrem.slots: -1 is out of range") || len(l.Misfits) != 1 {
+		t.Errorf("got %v", l.Misfits)
+	}
+	if got := node(t, l, "team").Nominal[spillway.ClassOnPrem].Slots; got != 4 || node(t, l, "company").Nominal[spillway.ClassOnPrem].Slots != 9 {
+		t.Errorf("%d slots", got)
+	}
+	if !strings.Contains(l.Conflicts["qr-1"], "-1 is out of range") || !slices.Contains(l.Warnings, l.Conflicts["qr-1"]) {
+		t.Errorf("not said: %v, %v", l.Conflicts, l.Warnings)
+	}
+}
+
+// TestOverlayThatFitsAnother does not apply once the other has ended; the rest holds.
+func TestOverlayThatFitsAnother(t *testing.T) {
+	tree := strings.Replace(overlaidTree, "memory: 1Gi}}", "memory: 1Gi}}, lendingLimit: {onPrem: {slots: 0}}", 1)
+	plain := mustLoad(t, tree)
+	end := testDay.Add(time.Hour)
+	parent := QuotaOverlay{Name: "qr-1", Quota: "company", Base: plain.QuotaBase("company"), Nominal: slots(50), Until: end}
+	child := QuotaOverlay{Name: "qr-2", Quota: "team", Base: plain.QuotaBase("team"), Nominal: slots(30)}
+	if l := loadOverlaid(t, parent, child); node(t, l, "team").Nominal[spillway.ClassOnPrem].Slots != 30 || len(l.Conflicts) != 0 {
+		t.Fatalf("they do not hold together: %v", l.Conflicts)
+	}
 	checks := testChecks
-	checks.QuotaOverlays = []QuotaOverlay{{Name: "qr-1", Quota: "team", Base: base, Nominal: slots(-1)}}
-	if _, err := Load("conf", testDay, checks); err == nil || !strings.Contains(err.Error(), "spec.nominal.onPrem.slots: -1 is out of range") {
+	checks.QuotaOverlays = []QuotaOverlay{parent, child}
+	l, err := Load("conf", end, checks)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := node(t, l, "team").Nominal[spillway.ClassOnPrem].Slots; got != 4 || node(t, l, "company").Nominal[spillway.ClassOnPrem].Slots != 8 {
+		t.Errorf("%d slots", got)
+	}
+	if why := l.Conflicts["qr-2"]; !strings.Contains(why, "it keeps more than the nominal of their parent company") || l.Misfits["qr-2"] == nil {
+		t.Errorf("not said: %v, %v", l.Conflicts, l.Misfits)
+	}
+}
+
+// TestDirectoryIsGoodWithoutOverlays or it is refused, since a start reads it so.
+func TestDirectoryIsGoodWithoutOverlays(t *testing.T) {
+	base := mustLoad(t, overlaidTree).QuotaBase("company")
+	tree := strings.Replace(overlaidTree, "slots: 4, memory: 1Gi}}", "slots: 30}}, lendingLimit: {onPrem: {slots: 0}}", 1)
+	if _, err := loadText(t, tree); err == nil {
+		t.Fatal("the directory is good")
+	}
+	checks := testChecks
+	checks.QuotaOverlays = []QuotaOverlay{{Name: "qr-1", Quota: "company", Base: base, Nominal: slots(50)}}
+	_, err := Load("conf", testDay, checks)
+	var faults Faults
+	if !errors.As(err, &faults) || !strings.Contains(err.Error(), "qr-1 for Quota company") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -53,6 +53,9 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err != nil {
 		return errors.Join(err, front.Close(), admin.Close())
 	}
+	if err := app.requested.Sweep(); err != nil {
+		log.Warn("files of quota requests that nothing uses stay", "error", err)
+	}
 	for i, w := range loaded.Warnings { // flags and port 0 change what they speak of
 		loaded.Warnings[i] = strings.ReplaceAll(w, written.Listen, front.Addr().String())
 	}

@@ -113,6 +113,7 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 	if l.closed {
 		return l.status.Load(), errEnding
 	}
+	defer l.rearm()
 	with, err := additionsOf(a.deployed, a.requested)
 	if err != nil {
 		return l.status.Load(), err
@@ -129,13 +130,17 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 
 var errEnding = errors.New("the server is ending")
 
-// loadAndServe reads the configuration directory and what is kept besides, and serves them unless they are as before. keep is the last that may fail, and
-// is called once the configuration is found good. The caller holds live.mu.
+// loadAndServe reads the configuration directory and what is kept besides, and serves
+// them unless they are as before. keep is the last that may fail, and is called once
+// the configuration is found good. The caller holds live.mu.
 func (a *app) loadAndServe(ctx context.Context, with additions, keep func() error) (*reloaded, error) {
 	l := &a.live
 	before := l.loaded.Platform
 	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
 	next, err := loadNext(a.dir, before, with)
+	if err == nil && !due(l.loaded.PricesUntil) {
+		err = pushedOut(l.loaded, next)
+	}
 	if err != nil {
 		return said, err
 	}
@@ -159,6 +164,17 @@ func (a *app) loadAndServe(ctx context.Context, with additions, keep func() erro
 	return said, nil
 }
 
+// pushedOut refuses a change that approved quota requests do not fit. Where something
+// has ended of itself, nobody can be refused: the rest holds then.
+func pushedOut(before, next *config.Loaded) error {
+	for _, name := range slices.Sorted(maps.Keys(next.Misfits)) {
+		if before.Misfits[name] == nil {
+			return fmt.Errorf("%w\nthis is so with the limits of %s only; 'spillway quota revoke' takes an approval back", next.Misfits[name], name)
+		}
+	}
+	return nil
+}
+
 // readCallers reads the secrets of callers again.
 func (a *app) readCallers(next *config.Loaded) error {
 	callers, err := authenticator(&next.Server)
@@ -169,6 +185,9 @@ func (a *app) readCallers(next *config.Loaded) error {
 }
 
 func due(at time.Time) bool { return !at.IsZero() && !time.Now().Before(at) }
+
+// spentWithin bounds how long all changes wait for the ledger.
+const spentWithin = time.Minute
 
 // replace puts a configuration in place, or returns an error and leaves everything
 // as it was.
@@ -183,7 +202,9 @@ func (a *app) replace(ctx context.Context, next *config.Loaded, said *reloaded, 
 	if err != nil {
 		return errors.Join(err, a.closeFrom(opened))
 	}
-	spent, err := a.spent(ctx, next.Platform, dispatcher.NewBudgets(before.Platform, next.Platform))
+	asking, cancel := context.WithTimeout(ctx, spentWithin)
+	defer cancel()
+	spent, err := a.spent(asking, next.Platform, dispatcher.NewBudgets(before.Platform, next.Platform))
 	if err != nil {
 		return errors.Join(fmt.Errorf("sum what new budgets have spent: %w", err), a.closeFrom(opened))
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -27,30 +26,11 @@ type additions struct {
 // from; nil for the first.
 func loadNext(dir string, previous *spillway.Platform, with additions) (*config.Loaded, error) {
 	checks := config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Previous: previous, Deployed: with.files, QuotaOverlays: with.overlays}
-	now := time.Now()
-	loaded, err := config.Load(dir, now, checks)
+	loaded, err := config.Load(dir, time.Now(), checks)
 	if err == nil {
 		return loaded, nil
 	}
-	return nil, withOverlayHint(withDeployedHint(err, with.files), dir, now, checks)
-}
-
-// withOverlayHint says what to do about faults that are there with approved quota
-// requests only.
-func withOverlayHint(err error, dir string, now time.Time, checks config.Checks) error {
-	var faults config.Faults
-	if len(checks.QuotaOverlays) == 0 || !errors.As(err, &faults) {
-		return err
-	}
-	names := make([]string, len(checks.QuotaOverlays))
-	for i, o := range checks.QuotaOverlays {
-		names[i] = o.Name + " for Quota " + o.Quota
-	}
-	checks.QuotaOverlays = nil
-	if _, without := config.Load(dir, now, checks); without != nil {
-		return err
-	}
-	return fmt.Errorf("%w\nquotas are as requests ask for (%s): without them this is no fault; 'spillway quota revoke' takes an approved one back, as does moving its file away while no server runs", err, strings.Join(names, ", "))
+	return nil, withDeployedHint(err, with.files)
 }
 
 // withDeployedHint says what to do about faults in what developers deployed.

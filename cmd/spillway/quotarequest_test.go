@@ -132,18 +132,37 @@ func (d *deadlined) SetReadDeadline(time.Time) error { return nil }
 // approved has a request of these limits approved.
 func approved(t *testing.T, a *app, name, spec string) {
 	t.Helper()
-	for _, step := range [][3]string{
-		{devToken, "", spec}, {devToken, "/" + name + "/simulation", oneCall}, {bossToken, "/" + name + "/approval", `{"comment": "ok"}`},
-	} {
-		if code, said := postQuota(t, a, step[0], step[1], step[2]); code/100 != 2 || strings.Contains(said, `"error"`) {
-			t.Fatalf("%s: %d %s", step[1], code, said)
+	simulated(t, a, name, spec)
+	if code, said := approve(t, a, name); code != http.StatusOK {
+		t.Fatalf("%s: %d %s", name, code, said)
+	}
+}
+
+// simulated has limits asked for, and the request simulated.
+func simulated(t *testing.T, a *app, name, spec string) {
+	t.Helper()
+	for _, step := range [][2]string{{"", spec}, {"/" + name + "/simulation", oneCall}} {
+		if code, said := postQuota(t, a, devToken, step[0], step[1]); code/100 != 2 || strings.Contains(said, `"error"`) {
+			t.Fatalf("%s: %d %s", step[0], code, said)
 		}
 	}
 }
 
-func teamSlots(a *app) int64 {
+// approve lets the boss approve on the latest report.
+func approve(t *testing.T, a *app, name string) (int, string) {
+	t.Helper()
+	r, err := a.requested.Read(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return postQuota(t, a, bossToken, "/"+name+"/approval", `{"comment": "ok", "report": "`+r.Status.Simulation.Report+`"}`)
+}
+
+func teamSlots(a *app) int64 { return slotsOf(a, "team") }
+
+func slotsOf(a *app, quota string) int64 {
 	for _, q := range a.server.Platform().Quotas {
-		if q.Name == "team" {
+		if q.Name == quota {
 			return q.Nominal[spillway.ClassOnPrem].Slots
 		}
 	}
@@ -200,7 +219,7 @@ func TestApprovalThatIsAtFault(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := a.reloadNow(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "qr-1 for Quota team") || !strings.Contains(err.Error(), "quota revoke") || teamSlots(a) != 50 {
+	if err == nil || !strings.Contains(err.Error(), "the limits of qr-1") || !strings.Contains(err.Error(), "quota revoke") || teamSlots(a) != 50 {
 		t.Fatalf("%d slots, %v", teamSlots(a), err)
 	}
 	if code, said := postQuota(t, a, bossToken, "/qr-1/revocation", `{"comment": "too much"}`); code != http.StatusOK {
@@ -259,6 +278,8 @@ func TestQuotaPortRefuses(t *testing.T) {
 		{devToken, "/qr-1/simulation?days=0", "", 422, "allowed: 1 to 90"},
 		{devToken, "/qr-1/simulation?days=many", "", 422, "allowed: 1 to 90"},
 		{devToken, "", `{"quota": 5}`, 422, "cannot be read"},
+		{devToken, "", `{"quota": "team", "reason": "r", "nominal": {"onPrem": {"slots": 9}}} {"until": "2030-01-01T00:00:00Z"}`, 422, "more after its end"},
+		{bossToken, "/qr-1/revocation", `{"comment": "c", "report": "sha256:1"}`, 422, "of an approval only"},
 		{devToken, "", `{"quota": "team", "reason": "r", "nominal": {"onPrem": {"memory": "lots"}}}`, 422, "cannot be read"},
 		{devToken, "", strings.Repeat("x", maxQuotaBody+1), 413, "too large"},
 		{bossToken, "/qr-1/revocation", `{"comment": ""}`, 422, "a decision is recorded with one"},
@@ -276,6 +297,9 @@ func TestQuotaPortRefuses(t *testing.T) {
 // TestOneSimulationAtATime refuses a second one, since each takes a core.
 func TestOneSimulationAtATime(t *testing.T) {
 	a := decidedServer(t)
+	if code, said := postQuota(t, a, devToken, "", `{"quota": "team", "reason": "r", "nominal": {"onPrem": {"slots": 8}}}`); code != http.StatusCreated {
+		t.Fatal(code, said)
+	}
 	a.simulating.Lock()
 	defer a.simulating.Unlock()
 	if code, said := postQuota(t, a, devToken, "/qr-1/simulation", ""); code != http.StatusConflict || !strings.Contains(said, "try again") {

@@ -9,6 +9,8 @@ import (
 	"io"
 	"net/http"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -47,20 +49,23 @@ type quotaRequestView struct {
 	Approvers []string              `json:"approvers,omitempty"`
 }
 
-// quotaRequestList is all requests, oldest first.
+// quotaRequestList is requests, oldest first, and whether there are more.
 type quotaRequestList struct {
 	Requests []quotaRequestView `json:"requests"`
+	More     bool               `json:"more,omitempty"`
 }
 
-// quotaDecision is what somebody decided, in words.
+// quotaDecision is what somebody decided, in words. An approval names the report of
+// the simulation that it rests on.
 type quotaDecision struct {
 	Comment string `json:"comment"`
+	Report  string `json:"report,omitempty"`
 }
 
 // quotaRoutes are the routes of the admin port for quota requests. Who asks and who
 // decides is said by credentials as at the front door.
 //
-//	GET  /v1/quota/requests
+//	GET  /v1/quota/requests                    ?skip=0; some of them, oldest first
 //	POST /v1/quota/requests                    the spec of a QuotaRequest, but requester
 //	GET  /v1/quota/requests/{name}
 //	POST /v1/quota/requests/{name}/simulation  ?days=7; or a trace as the body
@@ -74,30 +79,52 @@ func (a *app) quotaRoutes() map[string]http.Handler {
 		"POST /v1/quota/requests":    http.HandlerFunc(a.askQuota),
 		"GET" + one:                  http.HandlerFunc(a.showQuotaRequest),
 		"POST" + one + "/simulation": http.HandlerFunc(a.simulateQuota),
-		"POST" + one + "/approval":   a.decideQuota(a.requested.Approve),
-		"POST" + one + "/revocation": a.decideQuota(a.requested.Revoke),
+		"POST" + one + "/approval":   a.decideQuota(true, a.requested.Approve),
+		"POST" + one + "/revocation": a.decideQuota(false, a.requested.Revoke),
 		"POST" + one + "/denial":     http.HandlerFunc(a.denyQuota),
 	}
 }
 
-func (a *app) listQuotaRequests(w http.ResponseWriter, _ *http.Request) {
-	list, err := a.quotaRequests()
+// maxQuotaPage is how many bytes of requests a list has, and one more.
+const maxQuotaPage = 1 << 20
+
+func (a *app) listQuotaRequests(w http.ResponseWriter, r *http.Request) {
+	skip := 0
+	if text := r.URL.Query().Get("skip"); text != "" {
+		var err error
+		if skip, err = strconv.Atoi(text); err != nil || skip < 0 {
+			a.sayQuotaProblem(w, requested.Problem(fmt.Sprintf("skip: %.40q is not a number of requests", text)))
+			return
+		}
+	}
+	all, err := a.quotaRequests()
 	if err != nil {
 		a.sayQuotaProblem(w, err)
 		return
 	}
+	list := quotaRequestList{Requests: []quotaRequestView{}}
+	for bytes := 0; skip < len(all) && !list.More; skip++ {
+		text, err := json.Marshal(all[skip])
+		if err != nil {
+			a.sayQuotaProblem(w, err)
+			return
+		}
+		bytes += len(text)
+		list.Requests = append(list.Requests, all[skip])
+		list.More = bytes >= maxQuotaPage && skip+1 < len(all)
+	}
 	answerJSON(w, http.StatusOK, list) // nothing waits for who reads it
 }
 
-func (a *app) quotaRequests() (quotaRequestList, error) {
+func (a *app) quotaRequests() ([]quotaRequestView, error) {
 	a.live.mu.Lock()
 	defer a.live.mu.Unlock()
 	all, err := a.requested.All()
-	list := quotaRequestList{Requests: make([]quotaRequestView, len(all))}
+	views := make([]quotaRequestView, len(all))
 	for i := range all {
-		list.Requests[i] = viewOf(&all[i], a.live.loaded)
+		views[i] = viewOf(&all[i], a.live.loaded)
 	}
-	return list, err
+	return views, err
 }
 
 func (a *app) showQuotaRequest(w http.ResponseWriter, r *http.Request) {
@@ -155,7 +182,21 @@ func (a *app) quotaStep(w http.ResponseWriter, r *http.Request, v any) (step req
 	if err := strict.Decode(v); err != nil {
 		return step, requested.Problem("the body cannot be read: " + err.Error())
 	}
+	if _, err := strict.Token(); !errors.Is(err, io.EOF) {
+		return step, requested.Problem("the body cannot be read: there is more after its end")
+	}
 	return requested.Step{At: time.Now().UTC(), By: who.Name}, nil
+}
+
+// quotaDecided reads a decision, and who made it.
+func (a *app) quotaDecided(w http.ResponseWriter, r *http.Request, approval bool) (requested.Step, error) {
+	var decision quotaDecision
+	step, err := a.quotaStep(w, r, &decision)
+	if err == nil && decision.Report != "" && !approval {
+		err = requested.Problem("report: is of an approval only")
+	}
+	step.Comment, step.Report = decision.Comment, decision.Report
+	return step, err
 }
 
 func (a *app) askQuota(w http.ResponseWriter, r *http.Request) {
@@ -181,8 +222,8 @@ func (a *app) keepAsked(step requested.Step, spec v1alpha1.QuotaRequestSpec) (vi
 	if err != nil {
 		return view, err
 	}
-	if _, err := a.loadAside(c.Overlays); err != nil {
-		return view, fmt.Errorf("the configuration would not be good with these limits:\n%w", err)
+	if err := a.fits(c); err != nil {
+		return view, err
 	}
 	return viewOf(c.Request, a.live.loaded), c.Commit()
 }
@@ -197,14 +238,38 @@ func (a *app) loadAside(overlays []config.QuotaOverlay) (*config.Loaded, error) 
 	return config.Load(a.dir, time.Now(), config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Deployed: files, QuotaOverlays: overlays, WithoutCode: true})
 }
 
+// fits refuses a request with which the configuration is not good, now or once what an
+// approval gives has ended. The caller holds live.mu.
+func (a *app) fits(c *requested.Candidate) error {
+	now, name := time.Now(), c.Request.Metadata.Name
+	moments := []time.Time{now}
+	for _, o := range c.Overlays {
+		if until := c.Request.Spec.Until; o.Until.After(now) && (until == nil || o.Until.Before(*until)) {
+			moments = append(moments, o.Until)
+		}
+	}
+	slices.SortFunc(moments, time.Time.Compare)
+	for i, at := range slices.CompactFunc(moments, time.Time.Equal) {
+		l, err := a.loadAside(slices.DeleteFunc(slices.Clone(c.Overlays), func(o config.QuotaOverlay) bool { return !o.Holds(at) }))
+		if err != nil {
+			return err
+		}
+		switch faults := l.Misfits[name]; {
+		case faults != nil && i > 0:
+			return fmt.Errorf("the configuration would not be good with the limits of %s from %s on, when other approvals end; ask for an earlier end (--until):\n%w", name, at.Format(time.RFC3339), faults)
+		case faults != nil:
+			return fmt.Errorf("the configuration would not be good with these limits:\n%w", faults)
+		}
+	}
+	return nil
+}
+
 // decideQuota serves what a candidate of the store makes of the configuration.
-func (a *app) decideQuota(prepare func(*config.Loaded, string, requested.Step) (*requested.Candidate, error)) http.Handler {
+func (a *app) decideQuota(approval bool, prepare func(*config.Loaded, string, requested.Step) (*requested.Candidate, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var decision quotaDecision
-		step, err := a.quotaStep(w, r, &decision)
+		step, err := a.quotaDecided(w, r, approval)
 		var view quotaRequestView
 		if err == nil {
-			step.Comment = decision.Comment
 			view, err = a.applyQuota(context.WithoutCancel(r.Context()), func(l *config.Loaded) (*requested.Candidate, error) {
 				return prepare(l, r.PathValue("name"), step)
 			})
@@ -238,6 +303,11 @@ func (a *app) applyQuota(ctx context.Context, prepare func(*config.Loaded) (*req
 	if err != nil {
 		return view, err
 	}
+	if c.Request.Status.Phase == v1alpha1.PhaseApproved {
+		if err := a.fits(c); err != nil {
+			return view, err
+		}
+	}
 	with.overlays = c.Overlays
 	said, err := a.loadAndServe(ctx, with, c.Commit)
 	if err != nil {
@@ -249,11 +319,9 @@ func (a *app) applyQuota(ctx context.Context, prepare func(*config.Loaded) (*req
 }
 
 func (a *app) denyQuota(w http.ResponseWriter, r *http.Request) {
-	var decision quotaDecision
-	step, err := a.quotaStep(w, r, &decision)
+	step, err := a.quotaDecided(w, r, false)
 	var denied quotaRequestView
 	if err == nil {
-		step.Comment = decision.Comment
 		denied, err = a.keepDenied(r.PathValue("name"), step)
 	}
 	if err != nil {

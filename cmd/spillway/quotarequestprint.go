@@ -34,7 +34,7 @@ func printQuotaRequest(w io.Writer, v *quotaRequestView) error {
 	case requested.Undecided(&v.QuotaRequest) && simulation == nil:
 		rows = append(rows, []string{"next", "spillway quota simulate " + name})
 	case requested.Undecided(&v.QuotaRequest):
-		rows = append(rows, []string{"next", "spillway quota approve " + name + ", or deny; by " + strings.Join(v.Approvers, ", ")})
+		rows = append(rows, []string{"next", "spillway quota approve " + name + " --report " + simulation.Report[:min(len(simulation.Report), len("sha256:")+shortReport)] + ", or deny; by " + strings.Join(v.Approvers, ", ")})
 	}
 	return table(w, rows)
 }

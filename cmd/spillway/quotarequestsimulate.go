@@ -7,10 +7,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,7 +29,6 @@ import (
 const (
 	defaultTraceDays = 7
 	maxTraceDays     = 90
-	maxTraceBody     = 512 << 20
 	// quotaSimulationWithin bounds both replays; the server goes on serving meanwhile.
 	quotaSimulationWithin = 2 * time.Minute
 	quotaSeed             = 1
@@ -67,20 +64,23 @@ func (a *app) simulateQuota(w http.ResponseWriter, r *http.Request) {
 	who, err := a.callers.Authenticate(r, nil, time.Now())
 	var t *quotaTrial
 	if err == nil {
-		if !a.simulating.TryLock() {
-			answerJSON(w, http.StatusConflict, map[string]any{"error": map[string]string{"message": "another quota request is being simulated; try again"}})
-			return
-		}
-		defer a.simulating.Unlock()
-		t, err = a.quotaTrial(w, r)
+		t, err = a.quotaTrial(w, r, who.Name)
 	}
 	if t != nil {
-		defer func() { _ = os.Remove(t.file) }() // what stays is removed by the next
+		defer func() { _ = os.Remove(t.file) }() // what stays is removed at the next start
+	}
+	if err == nil && !a.simulating.TryLock() { // it has its calls by now, so nothing slow is left
+		err = errBusy
+	}
+	if errors.Is(err, errBusy) {
+		answerJSON(w, http.StatusConflict, map[string]any{"error": map[string]string{"message": err.Error()}})
+		return
 	}
 	if err != nil {
 		a.sayQuotaProblem(w, err)
 		return
 	}
+	defer a.simulating.Unlock()
 	ctx, cancel := context.WithTimeout(r.Context(), quotaSimulationWithin)
 	defer cancel()
 	w.Header().Set("Content-Type", "application/x-ndjson")
@@ -109,45 +109,40 @@ func (t *quotaTrial) timely(ctx context.Context, err error) error {
 	return err
 }
 
+var errBusy = errors.New("other quota requests are being simulated; try again")
+
 // quotaTrial reads what is to be simulated, and keeps a trace that the request brings.
-func (a *app) quotaTrial(w http.ResponseWriter, r *http.Request) (t *quotaTrial, err error) {
+func (a *app) quotaTrial(w http.ResponseWriter, r *http.Request, by string) (t *quotaTrial, err error) {
 	t = &quotaTrial{app: a, days: defaultTraceDays}
 	if days := r.URL.Query().Get("days"); days != "" {
 		if t.days, err = strconv.Atoi(days); err != nil || t.days < 1 || t.days > maxTraceDays {
 			return t, requested.Problem(fmt.Sprintf("days: %.40q is not a number of days; allowed: 1 to %d", days, maxTraceDays))
 		}
 	}
-	if err := t.load(r.PathValue("name")); err != nil {
+	if err := t.load(r.PathValue("name"), by); err != nil {
 		return t, err
 	}
-	dir := filepath.Join(a.loaded.Server.DataDir, "requests")
-	stale, _ := filepath.Glob(filepath.Join(dir, ".trace-*")) // of a server that was killed; the pattern is good
-	for _, f := range stale {
-		_ = os.Remove(f)
-	}
-	file, err := os.CreateTemp(dir, ".trace-*")
+	file, err := a.requested.NewTrace()
 	if err != nil {
-		return t, fmt.Errorf("keep the trace: %w", err)
+		return t, err
 	}
 	t.file = file.Name()
-	in := http.NewResponseController(w)
-	late := in.SetReadDeadline(time.Now().Add(quotaSimulationWithin))
-	n, err := io.Copy(file, http.MaxBytesReader(w, r.Body, maxTraceBody))
-	unbound := in.SetReadDeadline(time.Time{}) // or it would end the simulation
-	t.brought = n > 0
-	return t, errors.Join(late, err, unbound, file.Close())
+	if r.ContentLength != 0 {
+		err = t.receive(w, r, file)
+	}
+	return t, errors.Join(err, file.Close())
 }
 
 // load reads the request, and the configuration without and with it.
-func (t *quotaTrial) load(name string) (err error) {
+func (t *quotaTrial) load(name, by string) (err error) {
 	a := t.app
 	a.live.mu.Lock()
 	defer a.live.mu.Unlock()
 	if t.request, err = a.requested.Read(name); err != nil {
 		return err
 	}
-	if !requested.Undecided(t.request) {
-		return requested.Problem(fmt.Sprintf("request %s was %s already; ask again with 'spillway quota request'", name, t.request.Status.Phase))
+	if err := requested.MaySimulate(a.live.loaded, t.request, by); err != nil {
+		return err
 	}
 	all, err := a.requested.All()
 	if err != nil {
@@ -157,8 +152,12 @@ func (t *quotaTrial) load(name string) (err error) {
 	if t.platforms[0], err = a.loadAside(overlays); err != nil {
 		return err
 	}
-	if t.platforms[1], err = a.loadAside(append(overlays, requested.Overlay(t.request, t.platforms[0].QuotaBase(t.request.Spec.Quota)))); err != nil {
+	asked := requested.Overlay(t.request, t.platforms[0].QuotaBase(t.request.Spec.Quota))
+	if t.platforms[1], err = a.loadAside(append(overlays, asked)); err != nil {
 		return err
+	}
+	if faults := t.platforms[1].Misfits[name]; faults != nil {
+		return fmt.Errorf("the configuration would not be good with these limits:\n%w", faults)
 	}
 	if t.namespaces = below(t.platforms[0].Platform, t.request.Spec.Quota); len(t.namespaces) == 0 {
 		return requested.Problem(fmt.Sprintf("no namespace belongs to Quota %s, so there is nothing to simulate; give it namespaces", t.request.Spec.Quota))
@@ -174,7 +173,7 @@ func (t *quotaTrial) run(ctx context.Context, by string) (*quotaRequestView, err
 			return nil, err
 		}
 	}
-	calls, err := trace.Open(ctx, t.file, trace.Options{Seed: quotaSeed})
+	calls, err := trace.Open(ctx, t.file, trace.Options{Seed: quotaSeed, MaxFunctions: maxTrialFunctions})
 	if err != nil {
 		return nil, t.readProblem(err)
 	}
@@ -191,7 +190,7 @@ func (t *quotaTrial) run(ctx context.Context, by string) (*quotaRequestView, err
 	}
 	t.app.live.mu.Lock()
 	defer t.app.live.mu.Unlock()
-	kept, err := t.app.requested.Simulated(t.request.Metadata.Name, requested.Step{At: found.At, By: by}, found, text)
+	kept, err := t.app.requested.Simulated(t.app.live.loaded, t.request.Metadata.Name, requested.Step{At: found.At, By: by}, found, text)
 	if err != nil {
 		return nil, err
 	}
@@ -224,7 +223,11 @@ func (t *quotaTrial) export(ctx context.Context) error {
 		return err
 	}
 	var calls atomic.Int64
-	err = exportUsage(ctx, out, t.app.ledger, sqlite.Filter{From: t.from, To: t.to, Namespaces: t.namespaces}, &calls)
+	room, err := t.room()
+	if err != nil {
+		return errors.Join(err, out.Close())
+	}
+	err = exportUsage(ctx, &roomWriter{out, room}, t.app.ledger, sqlite.Filter{From: t.from, To: t.to, Namespaces: t.namespaces}, &calls)
 	if err := errors.Join(err, out.Close()); err != nil {
 		return err
 	}

@@ -43,6 +43,7 @@ func exportUsage(ctx context.Context, w io.Writer, l lineReader, f sqlite.Filter
 // calledOnce is what the ledger says of one call.
 type calledOnce struct {
 	line   billing.Entry // of its last attempt that ran or may have run
+	before billing.Entry // of the attempt before that, if that ran or may have run
 	amount apd.Decimal   // of all attempts
 }
 
@@ -83,11 +84,17 @@ func (c *calledOnce) take(e *billing.Entry) error {
 		c.line = *e
 	case billing.KindEstimate:
 		if c.line.Attempt != e.Attempt { // no charge corrects it
+			if c.line.Kind != billing.KindReversal {
+				c.before = c.line
+			}
 			c.line = *e
 		}
 	case billing.KindReversal:
 		if c.line.Attempt == e.Attempt && c.line.Kind == billing.KindEstimate {
 			c.line.Kind = billing.KindReversal // it never ran
+			if c.before.Kind != "" {
+				c.line, c.before = c.before, billing.Entry{}
+			}
 		}
 	default:
 		return nil

@@ -88,6 +88,16 @@ func TestUsageExportOfCalls(t *testing.T) {
 		ledgerLine(billing.KindCharge, "i-elsewhere", 2, 8, nil),
 		ledgerLine(billing.KindCharge, "j-ourclock", 1, 9, func(e *billing.Entry) { e.Usage.Estimated = true }),
 	}
+	all = append(all,
+		ledgerLine(billing.KindCharge, "k-sentagain", 1, 10, nil),
+		ledgerLine(billing.KindEstimate, "k-sentagain", 2, 10, onprem),
+		ledgerLine(billing.KindReversal, "k-sentagain", 2, 10, onprem),
+		ledgerLine(billing.KindEstimate, "k-sentagain", 3, 10, onprem),
+		ledgerLine(billing.KindReversal, "k-sentagain", 3, 10, onprem),
+		ledgerLine(billing.KindEstimate, "l-neverran", 1, 11, onprem),
+		ledgerLine(billing.KindReversal, "l-neverran", 1, 11, onprem),
+		ledgerLine(billing.KindEstimate, "l-neverran", 2, 11, nil),
+		ledgerLine(billing.KindReversal, "l-neverran", 2, 11, nil))
 	var out strings.Builder
 	var calls atomic.Int64
 	if err := exportUsage(t.Context(), &out, linesOf{lines: all}, sqlite.Filter{}, &calls); err != nil {
@@ -105,11 +115,13 @@ func TestUsageExportOfCalls(t *testing.T) {
 2026-03-02T00:00:07Z,shop,cart,r1,,onprem,preferred,executed,1500,0,256,100,2,0.007005,USD,3000
 2026-03-02T00:00:08Z,shop,cart,r1,,lambda,overflow_capacity,executed,1500,0,256,0,2,0.000005,USD,3000
 2026-03-02T00:00:09Z,shop,cart,r1,,lambda,overflow_capacity,executed,1500,,256,0,2,0.000005,USD,3000
+2026-03-02T00:00:10Z,shop,cart,r1,,lambda,overflow_capacity,executed,1500,0,256,0,2,0.000005,USD,3000
+2026-03-02T00:00:11Z,shop,cart,r1,,lambda,overflow_capacity,not_executed,,,256,0,0,0.000,USD,0
 `
 	if rows != want {
 		t.Errorf("rows\n%s\nwant\n%s", rows, want)
 	}
-	if calls.Load() != 8 {
+	if calls.Load() != 10 {
 		t.Errorf("%d calls", calls.Load())
 	}
 	sameTotal(t, all, out.String())
@@ -142,7 +154,7 @@ func TestUsageExportThatBreaksOff(t *testing.T) {
 	broken := linesOf{[]billing.Entry{ledgerLine(billing.KindCharge, "a", 1, 0, nil), ledgerLine(billing.KindCharge, "b", 1, 1, nil)}, errors.New("the disk is gone")}
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		var calls atomic.Int64
-		if err := exportUsage(r.Context(), patientWriter{w, http.NewResponseController(w)}, broken, sqlite.Filter{}, &calls); err == nil {
+		if err := exportUsage(r.Context(), newPatientWriter(w), broken, sqlite.Filter{}, &calls); err == nil {
 			t.Error("the export of a broken ledger ended well")
 		}
 		if _, err := io.WriteString(w, "admitted\n"); err != nil {

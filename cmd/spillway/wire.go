@@ -55,6 +55,8 @@ type app struct {
 
 	requested  *requested.Store
 	simulating sync.Mutex // one quota request at a time
+	uploading  turns      // traces of quota requests
+	exporting  turns      // usage
 
 	closers []func() error
 }

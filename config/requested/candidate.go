@@ -53,6 +53,10 @@ func mayApprove(l *config.Loaded, r *v1alpha1.QuotaRequest, step Step) error {
 		return forbidden("%s asked for %s and cannot approve it; another approver must", step.By, name)
 	case simulation == nil:
 		return problem("request %s was not simulated; run 'spillway quota simulate %s'", name, name)
+	case step.Report == "":
+		return problem("report: is required; name the one of the simulation that you approve %s on", name)
+	case step.Report != simulation.Report:
+		return problem("request %s was simulated again, and has another report now: %s; look at it with 'spillway quota show %s'", name, simulation.Report, name)
 	case simulation.Base != l.QuotaNow(r.Spec.Quota):
 		return problem("Quota %s was changed since the simulation of %s; run 'spillway quota simulate %s'", r.Spec.Quota, name, name)
 	case r.Spec.Until != nil && !r.Spec.Until.After(step.At):
@@ -134,7 +138,7 @@ func Overlay(r *v1alpha1.QuotaRequest, base string) config.QuotaOverlay {
 func overlaid(l *config.Loaded, quota string, overlays []config.QuotaOverlay, at time.Time) *v1alpha1.QuotaSpec {
 	spec := *l.WrittenQuota(quota)
 	for _, o := range overlays {
-		if o.Quota == quota && o.Base == l.QuotaBase(quota) && (o.Until.IsZero() || at.Before(o.Until)) {
+		if o.Quota == quota && o.Base == l.QuotaBase(quota) && o.Holds(at) {
 			spec = o.On(spec)
 		}
 	}

@@ -1,5 +1,5 @@
 // Package requested keeps requests for quota and what became of them: one
-// QuotaRequest object per file, and the reports of their simulations by digest.
+// QuotaRequest object per file, and the reports of their latest simulations by digest.
 //
 //	<dir>/qr-<number>.yaml
 //	<dir>/reports/<64 hex digits>.json
@@ -29,15 +29,24 @@ import (
 )
 
 // Store is a directory of requests. It is not safe for concurrent changes.
-type Store struct{ dir string }
+type Store struct {
+	dir  string
+	sync func(dir string) error
+}
 
 // Open returns the store in dir, which is made with the first request.
-func Open(dir string) *Store { return &Store{dir} }
+func Open(dir string) *Store { return &Store{dir, syncDir} }
 
 // ErrUnknown is a request that the store does not have.
 var ErrUnknown = errors.New("there is no such request; 'spillway quota history' lists all")
 
 const maxRequests = 10_000
+
+// Files on their way, which a server that was killed leaves behind.
+const (
+	nextFile  = ".next-*"
+	traceFile = ".trace-*"
+)
 
 // A name is part of a path.
 var nameForm = regexp.MustCompile(`^qr-([1-9][0-9]{0,8})$`)
@@ -120,6 +129,9 @@ func decode(text []byte) (*v1alpha1.QuotaRequest, error) {
 	case slices.ContainsFunc(r.Spec.Budgets, func(b v1alpha1.Budget) bool { return b.Amount == nil }):
 		return nil, errors.New("a budget has no amount")
 	}
+	if _, err := json.Marshal(r); err != nil { // such as the time of a zone that is a day away
+		return nil, fmt.Errorf("it says what cannot be written again: %w", err)
+	}
 	return r, nil
 }
 
@@ -128,21 +140,48 @@ var phases = []string{v1alpha1.PhaseAsked, v1alpha1.PhaseSimulated, v1alpha1.Pha
 // write keeps r, also after a crash.
 func (s *Store) write(r *v1alpha1.QuotaRequest) error {
 	text, err := json.MarshalIndent(r, "", "  ") // which is YAML, and keeps every text as it is
+	if err == nil {
+		_, err = decode(text) // or nothing could be loaded any more
+	}
 	if err != nil {
 		return fmt.Errorf("write quota request: %w", err)
 	}
 	return s.replace(s.file(r.Metadata.Name), append(text, '\n'))
 }
 
-// replace puts text in the place of a file at once.
+// replace puts text in the place of a file at once. After an error the file is as it
+// was.
 func (s *Store) replace(file string, text []byte) error {
 	dir := filepath.Dir(file)
 	if err := s.makeDir(dir); err != nil {
 		return fmt.Errorf("make the directory of quota requests: %w", err)
 	}
-	next, err := os.CreateTemp(dir, ".next-*")
+	before, err := os.ReadFile(file)
+	isNew := errors.Is(err, fs.ErrNotExist)
+	if err == nil || isNew {
+		err = put(file, text)
+	}
 	if err != nil {
 		return fmt.Errorf("keep quota request: %w", err)
+	}
+	if err = s.sync(dir); err == nil {
+		return nil
+	}
+	back := func() error { return put(file, before) }
+	if isNew {
+		back = func() error { return os.Remove(file) }
+	}
+	if failed := back(); failed != nil {
+		err = errors.Join(err, fmt.Errorf("what was refused holds from the next reload on: %w", failed))
+	}
+	return fmt.Errorf("keep quota request: %w", err)
+}
+
+// put writes a file whole or not at all.
+func put(file string, text []byte) error {
+	next, err := os.CreateTemp(filepath.Dir(file), nextFile)
+	if err != nil {
+		return err
 	}
 	_, err = next.Write(text)
 	err = errors.Join(err, next.Sync(), next.Close())
@@ -150,10 +189,7 @@ func (s *Store) replace(file string, text []byte) error {
 		err = os.Rename(next.Name(), file)
 	}
 	if err != nil {
-		return fmt.Errorf("keep quota request: %w", errors.Join(err, os.Remove(next.Name())))
-	}
-	if err := syncDir(dir); err != nil {
-		return fmt.Errorf("keep quota request, which holds from the next reload on: %w", err)
+		return errors.Join(err, os.Remove(next.Name()))
 	}
 	return nil
 }
@@ -163,7 +199,7 @@ func (s *Store) makeDir(dir string) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	return errors.Join(syncDir(s.dir), syncDir(filepath.Dir(s.dir)))
+	return errors.Join(s.sync(s.dir), s.sync(filepath.Dir(s.dir)))
 }
 
 func syncDir(dir string) error {

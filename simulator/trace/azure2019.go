@@ -28,7 +28,7 @@ type azure2019 struct {
 var firstDay2019 = time.Date(2019, 7, 15, 0, 0, 0, 0, time.UTC)
 
 func openAzure2019(ctx context.Context, t *Trace, files []file, o Options) error {
-	a := &azure2019{ctx: ctx, names: newNames(), skipped: &t.skipped}
+	a := &azure2019{ctx: ctx, names: newNames(o), skipped: &t.skipped}
 	a.days.width = time.Minute
 	first, err := a.readCounts(files)
 	if err != nil {
@@ -281,8 +281,8 @@ func (a *azure2019) function(l *lines, fields [][]byte, id []int, trigger []byte
 		return 0, l.fail("owner, application or function is empty", "name all three")
 	}
 	number, added := a.names.number(owner, app, name, trigger)
-	if added && number >= maxFunctions {
-		return 0, l.fail(fmt.Sprintf("more than %d functions", maxFunctions), "split the trace")
+	if added && int(number) >= a.names.most {
+		return 0, l.fail(fmt.Sprintf("more than %d functions", a.names.most), "split the trace")
 	}
 	return number, nil
 }

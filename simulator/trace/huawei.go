@@ -42,7 +42,7 @@ func openHuawei(ctx context.Context, t *Trace, files []file, o Options) error {
 		name := filepath.Base(filepath.Dir(f.path))
 		measures[name] = append(measures[name], f)
 	}
-	h := &huawei{names: newNames()}
+	h := &huawei{names: newNames(o)}
 	take := func(names []string) []file {
 		for _, name := range names {
 			if found := measures[name]; found != nil {

@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"hash/maphash"
 	"math/bits"
 )
@@ -11,11 +12,12 @@ type names struct {
 	functions []Function
 	slots     []int32 // function + 1; 0: free
 	seed      maphash.Seed
+	most      int       // functions
 	last      [2]string // tenant and app of the function added last, often the same
 }
 
-func newNames() *names {
-	return &names{slots: make([]int32, 64), seed: maphash.MakeSeed()}
+func newNames(o Options) *names {
+	return &names{slots: make([]int32, 64), seed: maphash.MakeSeed(), most: cmp.Or(o.MaxFunctions, maxFunctions)}
 }
 
 func (n *names) hash(tenant, app, name []byte) uint64 {

@@ -43,7 +43,7 @@ type part struct {
 // openRows reads all files once, for their functions and how far their lines are
 // out of order; calls then come from a second reading.
 func openRows(ctx context.Context, t *Trace, files []file, o Options) error {
-	m := &merged{format: rowFormats[t.format], names: newNames(), seed: o.Seed}
+	m := &merged{format: rowFormats[t.format], names: newNames(o), seed: o.Seed}
 	seen := &durations{}
 	for _, f := range files {
 		p, err := m.survey(ctx, f, &t.skipped, seen)
@@ -103,8 +103,8 @@ func (m *merged) survey(ctx context.Context, f file, skipped *skips, seen *durat
 			skipped.add(f.path, l.line, skip, 1, 1)
 			return nil
 		}
-		if len(m.names.functions) > maxFunctions {
-			return l.fail(fmt.Sprintf("more than %d functions", maxFunctions), "split the trace")
+		if len(m.names.functions) > m.names.most {
+			return l.fail(fmt.Sprintf("more than %d functions", m.names.most), "split the trace")
 		}
 		if p.rows == 0 {
 			p.first, p.last = r.at, r.at

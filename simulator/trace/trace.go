@@ -28,6 +28,9 @@ type Options struct {
 	Format Format // empty: recognised by columns
 	Seed   uint64 // of phases, places in the minute and drawn durations
 	Spread Spread // of counted calls within their minute
+	// MaxFunctions bounds the memory that a trace of unknown origin can take: one with
+	// rows of more functions is refused. 0: 2^28.
+	MaxFunctions int
 }
 
 // Trace is an open trace. It is not safe for concurrent use. Its memory is
