@@ -56,6 +56,10 @@ func byName[T any](entries []entry[T]) {
 	})
 }
 
+func compareKeys(a, b spillway.FunctionKey) int {
+	return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+}
+
 func (e entry[T]) checkMetadata() {
 	e.label("metadata.name", e.Metadata.Name)
 	switch {
@@ -75,6 +79,14 @@ func describe(key spillway.FunctionKey) string {
 
 // where returns file:line:col of an object's name.
 func where(s *source) string {
-	at := s.locate("metadata.name")
+	return s.at("metadata.name")
+}
+
+// at returns file:line:col of a field, or the object's name if it is in no file.
+func (s *source) at(path string) string {
+	at := s.locate(path)
+	if at.line == 0 {
+		return s.file
+	}
 	return fmt.Sprintf("%s:%d:%d", s.file, at.line, at.col)
 }

@@ -146,8 +146,7 @@ func (l *loading) checkKept() {
 				if kept[sum] += own[name]; own[name] == 0 || kept[sum] <= limit[name] {
 					continue
 				}
-				place := parent.locate("spec.nominal." + at)
-				e.fault("spec.lendingLimit."+at, fmt.Sprintf("with its siblings it keeps more than the nominal of their parent %s in %s:%d:%d", parent.Metadata.Name, parent.file, place.line, place.col),
+				e.fault("spec.lendingLimit."+at, fmt.Sprintf("with its siblings it keeps more than the nominal of their parent %s in %s", parent.Metadata.Name, parent.at("spec.nominal."+at)),
 					"to lend more, or a larger nominal of the parent")
 			}
 		}

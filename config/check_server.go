@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 
@@ -124,6 +125,13 @@ func (l *loading) checkSecret(s *source, path string, from v1alpha1.SecretSource
 
 // checkSecretFile does not repeat what was written: it may be the secret itself.
 func (l *loading) checkSecretFile(s *source, path, file string) {
+	if s.cluster && !filepath.IsAbs(file) {
+		s.fault(path, "is not an absolute path, and objects of a cluster are in no directory", "where the Secret is mounted, such as /etc/spillway/secrets/NAME")
+		return
+	}
+	if s.cluster && l.checks.WithoutCode {
+		return
+	}
 	info, err := os.Stat(s.relative(file))
 	switch {
 	case errors.Is(err, fs.ErrNotExist):

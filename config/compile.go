@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -160,7 +161,7 @@ func (l *loading) compileNamespaces(p *spillway.Platform) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(leaf)) {
-		ns := spillway.Namespace{Name: name, UID: uuid.NewSHA1(namespaceUIDs, []byte(name)).String(), Quota: leaf[name]}
+		ns := spillway.Namespace{Name: name, UID: cmp.Or(l.checks.NamespaceUIDs[name], uuid.NewSHA1(namespaceUIDs, []byte(name)).String()), Quota: leaf[name]}
 		for at := ns.Quota; at >= 0 && ns.Department == ""; at = p.Quotas[at].Parent {
 			ns.Department = quotas[p.Quotas[at].Name].Department
 		}

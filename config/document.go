@@ -118,7 +118,14 @@ func (s *source) checkHeader(version, kind string) bool {
 
 // give adds an object that was made and not written.
 func (l *loading) give(o any) {
-	s := &source{file: "(given)", faults: (*[]Fault)(&l.faults), paths: l.paths}
+	if o, ok := o.(Object); ok {
+		l.giveObject(o)
+		return
+	}
+	l.add(&source{file: "(given)", faults: (*[]Fault)(&l.faults), paths: l.paths}, o)
+}
+
+func (l *loading) add(s *source, o any) {
 	switch o := o.(type) {
 	case *v1alpha1.Function:
 		l.all.functions = append(l.all.functions, entry[v1alpha1.Function]{s, &o.Header, o})

@@ -51,9 +51,16 @@ type Checks struct {
 	// QuotaOverlays change quotas of the directory, one after the other.
 	QuotaOverlays []QuotaOverlay
 	// Given are more objects, after those of files: pointers to Function, Pool, Quota,
-	// BurstPolicy or PriceBook of package v1alpha1. Their faults have no line.
+	// BurstPolicy or PriceBook of package v1alpha1, or Objects. Their faults have no
+	// line.
 	Given []any
-	// WithoutCode leaves the packages of functions alone, since nothing will run.
+	// Package returns where the package with a digest is, which was uploaded; false if
+	// it is not there. For Objects; by default nothing is checked and paths are empty.
+	Package func(digest string) (path string, ok bool)
+	// NamespaceUIDs are those of namespaces of a cluster. Others are made from names.
+	NamespaceUIDs map[string]string
+	// WithoutCode leaves the packages of functions alone, and the files that Objects
+	// name, since nothing will run.
 	WithoutCode bool
 }
 

@@ -18,8 +18,9 @@ type place struct {
 
 // source is where one object was written, and the faults found in it.
 type source struct {
-	file   string
-	places []place
+	file    string
+	cluster bool // an object of a cluster: there is no file
+	places  []place
 
 	byPath  map[string]place // of the first indexed places; made when needed
 	indexed int
@@ -35,12 +36,16 @@ func (s *source) mark(path string, n ast.Node) {
 	if tk == nil {
 		return
 	}
+	s.markAt(path, tk.Position.Line, tk.Position.Column)
+}
+
+func (s *source) markAt(path string, line, col int) {
 	if same, ok := s.paths[path]; ok {
 		path = same
 	} else {
 		s.paths[path] = path
 	}
-	s.places = append(s.places, place{path, int32(tk.Position.Line), int32(tk.Position.Column)})
+	s.places = append(s.places, place{path, int32(line), int32(col)})
 }
 
 // written reports whether path was written in the object.

@@ -23,6 +23,10 @@ type digested struct {
 // and pins what was not.
 func (l *loading) checkPackage(s *source, at string, r *v1alpha1.Revision) {
 	p := &r.Package
+	if s.cluster {
+		l.checkUploaded(s, at, p)
+		return
+	}
 	switch {
 	case p.Path == "":
 		s.fault(at+".path", "is required", "path of a directory or zip file, relative to this file")

@@ -122,8 +122,7 @@ func (l *loading) checkMembership() {
 			case !taken:
 				claimed[ns] = claim{e.source, e.Metadata.Name, path}
 			case first.source != e.source:
-				at := first.locate(first.path)
-				e.fault(path, fmt.Sprintf("namespace %s already belongs to Quota %q in %s:%d:%d", quoteShort(ns), first.name, first.file, at.line, at.col),
+				e.fault(path, fmt.Sprintf("namespace %s already belongs to Quota %q in %s", quoteShort(ns), first.name, first.at(first.path)),
 					"each namespace in one Quota")
 			}
 		}

@@ -17,29 +17,3 @@ func AddToScheme(s *runtime.Scheme) error {
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }
-
-// Object is every object here.
-type Object interface {
-	metav1.Object
-	runtime.Object
-	// Observed is the part of the status that all objects have.
-	Observed() *Observed
-}
-
-// Observed is the part of the status that all objects have.
-func (o *Function) Observed() *Observed { return &o.Status.Observed }
-
-// Observed is the part of the status that all objects have.
-func (o *Pool) Observed() *Observed { return &o.Status.Observed }
-
-// Observed is the part of the status that all objects have.
-func (o *Quota) Observed() *Observed { return &o.Status.Observed }
-
-// Observed is the part of the status that all objects have.
-func (o *BurstPolicy) Observed() *Observed { return &o.Status.Observed }
-
-// Observed is the part of the status that all objects have.
-func (o *PriceBook) Observed() *Observed { return &o.Status.Observed }
-
-// Observed is the part of the status that all objects have.
-func (o *QuotaRequest) Observed() *Observed { return &o.Status.Observed }
