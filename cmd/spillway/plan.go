@@ -184,9 +184,8 @@ func (f *planFlags) run(ctx context.Context, s streams, output *format) error {
 		return err
 	}
 	if output.value == "html" {
-		v := &report.View{Result: p.Result, Meta: f.meta(t, sc, f.config), Optimum: p.Optimum()}
+		v := &report.View{Result: p.Result, Meta: f.meta(t, sc, f.config), Optimum: p.Optimum(), Preface: doc.Preface()}
 		v.Meta.Platform = doc.Sentence()
-		v.Meta.Warnings = append(v.Meta.Warnings, doc.Notes...)
 		return report.HTML(s.out, v)
 	}
 	return output.print(s.out, doc, func(w io.Writer) error { return planning.Table(w, doc) })

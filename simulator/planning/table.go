@@ -2,37 +2,42 @@ package planning
 
 import (
 	"fmt"
-	"io"
 	"math"
 	"math/big"
 	"strconv"
 	"strings"
 
-	"github.com/spillway-dev/spillway/internal/safetext"
 	"github.com/spillway-dev/spillway/simulator/planner"
 )
 
-// lineWidth is how wide lines of the table are at most.
-const lineWidth = 80
-
-// table writes a plan for people.
+// table is a plan for people.
 type table struct {
-	w    io.Writer
+	sink
 	doc  *Document
-	err  error
 	size int // decimals of amounts
 }
 
-// Table writes a plan for people, in lines of at most 80 columns.
-func Table(w io.Writer, doc *Document) error {
-	t := &table{w: w, doc: doc, size: 2}
+// sink takes what there is to say.
+type sink interface {
+	section(head string)
+	text(words string)    // a paragraph
+	rows(rows [][]string) // a table; the first row is its head
+	gap()
+}
+
+func newTable(s sink, doc *Document) *table {
+	t := &table{sink: s, doc: doc, size: 2}
 	switch largest := max(doc.AllCloud.Total, doc.Plan.Total); {
 	case largest < 1e9:
 		t.size = 6
 	case largest < 100e9:
 		t.size = 4
 	}
-	t.head()
+	return t
+}
+
+// findings say what the plan costs, why it is good and what it needs.
+func (t *table) findings() {
 	t.costs()
 	t.reasons()
 	t.changes()
@@ -40,59 +45,10 @@ func Table(w io.Writer, doc *Document) error {
 	t.months()
 	t.simulated()
 	t.quotas()
-	if len(doc.Notes) > 0 {
-		t.line("")
-	}
-	for _, note := range doc.Notes {
-		t.text("Note: " + note)
-	}
-	return t.err
 }
 
-func (t *table) line(format string, args ...any) {
-	if t.err == nil {
-		_, t.err = fmt.Fprintln(t.w, strings.TrimRight(safetext.Line(fmt.Sprintf(format, args...)), " "))
-	}
-}
-
-// text writes a paragraph, broken between words.
-func (t *table) text(words string) {
-	line := ""
-	for _, word := range strings.Fields(words) {
-		if line != "" && len([]rune(line))+1+len([]rune(word)) > lineWidth {
-			t.line("%s", line)
-			line = " "
-		}
-		line = strings.TrimPrefix(line+" "+word, " ")
-		if strings.HasPrefix(line, " ") && !strings.HasPrefix(line, "  ") {
-			line = " " + line
-		}
-	}
-	t.line("%s", line)
-}
-
-func (t *table) rows(rows [][]string) {
-	widths := map[int]int{}
-	for _, row := range rows {
-		for i, cell := range row {
-			widths[i] = max(widths[i], len([]rune(cell)))
-		}
-	}
-	for _, row := range rows {
-		var b strings.Builder
-		for i, cell := range row {
-			pad := strings.Repeat(" ", widths[i]-len([]rune(cell)))
-			if i == 0 {
-				b.WriteString("  " + cell + pad)
-			} else {
-				b.WriteString("  " + pad + cell)
-			}
-		}
-		t.line("%s", b.String())
-	}
-}
-
-func (t *table) head() {
+// question says what was planned for.
+func (t *table) question() {
 	d := t.doc
 	t.text(fmt.Sprintf("Plan for %s: %s calls of %s in %s, in steps of %s.", d.Trace.Path, thousands(strconv.FormatInt(d.Demand.Calls, 10)),
 		counted(d.Trace.Functions, "function"), lasting(micros(d.Demand.StepMicros*int64(d.Demand.Steps))), lasting(micros(d.Demand.StepMicros))))
@@ -104,9 +60,6 @@ func (t *table) head() {
 		t.text(fmt.Sprintf("Node %s: CPU %s, %s GiB, %s %s an hour%s.", n.Name, number(float64(n.MilliCPU)/1000), number(float64(n.MiB)/1024), number(float64(n.Hourly)/1e9), d.Currency, used))
 	}
 	t.text(fmt.Sprintf("Bursts to %s: %s %s a GiB-second and %s a call%s.", d.Cloud.Name, d.Cloud.PerGiBSecond, d.Currency, d.Cloud.PerRequest, prefixed(", and the terms of ", d.Cloud.Terms)))
-	t.line("")
-	t.text(d.Sentence())
-	t.line("")
 }
 
 // Sentence says what to own.
@@ -157,7 +110,7 @@ func (t *table) costs() {
 	}
 	rows = append(rows, row("lower bound, knowing the future", d.Bound.Total, true))
 	t.rows(rows)
-	t.line("")
+	t.gap()
 	if d.Plan.Sunk > 0 {
 		t.text(fmt.Sprintf("Beside that, nodes already owned cost %s %s under every plan.", t.money(d.Plan.Sunk), d.Currency))
 	}
@@ -205,20 +158,20 @@ func (t *table) changes() {
 		}
 		rows = append(rows, []string{fmt.Sprintf("%s %+.0f %%", c.What, 100*(c.Factor-1)), best, t.money(c.Regret) + " (" + percentage(float64(c.Regret), float64(c.Best.Total)) + ")"})
 	}
-	t.line("")
+	t.section("Sensitivity")
 	t.rows(rows)
 }
 
 func (t *table) halves() {
 	if h := t.doc.Halves; h != nil {
-		t.line("")
+		t.section("On demand that it was not made from")
 		t.text(fmt.Sprintf("Judged on what it had not seen: a plan from the first %s alone is %s; in the rest it costs %s %s, %s times the bound of that half (aim: at most %.2f%s).",
 			days(h.FittedDays), or(countsOf(h.Plan.Nodes), "to own nothing"), t.money(h.Judged.Total), t.doc.Currency, ratioText(h.Bound.Ratio), h.Bound.Aim, missed(h.Bound.Missed)))
 	}
 }
 
 func (t *table) months() {
-	t.line("")
+	t.section("Spent in a month")
 	m := t.doc.Months
 	if m == nil {
 		t.text("No forecast of monthly spend: " + t.doc.NoMonths + ".")
@@ -239,7 +192,7 @@ func (t *table) simulated() {
 	if s == nil {
 		return
 	}
-	t.line("")
+	t.section("Planned and replayed")
 	t.rows([][]string{
 		{"Replayed on the Engine", "planned", "simulated"},
 		{"nodes, " + d.Currency, t.money(d.Plan.NodeCost), t.decimal(s.NodeCost)},
@@ -258,7 +211,7 @@ func (t *table) quotas() {
 	if q == nil {
 		return
 	}
-	t.line("")
+	t.section("Quotas of teams")
 	t.text(fmt.Sprintf("On-prem slots that a team needs for at most %s refused and a P95 wait of at most %s, without bursting:",
 		percentage(q.MaxRefused, 1), lasting(micros(q.MaxWaitMicros))))
 	rows := [][]string{{"team", "calls", "peak", "slots", "refused", "P95 wait"}}

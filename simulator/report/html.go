@@ -17,18 +17,20 @@ var pageTemplate = template.Must(template.New("page").Parse(pageText))
 
 // htmlPage is what the template shows.
 type htmlPage struct {
-	Title, Accounted, Platform string
-	Facts                      []field
-	Notes                      []string
-	Parts                      []htmlPart
+	Title, Lead, Platform string
+	Facts                 []field
+	Notes                 []string
+	Parts                 []htmlPart
 }
 
 type htmlPart struct {
-	Head    string
-	Figures []figure
-	Tables  []htmlTable
-	List    []string
-	Fields  []field
+	Head       string
+	Facts      []field
+	Lead, Text []string // paragraphs before figures, and after tables
+	Figures    []figure
+	Tables     []htmlTable
+	List       []string
+	Fields     []field
 }
 
 type htmlTable struct {
@@ -48,7 +50,7 @@ func HTML(w io.Writer, v *View) error {
 		return err
 	}
 	doc := htmlPage{
-		Title: "Simulation of " + or(safetext.Line(v.Meta.Trace), "a trace"), Accounted: s.accounted(), Platform: v.Meta.Platform,
+		Title: "Simulation of " + or(safetext.Line(v.Meta.Trace), "a trace"), Lead: s.accounted() + ".", Platform: v.Meta.Platform,
 		Facts: s.facts(), Notes: s.notes(),
 	}
 	for _, fill := range []func() (htmlPart, error){s.whenPart, s.wherePage, s.waitPage, s.costPage, s.departmentPage, s.runPage} {
@@ -70,6 +72,11 @@ func HTML(w io.Writer, v *View) error {
 		}
 		part.List = first(part.List, pageLines)
 		doc.Parts = append(doc.Parts, part)
+	}
+	if v.Preface != nil {
+		if err := doc.preface(v.Preface); err != nil {
+			return err
+		}
 	}
 	out := bufio.NewWriter(w)
 	if err := pageTemplate.Execute(out, doc); err != nil {

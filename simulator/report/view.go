@@ -13,6 +13,7 @@ type View struct {
 	Meta      Meta
 	Optimum   *Optimum // marked on the load-duration curve; nil: none is known
 	Functions bool     // JSON lists functions, too
+	Preface   *Preface // what HTML says first; nil: nothing
 }
 
 // Meta says what was run. What is empty is left out.
