@@ -63,3 +63,6 @@ func undelivered(cause spillway.Cause) string {
 		return "its process has ended"
 	}
 }
+
+// ErrorPayload is an error as Lambda writes it.
+func ErrorPayload(kind, message string) []byte { return errorPayload(kind, message) }

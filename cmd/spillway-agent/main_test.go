@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"io"
 	"strings"
 	"testing"
 )
@@ -21,14 +22,14 @@ func TestSetUp(t *testing.T) {
 		"no runtime":  {api, []string{"/bin/false"}, 1, "Runtime.ExitError"},
 	} {
 		var said bytes.Buffer
-		if code := run(context.Background(), c.command, append(c.environ, "TMPDIR="+t.TempDir()), &said); code != c.code || !strings.Contains(said.String(), c.says) {
+		if code := run(context.Background(), c.command, append(c.environ, "TMPDIR="+t.TempDir()), io.Discard, &said); code != c.code || !strings.Contains(said.String(), c.says) {
 			t.Errorf("%s: %d %s", name, code, &said)
 		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	var said bytes.Buffer
-	if code := run(ctx, []string{"/bin/sleep", "60"}, append(api, "TMPDIR="+t.TempDir()), &said); code != 0 || said.Len() > 0 {
+	if code := run(ctx, []string{"/bin/sleep", "60"}, append(api, "TMPDIR="+t.TempDir()), io.Discard, &said); code != 0 || said.Len() > 0 {
 		t.Errorf("told to end: %d %s", code, &said)
 	}
 }

@@ -1,0 +1,188 @@
+package remote
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// Client speaks to one agent. It is safe for concurrent use.
+//
+// The first agent that answers at its address is the only one it ever speaks to: when
+// another has the address, what the first one ran has ended.
+type Client struct {
+	addr   string
+	tls    *tls.Config
+	name   string
+	number atomic.Uint64
+
+	mu     sync.Mutex
+	closed bool
+	pinned bool
+	pin    [sha256.Size]byte // of the agent's public key
+	idle   []*conn           // the latest last
+	open   map[*conn]bool    // idle ones too
+}
+
+// Dial returns a client of the agent at addr (host:port); config is CA.Client's. It
+// does not connect. Close gives back what the client holds.
+func Dial(addr string, config *tls.Config) *Client {
+	c := &Client{addr: addr, name: newClientName(), open: map[*conn]bool{}}
+	c.tls = config.Clone()
+	c.tls.InsecureSkipVerify = true // its key is made in memory; verify holds it to that
+	c.tls.VerifyConnection = c.verify
+	return c
+}
+
+// Close cuts all connections. Calls in flight end as unknown.
+func (c *Client) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.closed = true
+	for n := range c.open {
+		c.dropLocked(n)
+	}
+}
+
+// Await blocks until the agent answers or ctx ends.
+func (c *Client) Await(ctx context.Context) error {
+	for pause := firstPause; ; pause = min(2*pause, 100*time.Millisecond) {
+		_, err := c.Health(ctx)
+		if err == nil {
+			return nil
+		}
+		if !waited(ctx, pause) {
+			return fmt.Errorf("wait for the agent at %s: %w", c.addr, err)
+		}
+	}
+}
+
+const firstPause = 2 * time.Millisecond
+
+// waited blocks for d; it reports false when ctx ends first.
+func waited(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// Health asks what the agent is doing.
+func (c *Client) Health(ctx context.Context) (Health, error) {
+	var h Health
+	a, err := c.do(ctx, http.MethodGet, "/v1/health", nil)
+	if err == nil {
+		err = a.into(http.StatusOK, &h)
+	}
+	if err != nil {
+		return Health{}, fmt.Errorf("ask the agent at %s how it is: %w", c.addr, err)
+	}
+	return h, nil
+}
+
+// Start has the agent start a function and blocks until the function asks for work.
+// The error is or wraps ErrPackageMissing, or a *pools.StartError, or says why it is not
+// known whether the function runs: then the pod has to go. A deadline of ctx is an
+// init timeout. ColdStart.Unpack is how long the package took to arrive and be unpacked.
+func (c *Client) Start(ctx context.Context, s Spec) (pools.ColdStart, error) {
+	cold, err := c.start(ctx, s)
+	if err != nil {
+		return pools.ColdStart{}, fmt.Errorf("start %s on the agent at %s: %w", s.key(), c.addr, err)
+	}
+	return cold, nil
+}
+
+func (c *Client) start(ctx context.Context, s Spec) (pools.ColdStart, error) {
+	request := startRequest{Spec: s}
+	if deadline, ok := ctx.Deadline(); ok {
+		request.Left = max(time.Until(deadline), time.Microsecond)
+		// The agent says what took too long, a moment after that.
+		late, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(startGrace))
+		defer cancel()
+		stop := context.AfterFunc(ctx, func() {
+			if errors.Is(ctx.Err(), context.Canceled) {
+				cancel()
+			}
+		})
+		defer stop()
+		ctx = late
+	}
+	body, err := json.Marshal(request)
+	if err != nil {
+		return pools.ColdStart{}, err
+	}
+	a, err := c.do(ctx, http.MethodPost, "/v1/start", bytes.NewReader(body))
+	if err != nil {
+		return pools.ColdStart{}, err
+	}
+	var started startAnswer
+	if err := json.Unmarshal(a.body, &started); err != nil {
+		return pools.ColdStart{}, fmt.Errorf("its answer, status %d, cannot be read: %w", a.status, err)
+	}
+	switch {
+	case a.status == http.StatusOK:
+		return pools.ColdStart{Unpack: started.Unpack, Start: started.Start, Init: started.Init}, nil
+	case a.status == http.StatusPreconditionRequired:
+		return pools.ColdStart{}, ErrPackageMissing
+	case started.Type != "":
+		return pools.ColdStart{}, &pools.StartError{Type: started.Type, Err: errors.New(started.Error)}
+	}
+	return pools.ColdStart{}, fmt.Errorf("it answered %d: %s", a.status, started.Error)
+}
+
+// startGrace is how long after its deadline a start is waited for.
+const startGrace = 2 * time.Second
+
+// Send gives the agent a package as a zip file. digest is of the file's bytes, or of the
+// directory that it unpacks to (see package pkgdigest). The error is a *pools.StartError
+// if the package is not what digest says, or not one that can be unpacked.
+func (c *Client) Send(ctx context.Context, digest string, zip io.Reader) error {
+	a, err := c.do(ctx, http.MethodPut, "/v1/packages/"+digest, zip)
+	if err == nil && a.status != http.StatusOK {
+		err = a.failure()
+	}
+	if err != nil {
+		return fmt.Errorf("send package %s to the agent at %s: %w", digest, c.addr, err)
+	}
+	return nil
+}
+
+// Stop ends the function and then the agent. It returns when the function is reaped.
+func (c *Client) Stop(ctx context.Context) error {
+	a, err := c.do(ctx, http.MethodPost, "/v1/stop", nil)
+	if err == nil && a.status != http.StatusOK {
+		err = a.failure()
+	}
+	if err != nil {
+		return fmt.Errorf("stop the agent at %s: %w", c.addr, err)
+	}
+	return nil
+}
+
+// Wait blocks until the function has ended, by itself or not. An error says that ctx
+// has ended or that the agent cannot be asked: ask again, or see what became of the pod.
+func (c *Client) Wait(ctx context.Context) error {
+	a, err := c.do(ctx, http.MethodGet, "/v1/exit", nil)
+	if err == nil && a.status != http.StatusOK {
+		err = a.failure()
+	}
+	if err != nil {
+		return fmt.Errorf("wait for the end of the function on the agent at %s: %w", c.addr, err)
+	}
+	return nil
+}
