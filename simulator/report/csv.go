@@ -15,7 +15,8 @@ import (
 
 // CSV writes a row for each tenant: its calls by reason, its waits, and what each
 // pool did for it. Amounts are exact. A text that a spreadsheet would take for a
-// formula gets a leading apostrophe.
+// formula gets a leading apostrophe. What owned capacity costs idle and calls that are
+// skipped are nobody's, and in no row; JSON has them.
 func CSV(w io.Writer, v *View) error {
 	s, err := newSheet(v)
 	if err != nil {
