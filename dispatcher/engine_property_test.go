@@ -25,6 +25,7 @@ quota media parent=company cloud=4 onprem=1 borrow=1
 policy default Hybrid order=onprem,east,west wait=20ms max=4 share=70:invocations:10s:5 spend=hour:13000
 policy strict OnPremOnly order=onprem
 policy split Hybrid order=onprem,east,west weights=2,1,1 open=50ms close=100ms below=80
+policy late Hybrid order=onprem,east hours=601-603
 namespace shop quota=retail
 namespace films quota=media
 namespace free
@@ -33,6 +34,8 @@ function shop/stay mib=300 maxwait=200ms minwarm=1
 function films/b burst=allow retry=idempotent mib=256 maxwait=100ms policy=split weight=80 at-once=2
 function films/b burst=allow retry=idempotent mib=128 maxwait=100ms policy=split weight=20 rev=v2
 function free/c burst=allow maxwait=50ms at-once=5 minwarm=1 mib=20
+function films/patient burst=allow maxwait=4m deadline=5m retry=idempotent
+function films/late burst=allow maxwait=4m deadline=5m policy=late
 `, `
 pool onprem process slots=3 mib=900 keepalive=1s
 pool east lambda concurrency=2 ramp=3 rps=20
@@ -339,6 +342,7 @@ func (o *oracle) idle(e *dispatcher.Engine, d time.Duration) {
 		o.instanceEvent(e, dispatcher.InstanceReady)
 	}
 	o.now = max(o.now, end)
+	o.check()
 }
 
 // step ends something that runs, or lets time work.
@@ -475,6 +479,9 @@ func (o *oracle) finish(e *dispatcher.Engine) {
 			break
 		}
 		o.now = o.now.Add(20 * time.Millisecond)
+		if next := e.Next(); len(o.running) == 0 && next != spillway.Never {
+			o.now = max(o.now, next) // calls wait
+		}
 		o.take(e.Tick(o.now))
 		o.instanceEvent(e, dispatcher.InstanceReady)
 		o.completeOne(e, dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.Executed, Usage: spillway.Usage{BilledMillis: 1}}})
