@@ -12,15 +12,18 @@ import (
 	"github.com/spillway-dev/spillway/pools"
 )
 
-const (
-	// answerGrace is how long after its deadline an answer is waited for: the agent ends
-	// the execution then, which takes a moment.
-	answerGrace = 2 * time.Second
-	// askGrace is how long after its deadline an agent is asked how a call ended.
-	askGrace = 10 * time.Second
-	// cancelGrace is how long after a cancellation the agent has for both.
-	cancelGrace = 5 * time.Second
-)
+// graces are how long an agent is given.
+type graces struct {
+	// answer is how long after its deadline an answer is waited for: the agent ends the
+	// execution then, which takes a moment.
+	answer time.Duration
+	// ask is how long after its deadline an agent is asked how a call ended.
+	ask time.Duration
+	// cancel is how long after a cancellation the agent has for both.
+	cancel time.Duration
+}
+
+var usualGraces = graces{answer: 2 * time.Second, ask: 10 * time.Second, cancel: 5 * time.Second}
 
 // attempt is one call on its way.
 type attempt struct {
@@ -138,12 +141,12 @@ func (a *attempt) unknown(detail string, gone bool) pools.Result {
 // ask has the agent tell how a call ended whose answer did not come, until it does or
 // cannot be expected to any more. Once ctx has ended it is told to end the call.
 func (a *attempt) ask(ctx context.Context, begun *pools.WebAnswer) pools.Result {
-	limit := a.deadline.Add(askGrace)
+	limit := a.deadline.Add(a.c.graces.ask)
 	asking, end := context.WithDeadline(context.Background(), limit)
 	defer end()
 	stop := a.endWith(ctx, nil, "")
 	defer stop()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(cancelGrace, end) })()
+	defer context.AfterFunc(ctx, func() { time.AfterFunc(a.c.graces.cancel, end) })()
 	for pause := firstPause; ; pause = min(2*pause, 500*time.Millisecond) {
 		answer, err := a.c.do(asking, http.MethodGet, "/v1/invocations/"+a.ticket.String(), nil)
 		if err == nil {
@@ -195,7 +198,7 @@ func (a *attempt) endWith(ctx context.Context, n *conn, query string) (stop func
 	off := context.AfterFunc(ctx, func() {
 		defer close(done)
 		if n != nil {
-			_ = n.SetDeadline(time.Now().Add(cancelGrace))
+			_ = n.SetDeadline(time.Now().Add(a.c.graces.cancel))
 		}
 		for pause := firstPause; ; pause = min(2*pause, 500*time.Millisecond) {
 			_, err := a.c.do(telling, http.MethodDelete, "/v1/invocations/"+a.ticket.String()+query, nil)

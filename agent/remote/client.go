@@ -26,6 +26,7 @@ type Client struct {
 	tls    *tls.Config
 	name   string
 	number atomic.Uint64
+	graces graces
 
 	mu     sync.Mutex
 	closed bool
@@ -38,7 +39,7 @@ type Client struct {
 // Dial returns a client of the agent at addr (host:port); config is CA.Client's. It
 // does not connect. Close gives back what the client holds.
 func Dial(addr string, config *tls.Config) *Client {
-	c := &Client{addr: addr, name: newClientName(), open: map[*conn]bool{}}
+	c := &Client{addr: addr, name: newClientName(), graces: usualGraces, open: map[*conn]bool{}}
 	c.tls = config.Clone()
 	c.tls.InsecureSkipVerify = true // its key is made in memory; verify holds it to that
 	c.tls.VerifyConnection = c.verify

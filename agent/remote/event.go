@@ -11,7 +11,7 @@ import (
 
 // event sends an event and reads its answer on n.
 func (a *attempt) event(ctx context.Context, n *conn) pools.Result {
-	_ = n.SetDeadline(a.deadline.Add(answerGrace))
+	_ = n.SetDeadline(a.deadline.Add(a.c.graces.answer))
 	stop := a.endWith(ctx, n, "")
 	answer, err := a.post(n)
 	stop()

@@ -20,7 +20,7 @@ const callerGone = "?caller=gone"
 // exchange sends an HTTP request and passes its answer on as it comes.
 func (a *attempt) exchange(ctx context.Context, n *conn) pools.Result {
 	web := a.r.Web
-	_ = n.SetDeadline(a.deadline.Add(answerGrace))
+	_ = n.SetDeadline(a.deadline.Add(a.c.graces.answer))
 	stop := a.endWith(ctx, n, "")
 	stopCaller := a.endWith(web.Caller, nil, callerGone)
 	gone, forsake := context.WithCancel(context.Background())
