@@ -47,14 +47,6 @@ const (
 	retryAfter = 2 * time.Second
 )
 
-// How much is remembered, and how many reviews of a kind are under way at once.
-const (
-	maxIdentities  = 10_000
-	maxPermissions = 50_000
-	maxRefusals    = 4_000 // of either
-	maxReviews     = 64
-)
-
 // Reviewer asks the cluster's API server. An error is for not having an answer.
 type Reviewer interface {
 	ReviewToken(ctx context.Context, token string, audiences []string) (*authentication.TokenReviewStatus, error)
@@ -83,16 +75,17 @@ type subject struct {
 	user   authentication.UserInfo
 }
 
-// times are how long answers are remembered.
-type times struct{ identity, permission, refusal, outage time.Duration }
-
-var usual = times{identity: 60 * time.Second, permission: 30 * time.Second, refusal: 5 * time.Second, outage: 5 * time.Minute}
+// How much is remembered, and for how long.
+var (
+	ofIdentities  = limits{kind: "identity", yes: 10_000, no: 4_000, fresh: 60 * time.Second, refusal: 5 * time.Second, outage: 5 * time.Minute}
+	ofPermissions = limits{kind: "permission", yes: 50_000, no: 4_000, fresh: 30 * time.Second, refusal: 5 * time.Second, outage: 5 * time.Minute}
+)
 
 // New returns an Authenticator, or an error if c lacks something or its metrics cannot
 // be registered.
-func New(c Config) (*Authenticator, error) { return newAuthenticator(c, usual) }
+func New(c Config) (*Authenticator, error) { return newAuthenticator(c, ofIdentities, ofPermissions) }
 
-func newAuthenticator(c Config, keep times) (*Authenticator, error) {
+func newAuthenticator(c Config, ofIdentities, ofPermissions limits) (*Authenticator, error) {
 	if c.Reviews == nil || c.Registerer == nil {
 		return nil, errors.New("auth/kube: an Authenticator needs Reviews and a Registerer")
 	}
@@ -106,10 +99,11 @@ func newAuthenticator(c Config, keep times) (*Authenticator, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &Authenticator{reviews: c.Reviews, audiences: []string{c.Audience}}
-	a.identities = newMemory[*subject](limits{kind: "identity", good: maxIdentities, fresh: keep.identity, refusal: keep.refusal, outage: keep.outage}, m, c.Logger)
-	a.permissions = newMemory[struct{}](limits{kind: "permission", good: maxPermissions, fresh: keep.permission, refusal: keep.refusal, outage: keep.outage}, m, c.Logger)
-	return a, nil
+	return &Authenticator{
+		reviews: c.Reviews, audiences: []string{c.Audience},
+		identities:  newMemory[*subject](ofIdentities, m, c.Logger),
+		permissions: newMemory[struct{}](ofPermissions, m, c.Logger),
+	}, nil
 }
 
 // Precheck refuses signed requests, which a cluster has no keys for, before their

@@ -13,6 +13,7 @@ import (
 )
 
 const (
+	maxReviews = 64 // of a kind, under way at once
 	// reviewTimeout bounds a review with its wait for a slot.
 	reviewTimeout = 3 * time.Second
 	// After a review failed, its question is not asked again for askAgain, and what is
@@ -35,8 +36,8 @@ type answer[V any] struct {
 
 // limits say what a memory keeps, and for how long.
 type limits struct {
-	kind    string // of the reviews, for metrics and the log
-	good    int
+	kind    string        // of the reviews, for metrics and the log
+	yes, no int           // how many answers
 	fresh   time.Duration // a good answer is served without asking
 	refusal time.Duration // a bad one is
 	outage  time.Duration // a good one is if nobody can be asked
@@ -71,11 +72,11 @@ func (e *entry[V]) failedWithin(d time.Duration, now time.Time) bool {
 }
 
 func newMemory[V any](l limits, m *metrics, log *slog.Logger) *memory[V] {
-	good, err := lru.New[key, *entry[V]](l.good)
+	good, err := lru.New[key, *entry[V]](l.yes)
 	if err != nil { // for sizes below 1 only
 		panic(err)
 	}
-	bad, err := lru.New[key, time.Time](maxRefusals)
+	bad, err := lru.New[key, time.Time](l.no)
 	if err != nil {
 		panic(err)
 	}
