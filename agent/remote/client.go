@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -28,6 +29,8 @@ type Client struct {
 	number atomic.Uint64
 	graces graces
 
+	dialTCP func(ctx context.Context, network, addr string) (net.Conn, error)
+
 	mu     sync.Mutex
 	closed bool
 	pinned bool
@@ -39,7 +42,13 @@ type Client struct {
 // Dial returns a client of the agent at addr (host:port); config is CA.Client's. It
 // does not connect. Close gives back what the client holds.
 func Dial(addr string, config *tls.Config) *Client {
-	c := &Client{addr: addr, name: newClientName(), graces: usualGraces, open: map[*conn]bool{}}
+	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+	return DialWith(d.DialContext, addr, config)
+}
+
+// DialWith is Dial by way of dial, which returns TCP connections.
+func DialWith(dial func(ctx context.Context, network, addr string) (net.Conn, error), addr string, config *tls.Config) *Client {
+	c := &Client{dialTCP: dial, addr: addr, name: newClientName(), graces: usualGraces, open: map[*conn]bool{}}
 	c.tls = config.Clone()
 	c.tls.InsecureSkipVerify = true // its key is made in memory; verify holds it to that
 	c.tls.VerifyConnection = c.verify

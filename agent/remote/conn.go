@@ -7,7 +7,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"syscall"
 	"time"
@@ -88,12 +87,11 @@ func (c *Client) dial(ctx context.Context, until time.Time) (*conn, error) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
-	d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
-	tcp, err := d.DialContext(ctx, "tcp", c.addr)
+	tcp, err := c.dialTCP(ctx, "tcp", c.addr)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the agent: %w", err)
 	}
-	raw, err := tcp.(*net.TCPConn).SyscallConn()
+	raw, err := tcp.(syscall.Conn).SyscallConn()
 	if err != nil {
 		_ = tcp.Close()
 		return nil, fmt.Errorf("connect to the agent: %w", err)

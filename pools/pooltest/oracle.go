@@ -2,6 +2,7 @@ package pooltest
 
 import (
 	"context"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -32,12 +33,22 @@ type hold struct {
 	gone    chan struct{} // closed when the connection has ended
 }
 
-func newOracle(t *testing.T) *oracle {
+func newOracle(t *testing.T, listen func() (net.Listener, error)) *oracle {
+	t.Helper()
 	o := &oracle{runs: map[attempt]int{}, hold: map[attempt]*hold{}}
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /ran", o.serveRan)
 	mux.HandleFunc("POST /hold", o.serveHold)
-	server := httptest.NewServer(mux)
+	server := httptest.NewUnstartedServer(mux)
+	if listen != nil {
+		l, err := listen()
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = server.Listener.Close()
+		server.Listener = l
+	}
+	server.Start()
 	t.Cleanup(func() {
 		server.CloseClientConnections()
 		server.Close()

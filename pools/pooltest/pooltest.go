@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -31,6 +32,10 @@ type Fixture struct {
 	// has none.
 	Web *spillway.Function
 
+	// Listen makes the listener where the probe reports what really ran; nil: on the
+	// loopback of this machine.
+	Listen func() (net.Listener, error)
+
 	// Kill makes an idle instance end by itself, on pools whose instances are not
 	// processes. Nil asks the probe to exit.
 	Kill func(spillway.InstanceID)
@@ -49,7 +54,7 @@ func Build(t testing.TB) string {
 
 // Run tests the pool of f.
 func Run(t *testing.T, f Fixture) {
-	s := &suite{Fixture: f, oracle: newOracle(t)}
+	s := &suite{Fixture: f, oracle: newOracle(t, f.Listen)}
 	s.starter, _ = f.Pool.(pools.Starter)
 	s.outcomes(t)
 	s.details(t)

@@ -1,0 +1,392 @@
+package kube_test
+
+import (
+	"archive/zip"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/agent/remote"
+	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/kube"
+	"github.com/spillway-dev/spillway/pools/pooltest"
+	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
+)
+
+// bench is one cluster for all tests, with the images that they need.
+type bench struct {
+	*kubetest.Cluster
+	client kubernetes.Interface
+	dir    string
+	agent  string // image by digest
+	probe  string // image of the suite's probe, by digest
+	zip    string // package of the probe
+	runs   atomic.Int64
+}
+
+var (
+	shared    *bench
+	sharedErr error
+	begin     sync.Once
+)
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if shared != nil {
+		if err := errors.Join(shared.Down(), os.RemoveAll(shared.dir)); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// onCluster returns the cluster, started by the first test that asks.
+func onCluster(t testing.TB) *bench {
+	t.Helper()
+	if testing.Short() {
+		t.Skip("needs a cluster, which -short leaves out")
+	}
+	begin.Do(func() {
+		kubetest.Assets(t)
+		shared, sharedErr = newBench(context.Background())
+	})
+	if sharedErr != nil {
+		t.Fatal(sharedErr)
+	}
+	return shared
+}
+
+func newBench(ctx context.Context) (*bench, error) {
+	dir, err := os.MkdirTemp("", "kube-test")
+	if err != nil {
+		return nil, err
+	}
+	c, err := kubetest.Start(ctx)
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{Cluster: c, dir: dir}
+	if err := b.fill(ctx); err != nil {
+		return nil, errors.Join(err, c.Down())
+	}
+	return b, nil
+}
+
+func (b *bench) fill(ctx context.Context) error {
+	config, err := clientcmd.BuildConfigFromFlags("", b.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	config.Dial, config.QPS = b.Dial, -1
+	if b.client, err = kubernetes.NewForConfig(config); err != nil {
+		return err
+	}
+	agent, probe := filepath.Join(b.dir, "spillway-agent"), filepath.Join(b.dir, "bootstrap")
+	if err := errors.Join(build(agent, "github.com/spillway-dev/spillway/cmd/spillway-agent"),
+		build(probe, "github.com/spillway-dev/spillway/pools/pooltest/probe/main")); err != nil {
+		return err
+	}
+	if b.agent, err = b.Image(ctx, "localhost/spillway/agent:test", agent, "serve"); err != nil {
+		return err
+	}
+	if b.probe, err = b.Image(ctx, "localhost/spillway/probe:test", probe); err != nil {
+		return err
+	}
+	if b.zip, err = zipOf(probe); err != nil {
+		return err
+	}
+	for _, ns := range []string{"spillway-pool", "shop"} {
+		o := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: ns, Labels: map[string]string{"pod-security.kubernetes.io/enforce": "restricted"}}}
+		if _, err := b.client.CoreV1().Namespaces().Create(ctx, o, metav1.CreateOptions{}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func build(to, what string) error {
+	command := exec.Command("go", "build", "-o", to, what)
+	command.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := command.CombinedOutput(); err != nil {
+		return fmt.Errorf("build %s: %w\n%s", what, err, out)
+	}
+	return nil
+}
+
+// zipOf packs a program as bootstrap.
+func zipOf(program string) (path string, err error) {
+	content, err := os.ReadFile(program)
+	if err != nil {
+		return "", err
+	}
+	path = program + ".zip"
+	f, err := os.Create(path)
+	if err != nil {
+		return "", err
+	}
+	w := zip.NewWriter(f)
+	head := &zip.FileHeader{Name: "bootstrap", Method: zip.Store}
+	head.SetMode(0o755)
+	to, err := w.CreateHeader(head)
+	if err == nil {
+		_, err = to.Write(content)
+	}
+	return path, errors.Join(err, w.Close(), f.Close())
+}
+
+// open makes a pool with pods of 192 MiB that wait for a package, so many of them.
+func (b *bench) open(t testing.TB, ready int) *kube.Pool {
+	t.Helper()
+	return b.openAs(t, "onprem", ready)
+}
+
+func (b *bench) openAs(t testing.TB, name string, ready int) *kube.Pool {
+	t.Helper()
+	ca, err := remote.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	p, err := kube.Open(ctx, kube.Config{
+		Client: b.client, CA: ca, Owner: fmt.Sprintf("run-%d", b.runs.Add(1)), Dial: b.Dial,
+		Pool: &spillway.Pool{Name: name, Kind: spillway.PoolKubernetes, Region: "local", InitTimeout: 30 * time.Second, Kubernetes: spillway.KubernetesPods{
+			RuntimeImage: b.agent, Namespace: "spillway-pool",
+			Sizes: []spillway.PodSize{{Resources: spillway.Resources{Slots: 1, MilliCPU: 50, MiB: 192}, Ready: ready}},
+		}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := p.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+		left, err := b.client.CoreV1().Pods("").List(context.Background(), metav1.ListOptions{LabelSelector: kube.LabelPool + "=" + name})
+		if err != nil || len(left.Items) > 0 {
+			t.Errorf("%d pods left, %v", len(left.Items), err)
+		}
+	})
+	return p
+}
+
+// function is the probe as a package.
+func (b *bench) function(t testing.TB) *spillway.Function {
+	t.Helper()
+	digest, err := pkgdigest.Digest(b.zip)
+	if err != nil {
+		t.Fatal(err)
+	}
+	size := spillway.Resources{Slots: 1, MilliCPU: 50, MiB: 192}
+	return &spillway.Function{
+		FunctionKey: spillway.FunctionKey{Namespace: "shop", Name: "probe"}, Revision: "v1", Handler: "bootstrap", Concurrency: 1,
+		Package: spillway.Package{Path: b.zip, Digest: digest}, Resources: size, Instance: size, Timeout: time.Minute,
+	}
+}
+
+// image is the probe as an image.
+func (b *bench) image(t testing.TB) *spillway.Function {
+	f := b.function(t)
+	f.Package, f.Image, f.Handler = spillway.Package{}, b.probe, "/bootstrap"
+	return f
+}
+
+func TestConformance(t *testing.T) {
+	b := onCluster(t)
+	for name, function := range map[string]func(testing.TB) *spillway.Function{"package": b.function, "image": b.image} {
+		t.Run(name, func(t *testing.T) {
+			p := b.open(t, 2)
+			f := function(t)
+			hasty, web := *f, *f
+			hasty.Timeout = time.Second
+			web.Contract = spillway.ContractHTTP
+			pooltest.Run(t, pooltest.Fixture{Pool: p, Probe: f, Hasty: &hasty, MiB: 192, Web: &web, Listen: func() (net.Listener, error) {
+				return b.Listen(context.Background(), "tcp", kubetest.NodeAddress+":0")
+			}})
+		})
+	}
+}
+
+// started starts an instance that ends with the test.
+func started(t testing.TB, p *kube.Pool, id spillway.InstanceID, f *spillway.Function) pools.ColdStart {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	cold, err := p.StartInstance(ctx, id, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { p.StopInstance(context.Background(), id) })
+	return cold
+}
+
+// awaitPods waits until so many pods match a selector and are ready.
+func (b *bench) awaitPods(t testing.TB, selector string, n int) []corev1.Pod {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	for {
+		all, err := b.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: selector})
+		if err != nil {
+			t.Fatalf("%d pods of %s: %v", n, selector, err)
+		}
+		running := 0
+		for i := range all.Items {
+			if all.Items[i].Status.Phase == corev1.PodRunning {
+				running++
+			}
+		}
+		if running == n && len(all.Items) == n {
+			return all.Items
+		}
+		select {
+		case <-time.After(50 * time.Millisecond):
+		case <-ctx.Done():
+			t.Fatalf("%d pods of %s run, want %d", running, selector, n)
+		}
+	}
+}
+
+// TestNoRoom: a pod that no node has a place for, and one that a ResourceQuota refuses,
+// fail at once and for what they are.
+func TestNoRoom(t *testing.T) {
+	b := onCluster(t)
+	p := b.open(t, 0)
+	huge := b.image(t)
+	huge.Instance = spillway.Resources{Slots: 1, MilliCPU: 1_000_000, MiB: 128}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := p.StartInstance(ctx, 1, huge); !errors.Is(err, pools.ErrNoRoom) || !strings.Contains(err.Error(), "nsufficient cpu") {
+		t.Errorf("a pod of a thousand cores: %v", err)
+	}
+	if err := b.Apply(ctx, `{apiVersion: v1, kind: ResourceQuota, metadata: {name: none, namespace: shop}, spec: {hard: {pods: "0"}}}`); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if _, err := b.Kubectl(context.Background(), "delete", "resourcequota", "none", "-n", "shop"); err != nil {
+			t.Error(err)
+		}
+	})
+	if _, err := p.StartInstance(ctx, 2, b.image(t)); !errors.Is(err, pools.ErrQuota) || !strings.Contains(err.Error(), "exceeded quota") {
+		t.Errorf("a pod beyond a ResourceQuota: %v", err)
+	}
+	started(t, p, 3, b.function(t)) // in the pool's own namespace
+	bad := b.image(t)
+	bad.Image = strings.Replace(bad.Image, "localhost/", "localhost:1/", 1)
+	bad.FunctionKey.Namespace = "spillway-pool"
+	var failed *pools.StartError
+	if _, err := p.StartInstance(ctx, 4, bad); !errors.As(err, &failed) || failed.Type != "Spillway.ImageError" {
+		t.Errorf("an image that is nowhere: %v", err)
+	}
+	bad.FunctionKey.Namespace = "nowhere"
+	if _, err := p.StartInstance(ctx, 5, bad); !errors.As(err, &failed) || failed.Type != "Spillway.PodRefused" {
+		t.Errorf("a namespace that is not there: %v", err)
+	}
+}
+
+// TestCapacityFollows: what others take is missing, and comes back.
+func TestCapacityFollows(t *testing.T) {
+	b := onCluster(t)
+	p := b.open(t, 0)
+	all, changes := p.Capacity()
+	if all.Slots < 10 || all.MilliCPU < 500 || all.MiB < 500 {
+		t.Fatalf("an empty node has %v", all)
+	}
+	until := func(what string, good func(spillway.Resources) bool) {
+		t.Helper()
+		timeout := time.After(time.Minute)
+		for {
+			select {
+			case now := <-changes:
+				if good(now) {
+					return
+				}
+			case <-timeout:
+				t.Fatal(what)
+			}
+		}
+	}
+	if err := b.Apply(t.Context(), fmt.Sprintf(`{apiVersion: v1, kind: Pod, metadata: {name: other, namespace: default}, spec: {
+  restartPolicy: Never, terminationGracePeriodSeconds: 0, containers: [{name: c, image: %q, command: [/spillway-agent, serve, --listen, "127.0.0.1:1"], resources: {requests: {cpu: 200m, memory: 100Mi}}}]}}`, b.agent)); err != nil {
+		t.Fatal(err)
+	}
+	until("another pod takes nothing", func(now spillway.Resources) bool {
+		return now == all.Sub(spillway.Resources{Slots: 1, MilliCPU: 200, MiB: 100})
+	})
+	if _, err := b.Kubectl(t.Context(), "delete", "pod", "other", "--wait=false"); err != nil {
+		t.Fatal(err)
+	}
+	until("its room does not come back", func(now spillway.Resources) bool { return now == all })
+	if _, err := b.Kubectl(t.Context(), "cordon", kubetest.Node); err != nil {
+		t.Fatal(err)
+	}
+	until("a cordoned node offers room", func(now spillway.Resources) bool { return now == spillway.Resources{} })
+	if _, err := b.Kubectl(t.Context(), "uncordon", kubetest.Node); err != nil {
+		t.Fatal(err)
+	}
+	until("an uncordoned node offers none", func(now spillway.Resources) bool { return now == all })
+}
+
+// TestStrangerCannotInvoke: an agent answers its own dispatcher only.
+func TestStrangerCannotInvoke(t *testing.T) {
+	b := onCluster(t)
+	p := b.open(t, 1)
+	started(t, p, 1, b.function(t))
+	pods := b.awaitPods(t, kube.LabelPool+"=onprem,"+kube.LabelSize+"=0", 2) // and the next that waits
+	stranger, err := remote.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := stranger.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range pods {
+		c := remote.DialWith(b.Dial, net.JoinHostPort(pods[i].Status.PodIP, "8791"), config)
+		if _, err := c.Health(t.Context()); err == nil {
+			t.Errorf("pod %s answers a stranger", pods[i].Name)
+		}
+		c.Close()
+	}
+}
+
+// TestNextRunSweeps: what a run left that was killed is gone after the next has opened.
+func TestNextRunSweeps(t *testing.T) {
+	b := onCluster(t)
+	left, err := b.client.CoreV1().Pods("spillway-pool").Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "left-", Labels: map[string]string{kube.LabelPool: "swept", kube.LabelOwner: "killed"}},
+		Spec: corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			TerminationGracePeriodSeconds: new(int64(0)),
+			Containers:                    []corev1.Container{{Name: "c", Image: b.agent, SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.openAs(t, "swept", 0)
+	b.awaitPods(t, kube.LabelOwner+"=killed", 0)
+	if _, err := b.client.CoreV1().Pods("spillway-pool").Get(t.Context(), left.Name, metav1.GetOptions{}); err == nil {
+		t.Error("it is still there")
+	}
+}

@@ -1,0 +1,192 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/spillway-dev/spillway/agent/remote"
+	"github.com/spillway-dev/spillway/pools"
+)
+
+// pod is one that this run made.
+type pod struct {
+	namespace, name string
+	uid             types.UID
+	size            int // of the package pool; −1: made for one instance
+	made            time.Time
+	instance        *instance // that has it; guarded by Pool.mu
+	agent           *remote.Client
+
+	mu     sync.Mutex
+	latest *corev1.Pod
+	seen   chan struct{} // closed at the next look, and replaced
+	left   chan struct{} // closed when it is gone
+}
+
+// see takes what the cluster says of the pod now.
+func (w *pod) see(o *corev1.Pod) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.latest = o
+	close(w.seen)
+	w.seen = make(chan struct{})
+}
+
+func (w *pod) gone() { close(w.left) }
+
+func (w *pod) look() (*corev1.Pod, <-chan struct{}) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.latest, w.seen
+}
+
+// create makes a pod. Room and quota that are not there are pools.ErrNoRoom and
+// pools.ErrQuota.
+func (p *Pool) create(ctx context.Context, spec *corev1.Pod, size int) (*pod, error) {
+	made := time.Now()
+	created, err := p.client.CoreV1().Pods(spec.Namespace).Create(ctx, spec, metav1.CreateOptions{})
+	if err != nil {
+		return nil, createFailure(spec, err)
+	}
+	w := &pod{namespace: created.Namespace, name: created.Name, uid: created.UID, size: size, made: made,
+		latest: created, seen: make(chan struct{}), left: make(chan struct{})}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.pods[w.uid] = w
+	if e, ok := p.early[w.uid]; ok { // the watch was quicker than the answer
+		delete(p.early, w.uid)
+		w.see(e.pod)
+		if e.gone {
+			delete(p.pods, w.uid)
+			w.gone()
+		}
+	}
+	return w, nil
+}
+
+func createFailure(spec *corev1.Pod, err error) error {
+	said := fmt.Errorf("make a pod in namespace %s: %w", spec.Namespace, err)
+	switch {
+	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
+		return errors.Join(pools.ErrQuota, said)
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err), apierrors.IsBadRequest(err):
+		return &pools.StartError{Type: "Spillway.PodRefused", Err: said}
+	}
+	return errors.Join(pools.ErrNoRoom, said) // the API server cannot be asked
+}
+
+// await returns the address of a pod whose container runs, or why it never will.
+func (p *Pool) await(ctx context.Context, w *pod) (address string, err error) {
+	for {
+		o, next := w.look()
+		if err := hopeless(o); err != nil {
+			return "", err
+		}
+		if o.Status.PodIP != "" && running(o) {
+			return o.Status.PodIP, nil
+		}
+		select {
+		case <-next:
+		case <-w.left:
+			return "", &pools.StartError{Type: "Runtime.ExitError", Err: fmt.Errorf("its pod %s/%s was deleted", w.namespace, w.name)}
+		case <-ctx.Done():
+			return "", &pools.StartError{Type: "Runtime.InitTimeout", Err: fmt.Errorf("its pod %s/%s does not run: %s", w.namespace, w.name, whyPending(o))}
+		}
+	}
+}
+
+func running(o *corev1.Pod) bool {
+	for _, c := range o.Status.ContainerStatuses {
+		if c.State.Running == nil {
+			return false
+		}
+	}
+	return len(o.Status.ContainerStatuses) > 0
+}
+
+// refusedImage are the reasons for which a container waits in vain.
+var refusedImage = map[string]bool{
+	"ErrImagePull": true, "ImagePullBackOff": true, "InvalidImageName": true, "ErrImageNeverPull": true, "ImageInspectError": true,
+	"CreateContainerConfigError": true, "CreateContainerError": true, "RunContainerError": true,
+}
+
+// hopeless says why a pod will never run.
+func hopeless(o *corev1.Pod) error {
+	for _, c := range o.Status.Conditions {
+		if c.Type == corev1.PodScheduled && c.Status == corev1.ConditionFalse && c.Reason == corev1.PodReasonUnschedulable {
+			return fmt.Errorf("%w: %s", pools.ErrNoRoom, c.Message)
+		}
+	}
+	if over(o) {
+		if o.Status.Reason == "Evicted" || strings.HasPrefix(o.Status.Reason, "OutOf") || o.Status.Reason == "NodeAffinity" || o.Status.Reason == "Preempting" {
+			return fmt.Errorf("%w: the node says %s: %s", pools.ErrNoRoom, o.Status.Reason, o.Status.Message)
+		}
+		return &pools.StartError{Type: "Runtime.ExitError", Err: fmt.Errorf("its pod %s/%s has ended: %s", o.Namespace, o.Name, whyEnded(o))}
+	}
+	for _, statuses := range [][]corev1.ContainerStatus{o.Status.InitContainerStatuses, o.Status.ContainerStatuses} {
+		for _, c := range statuses {
+			if waits := c.State.Waiting; waits != nil && refusedImage[waits.Reason] {
+				return &pools.StartError{Type: "Spillway.ImageError", Err: fmt.Errorf("container %s of its pod %s/%s: %s: %s", c.Name, o.Namespace, o.Name, waits.Reason, waits.Message)}
+			}
+		}
+	}
+	return nil
+}
+
+func whyPending(o *corev1.Pod) string {
+	for _, statuses := range [][]corev1.ContainerStatus{o.Status.InitContainerStatuses, o.Status.ContainerStatuses} {
+		for _, c := range statuses {
+			if waits := c.State.Waiting; waits != nil {
+				return strings.TrimSpace(waits.Reason + " " + waits.Message)
+			}
+		}
+	}
+	if o.Spec.NodeName == "" {
+		return "no node was chosen yet"
+	}
+	return "node " + o.Spec.NodeName + " has not started it yet"
+}
+
+func whyEnded(o *corev1.Pod) string {
+	for _, statuses := range [][]corev1.ContainerStatus{o.Status.InitContainerStatuses, o.Status.ContainerStatuses} {
+		for _, c := range statuses {
+			if end := c.State.Terminated; end != nil && (end.ExitCode != 0 || end.Reason != "Completed") {
+				return strings.TrimSpace(fmt.Sprintf("container %s: %s, exit code %d %s", c.Name, end.Reason, end.ExitCode, end.Message))
+			}
+		}
+	}
+	return strings.TrimSpace(string(o.Status.Phase) + " " + o.Status.Reason + " " + o.Status.Message)
+}
+
+// remove asks for the end of a pod. One that is not there is not an error.
+func (p *Pool) remove(ctx context.Context, o metav1.Object) error {
+	uid := o.GetUID()
+	err := p.client.CoreV1().Pods(o.GetNamespace()).Delete(ctx, o.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil
+	}
+	return err
+}
+
+// end deletes a pod and waits until it is gone, or ctx ends.
+func (p *Pool) end(ctx context.Context, w *pod) error {
+	o, _ := w.look()
+	if err := p.remove(ctx, o); err != nil {
+		return fmt.Errorf("delete pod %s/%s: %w", w.namespace, w.name, err)
+	}
+	select {
+	case <-w.left:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("pod %s/%s is still there: %w", w.namespace, w.name, context.Cause(ctx))
+	}
+}

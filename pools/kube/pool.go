@@ -1,0 +1,225 @@
+package kube
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/agent/remote"
+	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/internal/exits"
+)
+
+var _ pools.Measurer = (*Pool)(nil)
+
+// Config is what a pool needs.
+type Config struct {
+	Client kubernetes.Interface
+	Pool   *spillway.Pool // of kind kubernetes
+	// CA is who agents trust. Another dispatcher with the same one can call them.
+	CA *remote.CA
+	// Owner names this run of the dispatcher in labels: a DNS label, different for each
+	// run. Pods of others are deleted.
+	Owner string
+	// Dial reaches pods; nil is the usual network.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Log has what cannot be said to a caller; nil: nothing.
+	Log *slog.Logger
+}
+
+// Pool makes pods and calls them. It is safe for concurrent use.
+type Pool struct {
+	client kubernetes.Interface
+	config Config
+	spec   specOf
+	tls    *tls.Config
+	log    *slog.Logger
+	exits  *exits.Queue
+	found  chan spillway.Resources // of one; the latest
+	wake   chan struct{}           // the stock or the capacity may be other
+
+	life       context.Context
+	stop       context.CancelFunc
+	background sync.WaitGroup
+
+	mu        sync.Mutex
+	closed    bool
+	nodes     map[string]node
+	claims    map[types.UID]claim // of all pods that have not ended
+	instances map[spillway.InstanceID]*instance
+	pods      map[types.UID]*pod // ours
+	early     map[types.UID]early
+	ready     []*pod      // that wait for a package, the oldest first
+	coming    []int       // by size: pods that are being made to wait
+	roomless  []time.Time // by size: no pod of it is made before
+}
+
+// stopWithin bounds how long Close waits for pods to be gone.
+const stopWithin = 10 * time.Second
+
+// Open begins to watch the cluster and returns when it has seen all of it. Pods that
+// earlier runs left are deleted.
+func Open(ctx context.Context, c Config) (*Pool, error) {
+	if c.Log == nil {
+		c.Log = slog.New(slog.DiscardHandler)
+	}
+	if c.Dial == nil {
+		d := net.Dialer{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 15 * time.Second, Interval: 5 * time.Second, Count: 3}}
+		c.Dial = d.DialContext
+	}
+	client, err := c.CA.Client()
+	if err != nil {
+		return nil, fmt.Errorf("pool %s: %w", c.Pool.Name, err)
+	}
+	k := c.Pool.Kubernetes
+	p := &Pool{
+		client: c.Client, config: c, tls: client, log: c.Log.With("pool", c.Pool.Name),
+		spec:  specOf{pool: c.Pool.Name, owner: c.Owner, agent: k.RuntimeImage, ca: string(c.CA.Certificate()), region: c.Pool.Region, pods: k},
+		found: make(chan spillway.Resources, 1), wake: make(chan struct{}, 1),
+		nodes: map[string]node{}, claims: map[types.UID]claim{}, instances: map[spillway.InstanceID]*instance{}, pods: map[types.UID]*pod{}, early: map[types.UID]early{},
+		roomless: make([]time.Time, len(k.Sizes)), coming: make([]int, len(k.Sizes)),
+	}
+	p.life, p.stop = context.WithCancel(context.Background())
+	p.exits = exits.New()
+	if err := errors.Join(p.sweep(ctx), p.watch(ctx)); err != nil {
+		p.stop()
+		p.background.Wait()
+		p.exits.Close()
+		return nil, fmt.Errorf("pool %s: %w", c.Pool.Name, err)
+	}
+	p.background.Go(p.tend)
+	return p, nil
+}
+
+// Exits delivers idle instances whose pods ended by themselves; closed by Close.
+func (p *Pool) Exits() <-chan spillway.InstanceID { return p.exits.Out() }
+
+// Capacity implements pools.Measurer.
+func (p *Pool) Capacity() (spillway.Resources, <-chan spillway.Resources) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.capacity(), p.found
+}
+
+// capacity is what instances may hold; mu is held.
+func (p *Pool) capacity() spillway.Resources {
+	var held, waiting spillway.Resources
+	for _, i := range p.instances {
+		held = held.Add(i.function.Instance)
+	}
+	for _, w := range p.ready {
+		waiting = waiting.Add(p.spec.pods.Sizes[w.size].Resources)
+	}
+	return capacityOf(p.nodes, func(yield func(claim) bool) {
+		for _, c := range p.claims {
+			if !yield(c) {
+				return
+			}
+		}
+	}, held, waiting)
+}
+
+// changed lets tend look again.
+func (p *Pool) changed() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// settle is how often what the pool has is told at most, and lookAgain how often it is
+// at least.
+const (
+	settle    = 50 * time.Millisecond
+	lookAgain = time.Second
+	// strayAfter is when a pod whose making nobody was told of is deleted.
+	strayAfter = 30 * time.Second
+)
+
+// tend keeps the stock of waiting pods and tells what the pool has.
+func (p *Pool) tend() {
+	defer close(p.found)
+	for p.life.Err() == nil {
+		p.mu.Lock()
+		has, orders, strays := p.capacity(), p.orders(time.Now()), p.unanswered(time.Now())
+		p.mu.Unlock()
+		select { // the latest replaces one that nobody has taken
+		case <-p.found:
+		default:
+		}
+		p.found <- has
+		for _, size := range orders {
+			p.background.Go(func() { p.order(size) })
+		}
+		for _, o := range strays {
+			p.background.Go(func() { p.discard(o) })
+		}
+		pause(p.life, settle)
+		select {
+		case <-p.wake:
+		case <-time.After(lookAgain):
+		case <-p.life.Done():
+		}
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-time.After(d):
+	case <-ctx.Done():
+	}
+}
+
+// sweep deletes what earlier runs left.
+func (p *Pool) sweep(ctx context.Context) error {
+	left, err := p.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: fmt.Sprintf("%s=%s,%s!=%s", LabelPool, p.spec.pool, LabelOwner, p.spec.owner)})
+	if err != nil {
+		return fmt.Errorf("list the pods of earlier runs: %w", err)
+	}
+	var all []error
+	for i := range left.Items {
+		all = append(all, p.remove(ctx, &left.Items[i]))
+	}
+	return errors.Join(all...)
+}
+
+// Close deletes every pod, waits until they are gone, for stopWithin at the longest, and
+// ends the watch. Calls in flight end with their pods.
+func (p *Pool) Close(ctx context.Context) error {
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return nil
+	}
+	p.closed = true
+	var own []*pod
+	for _, w := range p.pods {
+		own = append(own, w)
+	}
+	p.mu.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, stopWithin)
+	defer cancel()
+	var deleting sync.WaitGroup
+	failed := make([]error, len(own))
+	for i, w := range own {
+		deleting.Go(func() { failed[i] = p.end(ctx, w) })
+	}
+	deleting.Wait()
+	p.stop()
+	p.background.Wait()
+	p.exits.Close()
+	if err := errors.Join(failed...); err != nil {
+		return fmt.Errorf("close pool %s: %w; the next run deletes what is left", p.spec.pool, err)
+	}
+	return nil
+}

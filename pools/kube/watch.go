@@ -1,0 +1,180 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/tools/cache"
+)
+
+// watch begins to follow nodes and pods, and returns when all of them have been seen.
+func (p *Pool) watch(ctx context.Context) error {
+	factory := informers.NewSharedInformerFactoryWithOptions(p.client, 0, informers.WithTransform(trim))
+	nodes, pods := factory.Core().V1().Nodes().Informer(), factory.Core().V1().Pods().Informer()
+	seenNodes, err := nodes.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    p.nodeIs,
+		UpdateFunc: func(_, now any) { p.nodeIs(now) },
+		DeleteFunc: p.nodeGone,
+	})
+	if err != nil {
+		return err
+	}
+	seenPods, err := pods.AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc:    p.podIs,
+		UpdateFunc: func(_, now any) { p.podIs(now) },
+		DeleteFunc: p.podGone,
+	})
+	if err != nil {
+		return err
+	}
+	factory.Start(p.life.Done())
+	p.background.Go(func() { <-p.life.Done(); factory.Shutdown() })
+	if !cache.WaitForCacheSync(ctx.Done(), seenNodes.HasSynced, seenPods.HasSynced) {
+		return fmt.Errorf("see the nodes and pods of the cluster: %w", errors.Join(context.Cause(ctx), errUnseen))
+	}
+	return nil
+}
+
+var errUnseen = errors.New("the API server does not list them; may the dispatcher list and watch nodes and pods?")
+
+// trim drops what is never looked at, so that a large cluster takes little memory.
+func trim(object any) (any, error) {
+	switch o := object.(type) {
+	case *corev1.Pod:
+		o.ManagedFields, o.Annotations, o.Spec.Volumes = nil, nil, nil
+		for _, containers := range [][]corev1.Container{o.Spec.Containers, o.Spec.InitContainers} {
+			for i := range containers {
+				c := &containers[i]
+				containers[i] = corev1.Container{Name: c.Name, Resources: c.Resources, RestartPolicy: c.RestartPolicy}
+			}
+		}
+	case *corev1.Node:
+		o.ManagedFields, o.Annotations, o.Status.Images = nil, nil, nil
+	}
+	return object, nil
+}
+
+func (p *Pool) nodeIs(object any) {
+	n := object.(*corev1.Node)
+	now := nodeOf(n, p.spec.pods.NodeSelector)
+	p.mu.Lock()
+	before, known := p.nodes[n.Name]
+	p.nodes[n.Name] = now
+	p.mu.Unlock()
+	if !known || before != now {
+		p.changed()
+	}
+}
+
+func (p *Pool) nodeGone(object any) {
+	if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = last.Obj
+	}
+	n, ok := object.(*corev1.Node)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	delete(p.nodes, n.Name)
+	p.mu.Unlock()
+	p.changed()
+}
+
+// over reports that no container of a pod runs any more, or will.
+func over(o *corev1.Pod) bool {
+	return o.Status.Phase == corev1.PodFailed || o.Status.Phase == corev1.PodSucceeded
+}
+
+func (p *Pool) podIs(object any) {
+	o := object.(*corev1.Pod)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if over(o) {
+		delete(p.claims, o.UID)
+	} else {
+		p.claims[o.UID] = claim{o.Spec.NodeName, needOf(o)}
+	}
+	p.changed()
+	if w := p.own(o, false); w != nil {
+		w.see(o)
+		if over(o) {
+			p.lost(w)
+		}
+	}
+}
+
+func (p *Pool) podGone(object any) {
+	if last, ok := object.(cache.DeletedFinalStateUnknown); ok {
+		object = last.Obj
+	}
+	o, ok := object.(*corev1.Pod)
+	if !ok {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.claims, o.UID)
+	p.changed()
+	if w := p.own(o, true); w != nil {
+		delete(p.pods, o.UID)
+		w.gone()
+		p.lost(w)
+	}
+}
+
+// early is what the watch said of a pod of ours that nobody knows yet.
+type early struct {
+	pod   *corev1.Pod
+	since time.Time
+	gone  bool
+}
+
+// own returns the pod if this run made it; mu is held. What is said of one whose making
+// has not been answered yet is kept.
+func (p *Pool) own(o *corev1.Pod, gone bool) *pod {
+	if o.Labels[LabelOwner] != p.spec.owner || o.Labels[LabelPool] != p.spec.pool {
+		return nil
+	}
+	w := p.pods[o.UID]
+	if w == nil {
+		e, ok := p.early[o.UID]
+		if !ok {
+			e.since = time.Now()
+		}
+		p.early[o.UID] = early{o, e.since, gone}
+	}
+	return w
+}
+
+// unanswered takes out the pods that are there although their making was never answered
+// within a while; mu is held.
+func (p *Pool) unanswered(now time.Time) (strays []*corev1.Pod) {
+	for uid, e := range p.early {
+		if now.Sub(e.since) < strayAfter {
+			continue
+		}
+		delete(p.early, uid)
+		if !e.gone {
+			strays = append(strays, e.pod)
+		}
+	}
+	return strays
+}
+
+// lost is told of a pod that has ended by itself or is gone; mu is held. An instance
+// that runs nothing is reported.
+func (p *Pool) lost(w *pod) {
+	p.unready(w)
+	i := w.instance
+	if i == nil || p.instances[i.id] != i || !i.started || i.calls > 0 {
+		return
+	}
+	delete(p.instances, i.id)
+	if !i.stopped {
+		p.exits.Add(i.id)
+	}
+}
