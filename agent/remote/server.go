@@ -166,7 +166,12 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("DELETE /v1/invocations/{ticket}", s.serveCancel)
 	mux.HandleFunc("GET /v1/exit", s.serveExit)
 	mux.HandleFunc("POST /v1/stop", s.serveStop)
-	return mux
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.ContentLength != 0 { // also of a body that nobody reads
+			_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.patience))
+		}
+		mux.ServeHTTP(w, r)
+	})
 }
 
 // reply writes a JSON document.
@@ -181,7 +186,11 @@ func (s *Server) reply(w http.ResponseWriter, status int, v any) {
 	_, _ = w.Write(text)
 }
 
-func (s *Server) refuse(w http.ResponseWriter, status int, format string, arguments ...any) {
+// refuse says what is wrong with a request, whose body may not have been read.
+func (s *Server) refuse(w http.ResponseWriter, r *http.Request, status int, format string, arguments ...any) {
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close")
+	}
 	s.reply(w, status, startAnswer{Error: fmt.Sprintf(format, arguments...)})
 }
 
@@ -221,7 +230,7 @@ func (s *Server) serveExit(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	case state != StateEnded:
-		s.refuse(w, http.StatusConflict, "no function is started")
+		s.refuse(w, r, http.StatusConflict, "no function is started")
 		return
 	}
 	s.reply(w, http.StatusOK, struct{}{})

@@ -58,22 +58,22 @@ func (s *Server) endCall(c *call, e ending, payload []byte) {
 }
 
 func (s *Server) serveInvoke(w http.ResponseWriter, r *http.Request) {
-	arrived := time.Now()
+	began := time.Now()
 	head, err := parseCall(r.Header)
 	if err != nil {
-		s.refuse(w, http.StatusBadRequest, "%s", bounded(err.Error()))
+		s.refuse(w, r, http.StatusBadRequest, "%s", bounded(err.Error()))
 		return
 	}
 	payload, status := s.payload(w, r)
 	if status != 0 {
-		s.refuse(w, status, "the payload did not come as announced, or is over %d bytes", pools.MaxPayload)
+		s.refuse(w, r, status, "the payload did not come as announced, or is over %d bytes", pools.MaxPayload)
 		return
 	}
 	if s.specIsWeb() {
 		s.tell(w, refused(spillway.CauseRejected, "web functions take HTTP requests"), nil)
 		return
 	}
-	c, e := s.admit(head, arrived, context.Background())
+	c, e := s.admit(head, began, context.Background())
 	if c == nil {
 		s.tell(w, e, nil)
 		return
@@ -81,7 +81,7 @@ func (s *Server) serveInvoke(w http.ResponseWriter, r *http.Request) {
 	ended := c.instance.Invoke(c.ctx, agent.Event{
 		ID: head.Invocation, Payload: payload, ClientContext: string(head.ClientContext), Deadline: c.deadline, LogTail: head.LogTail,
 	})
-	e = endingOf(ended, arrived)
+	e = endingOf(ended, began)
 	s.endCall(c, e, ended.Payload)
 	s.tell(w, e, ended.Payload)
 }
@@ -102,14 +102,18 @@ func (s *Server) payload(w http.ResponseWriter, r *http.Request) ([]byte, int) {
 	case r.ContentLength == 0:
 		return nil, 0
 	}
-	to := http.NewResponseController(w)
-	_ = to.SetReadDeadline(time.Now().Add(s.patience))
 	payload := make([]byte, r.ContentLength)
 	if _, err := io.ReadFull(r.Body, payload); err != nil {
 		return nil, http.StatusBadRequest
 	}
-	_ = to.SetReadDeadline(time.Time{})
+	arrived(w)
 	return payload, 0
+}
+
+// arrived lifts the limit on the time that a body may take, which would end the wait for
+// what it is about.
+func arrived(w http.ResponseWriter) {
+	_ = http.NewResponseController(w).SetReadDeadline(time.Time{})
 }
 
 // tell writes an ending and what belongs to it.
@@ -127,16 +131,16 @@ func (s *Server) tell(w http.ResponseWriter, e ending, payload []byte) {
 func (s *Server) found(w http.ResponseWriter, r *http.Request) (*record, bool) {
 	var t ticket
 	if err := t.UnmarshalText([]byte(r.PathValue("ticket"))); err != nil {
-		s.refuse(w, http.StatusBadRequest, "%v", err)
+		s.refuse(w, r, http.StatusBadRequest, "%v", err)
 		return nil, false
 	}
 	record, standing := s.records.find(t)
 	switch standing {
 	case absent:
-		s.refuse(w, http.StatusNotFound, "the call has not come, and will not be run")
+		s.refuse(w, r, http.StatusNotFound, "the call has not come, and will not be run")
 		return nil, false
 	case beyond:
-		s.refuse(w, http.StatusGone, "the call is not remembered any more")
+		s.refuse(w, r, http.StatusGone, "the call is not remembered any more")
 		return nil, false
 	}
 	return record, true

@@ -21,7 +21,7 @@ func (s *Server) servePackage(w http.ResponseWriter, r *http.Request) {
 	digest := r.PathValue("digest")
 	name, ok := strings.CutPrefix(digest, "sha256:")
 	if !ok || len(name) != 64 || strings.Trim(name, "0123456789abcdef") != "" {
-		s.refuse(w, http.StatusBadRequest, "the digest is %.80q; allowed: sha256: and 64 hex digits", digest)
+		s.refuse(w, r, http.StatusBadRequest, "the digest is %.80q; allowed: sha256: and 64 hex digits", digest)
 		return
 	}
 	switch status, why := s.expect(digest); {
@@ -29,7 +29,7 @@ func (s *Server) servePackage(w http.ResponseWriter, r *http.Request) {
 		s.reply(w, status, struct{}{})
 		return
 	case status != 0:
-		s.refuse(w, status, "%s", why)
+		s.refuse(w, r, status, "%s", why)
 		return
 	}
 	folder := filepath.Join(s.packages, name)

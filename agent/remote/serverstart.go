@@ -26,9 +26,10 @@ func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
 		err = json.Unmarshal(text, &request)
 	}
 	if err != nil {
-		s.refuse(w, http.StatusBadRequest, "the spec cannot be read: %v", err)
+		s.refuse(w, r, http.StatusBadRequest, "the spec cannot be read: %v", err)
 		return
 	}
+	arrived(w)
 	ctx, cancel := context.WithCancel(r.Context()) // the caller gives up by going away
 	defer cancel()
 	if request.Left > 0 {
@@ -37,7 +38,7 @@ func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
 		defer late()
 	}
 	if status, why := s.take(request.Spec, cancel); status != 0 {
-		s.refuse(w, status, "%s", why)
+		s.refuse(w, r, status, "%s", why)
 		return
 	}
 	began, err := s.start(ctx, request.Spec)
@@ -45,12 +46,11 @@ func (s *Server) serveStart(w http.ResponseWriter, r *http.Request) {
 		err = &pools.StartError{Type: "Runtime.ExitError", Err: errors.New("the agent was told to stop while it started")}
 	}
 	if err != nil {
-		var failed *pools.StartError
-		if errors.As(err, &failed) {
+		if failed, ok := errors.AsType[*pools.StartError](err); ok {
 			s.reply(w, http.StatusUnprocessableEntity, startAnswer{Type: failed.Type, Error: bounded(failed.Err.Error())})
 			return
 		}
-		s.refuse(w, http.StatusInternalServerError, "%s", bounded(err.Error()))
+		s.refuse(w, r, http.StatusInternalServerError, "%s", bounded(err.Error()))
 		return
 	}
 	cold := began.ColdStart()

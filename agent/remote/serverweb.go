@@ -14,18 +14,17 @@ import (
 )
 
 func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
-	arrived := time.Now()
+	began := time.Now()
 	to := http.NewResponseController(w)
 	_ = to.EnableFullDuplex()
-	_ = to.SetReadDeadline(arrived.Add(s.patience))
 	head, err := parseCall(r.Header)
 	if err != nil {
-		s.refuse(w, http.StatusBadRequest, "%s", bounded(err.Error()))
+		s.refuse(w, r, http.StatusBadRequest, "%s", bounded(err.Error()))
 		return
 	}
 	request, payload, err := readWebRequest(r.Body)
 	if err != nil {
-		s.refuse(w, http.StatusBadRequest, "%s", bounded(err.Error()))
+		s.refuse(w, r, http.StatusBadRequest, "%s", bounded(err.Error()))
 		return
 	}
 	out := &outgoing{s: s, w: w, to: to}
@@ -33,7 +32,7 @@ func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 		out.end(refused(spillway.CauseRejected, "only web functions take HTTP requests"), agent.Ending{})
 		return
 	}
-	c, e := s.admit(head, arrived, r.Context())
+	c, e := s.admit(head, began, r.Context())
 	if c == nil {
 		out.end(e, agent.Ending{})
 		return
@@ -50,7 +49,7 @@ func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 		web.Body, web.Length, web.Expect, web.Trailer = in, request.length, request.expect, in.trailers
 	}
 	ended := c.instance.Exchange(c.ctx, agent.Exchange{ID: head.Invocation, Web: web, Body: payload, Deadline: c.deadline})
-	e = endingOf(ended, arrived)
+	e = endingOf(ended, began)
 	s.endCall(c, e, ended.Payload)
 	out.end(e, ended)
 }
