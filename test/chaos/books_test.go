@@ -1,16 +1,14 @@
 package chaos
 
 import (
-	"encoding/json"
 	"math/big"
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/billing/sqlite"
 	"github.com/spillway-dev/spillway/simulator/cloud"
+	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
 
 // books are what is left of a run: the ledger by attempt and kind, and what
@@ -23,7 +21,10 @@ type books struct {
 // books reads what the server has left, which has ended.
 func (w *world) books() *books {
 	w.t.Helper()
-	b := &books{lines: map[attempt]map[billing.Kind]billing.Entry{}, onPrem: w.executions()}
+	b := &books{lines: map[attempt]map[billing.Kind]billing.Entry{}, onPrem: map[attempt]int{}}
+	for invocation, n := range testbed.Executions(w.t, w.log) {
+		b.onPrem[attempt{invocation, n}]++
+	}
 	store, err := ledger.OpenReadOnly(w.t.Context(), w.data)
 	must(w.t, err)
 	defer store.Close()
@@ -39,25 +40,6 @@ func (w *world) books() *books {
 		b.lines[key][line.Kind] = line
 	}
 	return b
-}
-
-func (w *world) executions() map[attempt]int {
-	w.t.Helper()
-	text, err := os.ReadFile(w.log)
-	must(w.t, err)
-	all := map[attempt]int{}
-	for line := range strings.Lines(string(text)) {
-		var e struct {
-			Invocation string
-			Attempt    int
-			Event      string
-		}
-		must(w.t, json.Unmarshal([]byte(line), &e))
-		if e.Event == "start" {
-			all[attempt{e.Invocation, e.Attempt}]++
-		}
-	}
-	return all
 }
 
 // count is how many attempts on a pool have a line of a kind.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spillway-dev/spillway/dispatcher"
 	"github.com/spillway-dev/spillway/simulator/cloud"
+	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
 
 const token = "chaos-token-0123456789abcdef"
@@ -45,17 +46,10 @@ type function struct {
 // newWorld starts a server with some places on-prem, clouds and functions.
 func newWorld(t testing.TB, slots int, sites []*site, functions []function) *world {
 	t.Helper()
-	must(t, sources())
-	w := &world{t: t, dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data"), log: filepath.Join(t.TempDir(), "executions"), sites: sites,
+	must(t, testbed.Sources())
+	w := &world{t: t, dir: testbed.OpenDir(t), data: filepath.Join(testbed.OpenDir(t), "data"), log: testbed.ExecutionLog(t), sites: sites,
 		client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 256}}}
 	t.Cleanup(w.client.CloseIdleConnections)
-	for _, d := range []string{w.dir, filepath.Dir(w.data), filepath.Dir(w.log)} {
-		for ; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-			must(t, os.Chmod(d, 0o755))
-		}
-	}
-	must(t, os.WriteFile(w.log, nil, 0o666))
-	must(t, os.Chmod(w.log, 0o666))
 	for name, text := range map[string]string{
 		"token":  token + "\n",
 		"lambda": "[default]\naws_access_key_id = " + keyID + "\naws_secret_access_key = " + keySecret + "\n",

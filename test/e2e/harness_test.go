@@ -6,7 +6,6 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -23,6 +22,7 @@ import (
 	_ "modernc.org/sqlite" // reads the ledger as any tool could
 
 	"github.com/spillway-dev/spillway/simulator/cloud"
+	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
 
 const (
@@ -49,17 +49,8 @@ type world struct {
 // newWorld starts the cloud and writes the configuration; extra is more YAML.
 func newWorld(t *testing.T, slots int, budget, extra string) *world {
 	t.Helper()
-	must(t, sources())
-	w := &world{t: t, dir: t.TempDir(), data: filepath.Join(t.TempDir(), "data"), log: filepath.Join(t.TempDir(), "executions")}
-	for _, d := range []string{w.dir, filepath.Dir(w.data), filepath.Dir(w.log)} {
-		for ; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-			if err := os.Chmod(d, 0o755); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	must(t, os.WriteFile(w.log, nil, 0o666))
-	must(t, os.Chmod(w.log, 0o666))
+	must(t, testbed.Sources())
+	w := &world{t: t, dir: testbed.OpenDir(t), data: filepath.Join(testbed.OpenDir(t), "data"), log: testbed.ExecutionLog(t)}
 	w.front, w.admin = freeAddr(t), freeAddr(t)
 	endpoint := w.startCloud()
 	must(t, os.WriteFile(filepath.Join(w.dir, "token"), []byte(token+"\n"), 0o600))
@@ -293,27 +284,12 @@ func (w *world) ledger() []line {
 	return all
 }
 
-// executions are what functions wrote on-prem; every line once.
+// executions are what functions wrote on-prem.
 func (w *world) executions() map[attempt]int {
 	w.t.Helper()
-	text, err := os.ReadFile(w.log)
-	must(w.t, err)
 	all := map[attempt]int{}
-	for _, l := range strings.Split(strings.TrimSpace(string(text)), "\n") {
-		var e struct {
-			Invocation string
-			Attempt    int
-			Event      string
-		}
-		if l == "" {
-			continue
-		}
-		if err := json.Unmarshal([]byte(l), &e); err != nil {
-			w.t.Fatalf("execution log %q: %v", l, err)
-		}
-		if e.Event == "" || e.Event == "start" {
-			all[attempt{e.Invocation, e.Attempt}]++
-		}
+	for invocation, n := range testbed.Executions(w.t, w.log) {
+		all[attempt{invocation, n}]++
 	}
 	return all
 }

@@ -16,6 +16,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
 
 const (
@@ -33,10 +35,7 @@ func run(m *testing.M) int {
 		fmt.Fprintf(os.Stderr, "SPILLWAY_PEERS is %q; allowed: %s, or nothing\n", mode, required)
 		return 2
 	}
-	dir, err := os.MkdirTemp("", "spillway-peers-")
-	if err == nil {
-		err = os.Chmod(dir, 0o755) // function processes may have their own uid
-	}
+	dir, err := testbed.NewDir("spillway-peers-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -51,16 +50,12 @@ func run(m *testing.M) int {
 	return code
 }
 
-// built compiles our programs once: without the race detector, as they are shipped.
+// built compiles our programs once.
 var built = sync.OnceValue(func() error {
-	for name, from := range map[string]string{
+	if err := testbed.Build(scratch, map[string]string{
 		"spillway": "cmd/spillway", "scf/bootstrap": "cmd/spillway-agent", "probe/bootstrap": "pools/pooltest/probe/main",
-	} {
-		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", filepath.Join(scratch, name), "../../"+from)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", from, err, out)
-		}
+	}); err != nil {
+		return err
 	}
 	return os.Symlink("../probe", filepath.Join(scratch, "scf/lambda")) // what the shim runs
 })
@@ -185,16 +180,6 @@ func (o *output) String() string {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	return o.text.String()
-}
-
-// openDir is a temporary directory that every user may read.
-func openDir(t *testing.T) string {
-	t.Helper()
-	dir := t.TempDir()
-	for d := dir; d != os.TempDir() && d != "/"; d = filepath.Dir(d) {
-		must(t, os.Chmod(d, 0o755))
-	}
-	return dir
 }
 
 func write(t *testing.T, path, text string, mode os.FileMode) {

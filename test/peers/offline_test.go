@@ -18,6 +18,7 @@ import (
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/lambda"
+	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
 
 // TestServerlessOffline runs our Lambda pool against another's stand-in of Lambda.
@@ -35,7 +36,7 @@ func serverlessOffline(t *testing.T) string {
 	t.Helper()
 	command := npm(t, "serverless/bin/serverless.js")
 	npm(t, "serverless-offline/package.json")
-	dir := openDir(t)
+	dir := testbed.OpenDir(t)
 	for _, name := range []string{"serverless.yml", "handler.js"} {
 		text, err := os.ReadFile(filepath.Join("testdata/serverless", name))
 		must(t, err)

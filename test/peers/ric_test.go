@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
 
 // TestNodeRuntime runs a Node handler under AWS's own runtime interface client, in the
@@ -31,7 +32,7 @@ func nodePackage(t *testing.T) string {
 	t.Helper()
 	ric := "aws-lambda-ric"
 	npm(t, ric+"/.built")
-	dir := openDir(t)
+	dir := testbed.OpenDir(t)
 	for _, f := range []struct {
 		from, to string
 		mode     os.FileMode
@@ -52,7 +53,7 @@ func nodePackage(t *testing.T) string {
 // unstarted is the package without its handler.
 func unstarted(t *testing.T, dir string) string {
 	t.Helper()
-	broken := openDir(t)
+	broken := testbed.OpenDir(t)
 	must(t, os.CopyFS(broken, os.DirFS(dir)))
 	must(t, os.Remove(filepath.Join(broken, "index.js")))
 	return broken
@@ -161,7 +162,7 @@ func TestNodeRuntimeInClouds(t *testing.T) {
 		})
 	})
 	t.Run("scf", func(t *testing.T) {
-		dir := openDir(t)
+		dir := testbed.OpenDir(t)
 		shim, err := os.ReadFile(ours(t, "scf/bootstrap"))
 		must(t, err)
 		write(t, filepath.Join(dir, "bootstrap"), string(shim), 0o755)

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
 
 // Keys of callers, and of the cloud's account.
@@ -26,7 +28,7 @@ const (
 func standIn(t *testing.T, config string) (api, admin string) {
 	t.Helper()
 	spillway := ours(t, "spillway")
-	file := filepath.Join(openDir(t), "cloud.yaml")
+	file := filepath.Join(testbed.OpenDir(t), "cloud.yaml")
 	write(t, file, strings.ReplaceAll(config, "DIR", scratch), 0o600)
 	cmd := exec.Command(spillway, "cloud", "--config", file, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0")
 	found := start(t, cmd, `(?s)API on (http://[0-9.:]+).* on (http://[0-9.:]+)/bill`)
@@ -38,7 +40,7 @@ func standIn(t *testing.T, config string) (api, admin string) {
 func up(t *testing.T, objects string) string {
 	t.Helper()
 	spillway := ours(t, "spillway")
-	dir, data := openDir(t), filepath.Join(openDir(t), "data")
+	dir, data := testbed.OpenDir(t), filepath.Join(testbed.OpenDir(t), "data")
 	for name, text := range map[string]string{"secret": secret, "other": secret, "credentials": credentials()} {
 		write(t, filepath.Join(dir, name), text+"\n", 0o600)
 	}
