@@ -249,7 +249,7 @@ func runReconcile(t *testing.T, admin string, code int, args ...string) *reconci
 	var out, errs bytes.Buffer
 	command, err := execute(t.Context(), streams{in: strings.NewReader(""), out: &out, err: &errs}, append([]string{"reconcile", "--admin", admin}, args...))
 	if got := exitCode(err); got != code || command != "spillway reconcile" {
-		t.Fatalf("%v: exit code %d of %s: %v %s", args, got, command, err, &errs)
+		t.Fatalf("%v: exit code %d of %s: %v %s%s", args, got, command, err, &errs, &out)
 	}
 	said := new(reconciled)
 	if err := json.Unmarshal(out.Bytes(), said); err != nil && code == 0 {

@@ -15,6 +15,7 @@ import (
 	"github.com/spillway-dev/spillway/billing/ledger"
 	"github.com/spillway-dev/spillway/billing/reconcile"
 	"github.com/spillway-dev/spillway/billing/sqlite"
+	"github.com/spillway-dev/spillway/pools/lambda"
 )
 
 // sentBefore is how long before an estimate a call may have been admitted whose
@@ -140,13 +141,13 @@ func (r *reconciler) functionsOf(estimates []billing.Entry) []*cloudFunction {
 	for i := range estimates {
 		e := &estimates[i]
 		pool, name := r.boundTo(e)
-		key := [2]string{e.Pool, bareCloudName(name)}
+		key := [2]string{e.Pool, lambda.BareName(name)}
 		if key[1] == "" {
 			key[1] = " " + e.Namespace + "/" + e.Function
 		}
 		f := found[key]
 		if f == nil {
-			f = &cloudFunction{pool: pool, name: name, place: placeOf(pool, name), said: reconciledFunction{Pool: e.Pool, Cloud: bareCloudName(name)}}
+			f = &cloudFunction{pool: pool, name: name, place: placeOf(pool, name), said: reconciledFunction{Pool: e.Pool, Cloud: lambda.BareName(name)}}
 			found[key] = f
 		}
 		f.estimates = append(f.estimates, *e)
@@ -176,7 +177,7 @@ func (r *reconciler) hand(e *billing.Entry, all []*cloudFunction, own, other fun
 		if f.book == nil {
 			continue
 		}
-		switch same := bareCloudName(name) == f.said.Cloud; {
+		switch same := lambda.BareName(name) == f.said.Cloud; {
 		case same && pool == f.pool:
 			own(f.book, e)
 		case same && pool.Kind == f.pool.Kind, pool == nil && e.Pool == f.said.Pool:
@@ -209,15 +210,6 @@ func (r *reconciler) boundTo(e *billing.Entry) (*spillway.Pool, string) {
 		return nil, ""
 	}
 	return p, f.Bindings[p.Index].Name
-}
-
-// bareCloudName takes the function's name out of an ARN.
-func bareCloudName(name string) string {
-	if _, after, found := strings.Cut(name, "function:"); found {
-		name = after
-	}
-	name, _, _ = strings.Cut(name, ":")
-	return name
 }
 
 func (all *reconciled) add(f *cloudFunction, settled reconcile.Result) {

@@ -9,6 +9,7 @@ import (
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/billing"
 	"github.com/spillway-dev/spillway/billing/reconcile"
+	"github.com/spillway-dev/spillway/pools/lambda"
 )
 
 // place is where a cloud has a function. Two pools that name the same one call the
@@ -23,7 +24,7 @@ func placeOf(p *spillway.Pool, name string) place {
 	if p == nil {
 		return place{}
 	}
-	return place{p.Kind, p.Region, p.Lambda.Endpoint + p.SCF.Endpoint, cmp.Or(p.SCF.Namespace, "default"), bareCloudName(name)}
+	return place{p.Kind, p.Region, p.Lambda.Endpoint + p.SCF.Endpoint, cmp.Or(p.SCF.Namespace, "default"), lambda.BareName(name)}
 }
 
 // byPlace puts functions together that may be one.

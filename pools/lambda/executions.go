@@ -81,7 +81,7 @@ func (l *Log) Executions(ctx context.Context, name string, from, to time.Time) (
 			return nil, err
 		}
 		for _, e := range out.Events {
-			if e.Message == nil || e.Timestamp == nil || !ofFunction(aws.ToString(e.LogStreamName), bareName(name)) {
+			if e.Message == nil || e.Timestamp == nil || !ofFunction(aws.ToString(e.LogStreamName), BareName(name)) {
 				continue
 			}
 			if u, ok := execution(*e.Message, time.UnixMilli(*e.Timestamp)); ok {
@@ -118,12 +118,12 @@ func (l *Log) group(ctx context.Context, name string) (string, error) {
 	in := &lambda.GetFunctionConfigurationInput{FunctionName: aws.String(name)}
 	out, err := ask(ctx, l.inspector, "GetFunctionConfiguration", in, l.inspector.client.GetFunctionConfiguration)
 	if absent(err) {
-		return "", fmt.Errorf("there is no function %s any more, so its log group is not known", bareName(name))
+		return "", fmt.Errorf("there is no function %s any more, so its log group is not known", BareName(name))
 	}
 	if err != nil {
 		return "", err
 	}
-	group = "/aws/lambda/" + bareName(name)
+	group = "/aws/lambda/" + BareName(name)
 	if c := out.LoggingConfig; c != nil && groupForm.MatchString(aws.ToString(c.LogGroup)) {
 		group = *c.LogGroup
 	}
@@ -133,8 +133,8 @@ func (l *Log) group(ctx context.Context, name string) (string, error) {
 	return group, nil
 }
 
-// bareName takes the name out of an ARN or partial ARN.
-func bareName(name string) string {
+// BareName takes the name of a function out of an ARN or partial ARN.
+func BareName(name string) string {
 	_, after, found := strings.Cut(name, "function:")
 	if found {
 		name = after
