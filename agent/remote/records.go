@@ -53,8 +53,8 @@ const (
 func (k *records) begin(t ticket, caller context.Context) *record {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if k.known[t] != nil || k.forgot(t) {
-		return nil
+	if number, some := k.forgotten[t.client]; k.known[t] != nil || some && t.number <= number {
+		return nil // it has run, or somebody was told that it will not
 	}
 	r := &record{ticket: t, done: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
@@ -70,6 +70,7 @@ func (k *records) add(r *record) {
 	k.known[r.ticket] = r
 }
 
+// forgot reports that t may have been known.
 func (k *records) forgot(t ticket) bool {
 	number, some := k.forgotten[t.client]
 	return some && t.number <= number || !some && k.lost
