@@ -133,7 +133,9 @@ func checkTraffic(s *source, spec *v1alpha1.FunctionSpec) {
 	bad := false
 	for i, t := range spec.Traffic {
 		path := index("spec.traffic", i)
-		s.reference(path+".revision", "revision", t.Revision, names)
+		if !slices.Contains(names, t.Revision) {
+			s.fault(path+".revision", "there is no revision "+quoteShort(t.Revision)+s.suggest(t.Revision, names), "a name of spec.revisions")
+		}
 		if t.Weight == nil {
 			s.fault(path+".weight", "is required", "0 to 100")
 		}

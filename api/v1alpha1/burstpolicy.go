@@ -14,6 +14,8 @@ type BurstPolicySpec struct {
 	Mode string `json:"mode,omitempty"`
 	// Names of pools, most preferred first. Default: process pools by name, then
 	// cloud pools by name.
+	//
+	// +listType=atomic
 	Order []string `json:"order,omitempty"`
 	// Cloud calls in flight under this policy, 0 to 1000000; 0 stops bursting.
 	// Default: not limited.
@@ -30,13 +32,20 @@ type BurstPolicySpec struct {
 	// Limits on what calls under this policy may spend, at most one per window,
 	// beside the budgets of their quota. When one is spent calls wait on-prem. A single
 	// one needs no list.
+	//
+	// +listType=map
+	// +listMapKey=window
 	MaxBurstSpend []BurstSpend `json:"maxBurstSpend,omitempty"`
 	// Keeps bursting from flapping. Default: it opens when on-prem is full and
 	// closes when there is room.
 	Hysteresis *Hysteresis `json:"hysteresis,omitempty"`
 	// Regions of cloud pools that may be used. Default: all.
+	//
+	// +listType=set
 	Regions []string `json:"regions,omitempty"`
 	// When calls may burst, at most 64. Default: always.
+	//
+	// +listType=atomic
 	Windows []BurstWindow `json:"windows,omitempty"`
 	// Send nothing new to a cloud. What is there may end.
 	KillSwitch bool `json:"killSwitch,omitempty"`
@@ -88,6 +97,8 @@ type Hysteresis struct {
 // BurstWindow is a time of day on some days of the week.
 type BurstWindow struct {
 	// mon, tue, wed, thu, fri, sat, sun: the days on which it begins. Default: all.
+	//
+	// +listType=set
 	Days []string `json:"days,omitempty"`
 	// Beginning, HH:MM. Required.
 	From string `json:"from"`

@@ -9,10 +9,16 @@ type Function struct {
 // FunctionSpec describes a function.
 type FunctionSpec struct {
 	// Versions of the code, 1 to 16. Required.
+	//
+	// +listType=map
+	// +listMapKey=name
 	Revisions []Revision `json:"revisions"`
 	// How calls are split between revisions, in percent, wherever they run. The
 	// only revision by default; needed when there are several. A revision that is
 	// not named serves callers that ask for it by its name.
+	//
+	// +listType=map
+	// +listMapKey=revision
 	Traffic []Traffic `json:"traffic,omitempty"`
 	// How the code is spoken to: lambda (the Lambda Runtime API) or http (a web
 	// server on $PORT; in clouds it gets events, see cloud.payload). Default lambda.
@@ -45,12 +51,17 @@ type FunctionSpec struct {
 	// Class of the data it handles, for policies. A DNS label. Default: none.
 	DataClass string `json:"dataClass,omitempty"`
 	// Regions it may run in, on-prem and cloud. Default: all.
+	//
+	// +listType=set
 	Residency []string `json:"residency,omitempty"`
 	// Name of the BurstPolicy. Default: the one called default.
 	BurstPolicy string `json:"burstPolicy,omitempty"`
 	// Environment of the on-prem instances, at most 4096 bytes. Not for secrets.
 	Env map[string]string `json:"env,omitempty"`
 	// Where it is deployed in clouds, at most one entry per pool.
+	//
+	// +listType=map
+	// +listMapKey=pool
 	Cloud []Binding `json:"cloud,omitempty"`
 	// What its pods have in kubernetes pools.
 	Kubernetes *FunctionPods `json:"kubernetes,omitempty"`

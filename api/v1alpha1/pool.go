@@ -114,6 +114,8 @@ type Kubernetes struct {
 	// Sizes of the pods that wait for any package, at most 16; a function gets the
 	// smallest that holds its resources. Default: none wait, and every instance is a
 	// pod of its own.
+	//
+	// +listType=atomic
 	Sizes []PodSize `json:"sizes,omitempty"`
 	// Labels that the nodes of all pods have. Default: none.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`

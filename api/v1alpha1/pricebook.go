@@ -15,9 +15,15 @@ type PriceBookSpec struct {
 	// Default USD.
 	Currency string `json:"currency,omitempty"`
 	// Price plans; all entries of a plan replace the built-in plan of that name.
+	//
+	// +listType=map
+	// +listMapKey=plan
+	// +listMapKey=version
 	Plans []Plan `json:"plans,omitempty"`
 	// Rates for plans and budgets in other currencies. Nothing is sent to a cloud
 	// whose plan has no rate; one that lapses closes the cloud until there is another.
+	//
+	// +listType=atomic
 	ExchangeRates []ExchangeRate `json:"exchangeRates,omitempty"`
 }
 

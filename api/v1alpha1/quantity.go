@@ -18,6 +18,8 @@ var (
 const maxDigits = 64
 
 // MilliCPU is processor time in thousandths of a core.
+//
+// +kubebuilder:validation:XIntOrString
 type MilliCPU int64
 
 // UnmarshalText reads cores (2, 0.5) or thousandths of a core (500m).
@@ -48,6 +50,8 @@ func (c MilliCPU) String() string {
 func (MilliCPU) Syntax() string { return "cores such as 2 or 0.5, or thousandths such as 500m" }
 
 // Bytes is an amount of memory.
+//
+// +kubebuilder:validation:XIntOrString
 type Bytes int64
 
 var byteUnits = []struct {
@@ -89,6 +93,8 @@ func (b Bytes) String() string {
 func (Bytes) Syntax() string { return "memory such as 128Mi, 1Gi or 1G" }
 
 // Amount is money in billionths of a currency unit.
+//
+// +kubebuilder:validation:XIntOrString
 type Amount int64
 
 // UnmarshalText reads a decimal with at most 9 decimals.

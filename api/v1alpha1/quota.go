@@ -15,6 +15,8 @@ type QuotaSpec struct {
 	// node names another. A DNS label. Default: as the parent.
 	Department string `json:"department,omitempty"`
 	// Namespaces that belong here. A namespace belongs to at most one node.
+	//
+	// +listType=set
 	Namespaces []string `json:"namespaces,omitempty"`
 	// What the calls may hold at once.
 	Nominal Nominal `json:"nominal,omitzero"`
@@ -26,9 +28,14 @@ type QuotaSpec struct {
 	LendingLimit Nominal `json:"lendingLimit,omitzero"`
 	// Limits on money, at most one per window. A namespace without a budget here
 	// or above may not burst.
+	//
+	// +listType=map
+	// +listMapKey=window
 	Budgets []Budget `json:"budgets,omitempty"`
 	// Identities that may approve and deny quota requests for this node. Default: as
 	// the parent; without any above, nobody may.
+	//
+	// +listType=set
 	Approvers []string `json:"approvers,omitempty"`
 }
 

@@ -24,6 +24,9 @@ type QuotaRequestSpec struct {
 	// Limits to have in place of those of the Quota; what is not written stays.
 	Nominal Nominal `json:"nominal,omitzero"`
 	// Budgets to have in place of those for the same window, or besides them.
+	//
+	// +listType=map
+	// +listMapKey=window
 	Budgets []Budget `json:"budgets,omitempty"`
 	// For who decides.
 	Reason string `json:"reason"`

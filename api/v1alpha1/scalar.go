@@ -65,6 +65,8 @@ func (d Date) MarshalText() ([]byte, error) {
 func (Date) Syntax() string { return "a date such as 2026-11-01" }
 
 // Decimal is an exact decimal number as written. Empty means not written.
+//
+// +kubebuilder:validation:XIntOrString
 type Decimal string
 
 // UnmarshalText reads digits with at most one point; no sign, no exponent.

@@ -11,3 +11,4 @@
 package kube
 
 //go:generate go run sigs.k8s.io/controller-tools/cmd/controller-gen@v0.23.0 object crd:generateEmbeddedObjectMeta=false output:crd:dir=../../../manifests/base/crds paths=.. paths=.
+//go:generate go run ./internal/gencrd ../../../manifests/base/crds

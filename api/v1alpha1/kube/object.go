@@ -8,6 +8,8 @@ import (
 )
 
 // Object is every object here.
+//
+// +kubebuilder:object:generate=false
 type Object interface {
 	metav1.Object
 	runtime.Object

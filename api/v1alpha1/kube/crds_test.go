@@ -1,0 +1,174 @@
+package kube_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	core "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/yaml"
+
+	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
+	"github.com/spillway-dev/spillway/internal/kubetest"
+)
+
+const crds = "../../../manifests/base/crds"
+
+// server starts an API server that has our objects, and refuses fields that it does not
+// know.
+func server(t *testing.T) client.Client {
+	t.Helper()
+	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true,
+		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
+	env.CRDInstallOptions.MaxTime = time.Minute
+	config, err := env.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := env.Stop(); err != nil {
+			t.Error(err)
+		}
+	})
+	config.QPS = -1
+	scheme := runtime.NewScheme()
+	if err := errors.Join(kube.AddToScheme(scheme), clientgoscheme.AddToScheme(scheme)); err != nil {
+		t.Fatal(err)
+	}
+	c, err := client.New(config, client.Options{Scheme: scheme})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client.WithFieldValidation(client.WithFieldOwner(c, "test"), metav1.FieldValidationStrict)
+}
+
+func apply(ctx context.Context, c client.Client, o *unstructured.Unstructured, options ...client.ApplyOption) error {
+	return c.Apply(ctx, client.ApplyConfigurationFromUnstructured(o), append(options, client.ForceOwnership)...)
+}
+
+func namespace(t *testing.T, c client.Client, name string) {
+	t.Helper()
+	err := c.Create(t.Context(), &core.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}})
+	if err != nil && !apierrors.IsAlreadyExists(err) {
+		t.Fatal(err)
+	}
+}
+
+// documents are the objects of a file, of all kinds that a cluster has.
+func documents(t *testing.T, text []byte) []*unstructured.Unstructured {
+	t.Helper()
+	var all []*unstructured.Unstructured
+	for _, doc := range bytes.Split(text, []byte("\n---\n")) {
+		o := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal(doc, &o.Object); err != nil {
+			t.Fatal(err)
+		}
+		if o.GetKind() != "Server" && len(o.Object) > 0 {
+			all = append(all, o)
+		}
+	}
+	return all
+}
+
+// inCluster makes a revision of a file one of a cluster: its package was uploaded.
+func inCluster(o *unstructured.Unstructured) {
+	revisions, _, _ := unstructured.NestedSlice(o.Object, "spec", "revisions")
+	for _, r := range revisions {
+		r, _ := r.(map[string]any)
+		if p, ok := r["package"].(map[string]any); ok && p["path"] != nil {
+			delete(p, "path")
+			if p["digest"] == nil {
+				p["digest"] = "sha256:" + strings.Repeat("ab", 32)
+			}
+		}
+	}
+	if revisions != nil {
+		_ = unstructured.SetNestedSlice(o.Object, revisions, "spec", "revisions")
+	}
+	for _, cloud := range []string{"lambda", "scf"} {
+		if file, ok, _ := unstructured.NestedString(o.Object, "spec", cloud, "credentials", "file"); ok {
+			_ = unstructured.SetNestedField(o.Object, filepath.Join("/etc/spillway/secrets", file), "spec", cloud, "credentials", "file")
+		}
+	}
+}
+
+// TestExamplesAreAppliedAndReadBack applies the example platform and reads it as it was
+// written: as the server keeps it, and as values.
+func TestExamplesAreAppliedAndReadBack(t *testing.T) {
+	c := server(t)
+	files, err := filepath.Glob("../../../examples/platform/*.yaml")
+	if err != nil || len(files) == 0 {
+		t.Fatal(files, err)
+	}
+	seen := 0
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, o := range documents(t, text) {
+			inCluster(o)
+			if ns := o.GetNamespace(); ns != "" {
+				namespace(t, c, ns)
+			}
+			if err := apply(t.Context(), c, o.DeepCopy()); err != nil {
+				t.Errorf("%s %s: %v", o.GetKind(), o.GetName(), err)
+				continue
+			}
+			readBack(t, c, o)
+			seen++
+		}
+	}
+	if seen < 9 {
+		t.Errorf("%d objects", seen)
+	}
+}
+
+func readBack(t *testing.T, c client.Client, o *unstructured.Unstructured) {
+	t.Helper()
+	got := &unstructured.Unstructured{}
+	got.SetGroupVersionKind(o.GroupVersionKind())
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(o), got); err != nil {
+		t.Fatal(err)
+	}
+	if want := o.Object["spec"]; jsonOf(got.Object["spec"]) != jsonOf(want) {
+		t.Errorf("%s %s is kept as\n%s, want\n%s", o.GetKind(), o.GetName(), jsonOf(got.Object["spec"]), jsonOf(want))
+	}
+	typed, err := c.Scheme().New(o.GroupVersionKind())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Get(t.Context(), client.ObjectKeyFromObject(o), typed.(client.Object)); err != nil {
+		t.Fatal(err)
+	}
+	again, err := c.Scheme().New(o.GroupVersionKind())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal([]byte(jsonOf(typed)), again); err != nil || !reflect.DeepEqual(typed, again) {
+		t.Errorf("%s %s: %v; read and written it is another: %s", o.GetKind(), o.GetName(), err, jsonOf(typed))
+	}
+}
+
+func jsonOf(v any) string {
+	text, err := json.Marshal(v)
+	if err != nil {
+		return fmt.Sprint(err)
+	}
+	return string(text)
+}
