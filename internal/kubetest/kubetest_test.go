@@ -11,6 +11,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -93,7 +94,8 @@ func TestCluster(t *testing.T) {
 			t.Error("a program that is not in the image ran")
 		}
 	})
-	t.Run("reach a pod", func(t *testing.T) { reachPod(t, c, kubectl("get", "pod", "server", "-o", "jsonpath={.status.podIP}")) })
+	ip := kubectl("get", "pod", "server", "-o", "jsonpath={.status.podIP}")
+	t.Run("reach a pod", func(t *testing.T) { reachPod(t, c, ip) })
 	t.Run("reach the API server", func(t *testing.T) { reachAPI(t, c) })
 	t.Run("be reached", func(t *testing.T) { beReached(t, c) })
 	t.Run("a pod reaches the API server", func(t *testing.T) {
@@ -113,7 +115,8 @@ func TestCluster(t *testing.T) {
 			t.Errorf("the job wrote %q", got)
 		}
 	})
-	t.Run("component stops and starts", func(t *testing.T) { stopAndStart(t, c) })
+	t.Run("component stops and starts", func(t *testing.T) { stopAndStart(t, c, ip) })
+	t.Run("every thread is at home", atHome)
 
 	members := inNamespace(t, c.pid)
 	if len(members) < 8 { // six components, a shim, a pod
@@ -147,9 +150,6 @@ func reachPod(t *testing.T, c *Cluster, ip string) {
 	if !strings.Contains(routes, "dev cni0") {
 		t.Errorf("in the cluster's network a pod is reached so: %s", routes)
 	}
-	if _, err := net.Dial("tcp", ip+":8080"); err == nil {
-		t.Error("a pod is reached from the machine's network")
-	}
 }
 
 func reachAPI(t *testing.T, c *Cluster) {
@@ -172,18 +172,33 @@ func beReached(t *testing.T, c *Cluster) {
 	if got := body(t, client(c), "http://"+listener.Addr().String()); got != "here" {
 		t.Errorf("answer %q", got)
 	}
-	if _, err := net.Dial("tcp", listener.Addr().String()); err == nil {
-		t.Error("what listens in the cluster is reached from the machine's network")
+}
+
+// atHome checks that none of our threads stayed in a cluster's network.
+func atHome(t *testing.T) {
+	home := must[string](t)(os.Readlink(fmt.Sprintf("/proc/%d/ns/net", os.Getppid())))
+	for _, thread := range must[[]string](t)(filepath.Glob("/proc/self/task/*/ns/net")) {
+		if ns, err := os.Readlink(thread); err == nil && ns != home {
+			t.Errorf("%s is %s, not %s", thread, ns, home)
+		}
 	}
 }
 
-// stopAndStart has the API server away, with the pods running on.
-func stopAndStart(t *testing.T, c *Cluster) {
+// stopAndStart has the API server away, while all else runs on.
+func stopAndStart(t *testing.T, c *Cluster, ip string) {
+	before := components(t, c)
 	if err := c.Stop(t.Context(), "kube-apiserver"); err != nil {
 		t.Fatal(err)
 	}
 	if out, err := c.Kubectl(t.Context(), "get", "--raw", "/livez"); err == nil {
 		t.Errorf("a stopped API server answered %q", out)
+	}
+	left := slices.DeleteFunc(before, func(p string) bool { return !slices.Contains(components(t, c), p) })
+	if len(left) != 5 {
+		t.Errorf("without the API server run on: %q", left)
+	}
+	if got := body(t, client(c), "http://"+ip+":8080/meanwhile"); got != "/meanwhile from server" {
+		t.Errorf("without an API server the pod answered %q", got)
 	}
 	if err := c.Start(t.Context(), "kube-apiserver"); err != nil {
 		t.Fatal(err)
@@ -192,6 +207,15 @@ func stopAndStart(t *testing.T, c *Cluster) {
 	if err := c.Stop(t.Context(), "apiserver"); err == nil || !strings.Contains(err.Error(), "kube-apiserver") {
 		t.Errorf("stopping what is no component: %v", err)
 	}
+}
+
+// components are the processes of the six, without those of pods.
+func components(t *testing.T, c *Cluster) []string {
+	return slices.DeleteFunc(inNamespace(t, c.pid), func(p string) bool {
+		dir, _, _ := strings.Cut(p, " ")
+		program, err := os.Readlink(dir + "/exe")
+		return err != nil || filepath.Base(program) != "kubebox" && filepath.Base(program) != "containerd"
+	})
 }
 
 // eventually asks until there is no error; the test's own time limit ends it.

@@ -34,9 +34,10 @@ func (p *procs) start(log string, argv ...string) (pid int, ended <-chan syscall
 	if err != nil {
 		return 0, nil, err
 	}
+	pid = started.Pid // Release forgets it
 	end := make(chan syscall.WaitStatus, 1)
-	p.waiting[started.Pid] = end
-	return started.Pid, end, started.Release()
+	p.waiting[pid] = end
+	return pid, end, started.Release()
 }
 
 // run waits for a program, which must end well.
