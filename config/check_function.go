@@ -184,6 +184,8 @@ func checkEnv(s *source, env map[string]string) {
 	}
 }
 
+const bindingQualifiers = "$LATEST, a version number or an alias name; $DEFAULT too on scf"
+
 // checkBinding refuses what could not run at the provider as written.
 func (l *loading) checkBinding(s *source, spec *v1alpha1.FunctionSpec, i int) {
 	b, path := &spec.Cloud[i], index("spec.cloud", i)
@@ -208,7 +210,7 @@ func (l *loading) checkBinding(s *source, spec *v1alpha1.FunctionSpec, i int) {
 		s.fault(path+".function", quoteShort(b.Function)+" is not a Lambda function name", "a name of at most 64 letters, digits, - and _, or a function ARN; the alias goes to qualifier")
 	}
 	if !qualifierForm.MatchString(b.Qualifier) {
-		s.fault(path+".qualifier", quoteShort(b.Qualifier)+" is not a version or alias", "$LATEST, a version number or an alias name")
+		s.fault(path+".qualifier", quoteShort(b.Qualifier)+" is not a version or alias", bindingQualifiers)
 	}
 	s.memory(path+".memory", b.Memory, minLambdaMemory, 10240*mib)
 	if *b.Memory%mib != 0 {
@@ -224,7 +226,7 @@ func checkSCFBinding(s *source, b *v1alpha1.Binding, path string) {
 		s.fault(path+".function", quoteShort(b.Function)+" is not an SCF function name", "2 to 60 letters, digits, - and _, beginning with a letter, ending with a letter or digit")
 	}
 	if !qualifierForm.MatchString(b.Qualifier) && b.Qualifier != "$DEFAULT" {
-		s.fault(path+".qualifier", quoteShort(b.Qualifier)+" is not a version or alias", "$LATEST, $DEFAULT, a version number or an alias name")
+		s.fault(path+".qualifier", quoteShort(b.Qualifier)+" is not a version or alias", bindingQualifiers)
 	}
 	s.memory(path+".memory", b.Memory, 64*mib, 3072*mib)
 	if *b.Memory != 64*mib && *b.Memory%scfStep != 0 {

@@ -24,6 +24,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
+	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/internal/kubetest"
 )
 
@@ -171,4 +172,22 @@ func jsonOf(v any) string {
 		return fmt.Sprint(err)
 	}
 	return string(text)
+}
+
+func kindOf(t *testing.T, kind string) config.Object {
+	t.Helper()
+	switch kind {
+	case "Function":
+		return &kube.Function{}
+	case "Pool":
+		return &kube.Pool{}
+	case "Quota":
+		return &kube.Quota{}
+	case "BurstPolicy":
+		return &kube.BurstPolicy{}
+	case "PriceBook":
+		return &kube.PriceBook{}
+	}
+	t.Fatalf("no kind %s", kind)
+	return nil
 }

@@ -50,8 +50,9 @@ func revision() []rule {
 		form(at+".package.digest", digestForm, "is not a digest", digestAllowed, false),
 		list(long(at+".package.path", 1024), says(at+".package.path", "self == ''", "means nothing in a cluster; allowed: digest alone, of a package that was uploaded")),
 		list(long(at+".handler", 1024), long(at+".image", 512)),
-		list(computes(at+".image", "self == '' || "+matches("self", imageForm)+" || "+matches("self", taggedForm), quoted+" + "+text(" is not an image that cannot change; allowed: "+taggedAllowed))),
 		list(
+			below(".image", computes(at, "!("+hasImage+") || "+hasPackage+" || "+matches("self.image", imageForm)+" || "+matches("self.image", taggedForm),
+				strings.ReplaceAll(quoted, "self", "self.image")+" + "+text(" is not an image that cannot change; allowed: "+taggedAllowed))),
 			below(".package.digest", says(at, hasImage+" || "+hasPackage+" && has(self.__package__.digest)", "is required; allowed: "+digestAllowed)),
 			below(".image", says(at, "!("+hasImage+" && "+hasPackage+")", "stands beside package; allowed: one of package and image")),
 			below(".handler", computes(at, hasImage+" || !has(self.handler) || !self.handler.startsWith('/') && !"+matches("self.handler", `^[.][.](/|$)`),
@@ -105,7 +106,7 @@ func bindings() []rule {
 	web := "has(self.contract) && self.contract == 'http'"
 	return all(
 		label(at+".pool"), list(long(at+".payload", 64), long(at+".function", 256)),
-		form(at+".qualifier", versionForm, "is not a version or alias", "$LATEST, a version number or an alias name", true),
+		form(at+".qualifier", versionForm, "is not a version or alias", "$LATEST, a version number or an alias name; $DEFAULT too on scf", true),
 		duration(at+".timeout", "1s", "15m"),
 		list(
 			computes(at+".timeout", "!"+matches("self", durationForm)+" || duration(self).getMilliseconds() == duration(self).getSeconds() * 1000",
@@ -125,7 +126,7 @@ func pools() []rule {
 	keep := "spec.keepAlivePolicy"
 	var parameters []rule
 	for field, kind := range map[string]string{"head": "hybrid", "tail": "hybrid", "margin": "hybrid", "worth": "forecast", "share": "provisioned", "window": "provisioned"} {
-		parameters = append(parameters, below("."+field, computes(keep, fmt.Sprintf("!has(self.%s) || has(self.kind) && self.kind == '%s'", field, kind),
+		parameters = append(parameters, below("."+field, computes(keep, fmt.Sprintf("!has(self.%s) || has(self.kind) && (self.kind == '%s' || !(self.kind in ['', 'fixed', 'hybrid', 'forecast', 'provisioned']))", field, kind),
 			"'means nothing for kind ' + (has(self.kind) ? self.kind : 'fixed') + '; allowed: only with kind: "+kind+"'")))
 	}
 	sortRules(parameters)

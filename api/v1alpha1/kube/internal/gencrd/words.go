@@ -22,7 +22,7 @@ const (
 	durationForm = `^[-+]?(0|([0-9]{1,9}([.][0-9]{0,9})?|[.][0-9]{1,9})(ns|us|µs|ms|s|m|h))+$`
 	cpuForm      = `^([0-9]{1,12}([.][0-9]{1,3}0{0,12})?|[0-9]{1,15}m)$`
 	memoryForm   = `^(\d{1,18}|\d{1,3}Pi?|\d{1,6}Ti?|\d{1,9}([KMG]i|[kMG])|\d{1,6}[.](25|5|75)[KMGT]i|\d{1,6}[.]\d{1,3}[kMGT])$`
-	amountForm   = `^[0-9]{1,9}([.][0-9]{1,9}0{0,12})?$`
+	amountForm   = `^\d{1,19}([.]\d{1,9})?$`
 	decimalForm  = `^[0-9]{1,40}([.][0-9]{1,23})?$`
 	currencyForm = `^[A-Z]{3}$`
 	identityForm = `^[A-Za-z0-9][A-Za-z0-9._@:/+-]{0,127}$`
@@ -164,7 +164,11 @@ func memory(path, lo, hi string) []rule {
 	return append(quantity(path, memoryForm, memoryAllowed), between(path, lo, hi)...)
 }
 
-func amount(path string) []rule { return quantity(path, amountForm, amountAllowed) }
+// amount refuses also what no client can count.
+func amount(path string) []rule {
+	return append(quantity(path, amountForm, amountAllowed), computes(path, "!isQuantity(string(self)) || !quantity(string(self)).isGreaterThan(quantity('9223372036'))",
+		"strings.quote(string(self)) + "+text(": too large: it does not fit 64 bits; allowed: "+amountAllowed)))
+}
 
 // pattern is a form of quantities in lists, where a rule could cost too much. A server
 // refuses in words of its own.
