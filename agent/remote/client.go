@@ -124,12 +124,12 @@ func (c *Client) start(ctx context.Context, s Spec) (pools.ColdStart, error) {
 		// The agent says what took too long, a moment after that.
 		late, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline.Add(startGrace))
 		defer cancel()
-		stop := context.AfterFunc(ctx, func() {
-			if errors.Is(ctx.Err(), context.Canceled) {
+		asked := ctx
+		defer context.AfterFunc(asked, func() {
+			if errors.Is(asked.Err(), context.Canceled) {
 				cancel()
 			}
-		})
-		defer stop()
+		})()
 		ctx = late
 	}
 	body, err := json.Marshal(request)

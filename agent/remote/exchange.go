@@ -28,12 +28,13 @@ func (a *attempt) exchange(ctx context.Context, n *conn) pools.Result {
 	stopUnseen := a.endWith(gone, nil, callerGone)
 	x := &exchange{attempt: a, conn: n, forsake: forsake}
 	last, err := x.run()
-	sent := x.upload.finish()
+	x.upload.finish()
 	stopUnseen()
 	stopCaller()
 	stop()
 	if err == nil {
-		a.done(n, last || !sent)
+		// A function may have left a body unread that streams.
+		a.done(n, last || x.upload != nil)
 		return a.result(&x.ending, x.payload, x.web())
 	}
 	a.c.drop(n)

@@ -50,7 +50,7 @@ const (
 )
 
 // begin makes a record of a call that is to run now; nil if it must not.
-func (k *records) begin(t ticket, caller context.Context) *record {
+func (k *records) begin(t ticket) *record {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if number, some := k.forgotten[t.client]; k.known[t] != nil || some && t.number <= number {
@@ -58,7 +58,7 @@ func (k *records) begin(t ticket, caller context.Context) *record {
 	}
 	r := &record{ticket: t, done: make(chan struct{})}
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	r.caller, r.leave = context.WithCancel(caller)
+	r.caller, r.leave = context.WithCancel(context.Background())
 	k.add(r)
 	return r
 }

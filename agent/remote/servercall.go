@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -24,7 +23,7 @@ type call struct {
 
 // admit gives a call whose request has come a place and a record; e is the answer if it
 // must not run. One that is admitted must be ended.
-func (s *Server) admit(head callHead, arrived time.Time, caller context.Context) (c *call, e ending) {
+func (s *Server) admit(head callHead, arrived time.Time) (c *call, e ending) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -35,7 +34,7 @@ func (s *Server) admit(head callHead, arrived time.Time, caller context.Context)
 	case s.calls >= s.spec.places():
 		return nil, refused(spillway.CauseRejected, "it has no place")
 	}
-	r := s.records.begin(head.Ticket, caller)
+	r := s.records.begin(head.Ticket)
 	if r == nil {
 		return nil, refused(spillway.CauseCancelled, "it was cancelled, or given up, before it had come")
 	}
@@ -73,7 +72,7 @@ func (s *Server) serveInvoke(w http.ResponseWriter, r *http.Request) {
 		s.tell(w, refused(spillway.CauseRejected, "web functions take HTTP requests"), nil)
 		return
 	}
-	c, e := s.admit(head, began, context.Background())
+	c, e := s.admit(head, began)
 	if c == nil {
 		s.tell(w, e, nil)
 		return

@@ -1,11 +1,13 @@
 package remote
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -32,7 +34,7 @@ func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 		out.end(refused(spillway.CauseRejected, "only web functions take HTTP requests"), agent.Ending{})
 		return
 	}
-	c, e := s.admit(head, began, r.Context())
+	c, e := s.admit(head, began)
 	if c == nil {
 		out.end(e, agent.Ending{})
 		return
@@ -44,10 +46,16 @@ func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 		Method: request.method, Target: request.target, Host: request.host, Header: request.header,
 		Caller: c.caller, Room: room[:min(len(room), head.Room)], Stream: out,
 	}
+	in := &incoming{}
 	if request.streams {
-		in := &incoming{frames: r.Body, to: to, expects: request.expect, out: out}
+		in = &incoming{frames: r.Body, to: to, expects: request.expect, out: out}
 		web.Body, web.Length, web.Expect, web.Trailer = in, request.length, request.expect, in.trailers
 	}
+	defer context.AfterFunc(r.Context(), func() {
+		if !in.unwanted.Load() { // or the end of reading, not of the connection
+			c.leave()
+		}
+	})()
 	ended := c.instance.Exchange(c.ctx, agent.Exchange{ID: head.Invocation, Web: web, Body: payload, Deadline: c.deadline})
 	e = endingOf(ended, began)
 	s.endCall(c, e, ended.Payload)
@@ -102,6 +110,8 @@ type incoming struct {
 	left    int // of the frame that is being read
 	err     error
 	trailer http.Header
+	// unwanted is set when the rest of the body is not waited for.
+	unwanted atomic.Bool
 }
 
 // Read implements io.Reader.
@@ -154,7 +164,10 @@ func (b *incoming) next() error {
 func (b *incoming) trailers() http.Header { return b.trailer }
 
 // Close makes a Read that waits return.
-func (b *incoming) Close() error { return b.to.SetReadDeadline(time.Unix(1, 0)) }
+func (b *incoming) Close() error {
+	b.unwanted.Store(true)
+	return b.to.SetReadDeadline(time.Unix(1, 0))
+}
 
 // outgoing is an answer on its way to the caller.
 type outgoing struct {

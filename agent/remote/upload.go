@@ -49,25 +49,24 @@ func (u *upload) proceed() {
 	}
 }
 
-// finish ends the upload once the answer has ended and reports whether all of the body
-// was sent. What is not read by then is not wanted any more. u may be nil.
-func (u *upload) finish() bool {
+// finish ends the upload once the answer has ended. What is not read by then is not
+// wanted any more. u may be nil.
+func (u *upload) finish() {
 	if u == nil {
-		return true
+		return
 	}
 	u.mu.Lock()
 	u.over = true
 	started, all := u.started, u.all
 	u.mu.Unlock()
 	if !started {
-		return false
+		return
 	}
 	if !all {
 		_ = u.conn.NetConn().Close() // ends a write that waits
 		_ = u.web.Body.Close()       // and a read
 	}
 	<-u.done
-	return all
 }
 
 func (u *upload) run() {

@@ -184,8 +184,8 @@ func TestWebBodiesThatStream(t *testing.T) {
 	// What nobody wants is not read.
 	in, out = io.Pipe()
 	q = streamed(f, "/early", in, -1)
-	if r := c.Invoke(ctx, q); r.Web == nil || r.Web.Status != http.StatusRequestEntityTooLarge {
-		t.Errorf("%+v %+v", r.Outcome, r.Web)
+	if r := c.Invoke(ctx, q); r.Web == nil || r.Web.Status != http.StatusRequestEntityTooLarge || r.InstanceGone {
+		t.Errorf("%+v %+v, gone %v", r.Outcome, r.Web, r.InstanceGone)
 	}
 	if _, err := io.WriteString(out, "x"); err == nil {
 		t.Error("the body is still read")
@@ -199,7 +199,7 @@ func TestWebBodiesThatStream(t *testing.T) {
 	q = streamed(f, "/status?code=403", asked, 8)
 	q.Web.Expect, q.Web.Header = true, http.Header{"Expect": {"100-continue"}}
 	if r := c.Invoke(ctx, q); r.Web == nil || r.Web.Status != 403 || asked.read {
-		t.Errorf("%+v, body read: %v", r.Web, asked.read)
+		t.Errorf("%+v %+v, body read: %v", r.Outcome, r.Web, asked.read)
 	}
 }
 

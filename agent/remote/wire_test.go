@@ -2,7 +2,6 @@ package remote
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"errors"
 	"io"
@@ -181,26 +180,26 @@ func TestACallIsRememberedOrVouchedFor(t *testing.T) {
 	var k records
 	run := func(number uint64, payload int) {
 		t.Helper()
-		r := k.begin(ticket{client, number}, context.Background())
+		r := k.begin(ticket{client, number})
 		if r == nil {
 			t.Fatalf("call %d must not run", number)
 		}
 		k.end(r, ending{Delivered: true, After: int64(number)}, make([]byte, payload))
 	}
 	run(1, 10)
-	if k.begin(ticket{client, 1}, context.Background()) != nil {
+	if k.begin(ticket{client, 1}) != nil {
 		t.Error("a call runs twice")
 	}
 	if _, s := k.find(ticket{client, 2}); s != absent {
 		t.Error("a call that has not come is known")
 	}
-	if k.begin(ticket{client, 2}, context.Background()) != nil {
+	if k.begin(ticket{client, 2}) != nil {
 		t.Error("a call runs that was vouched for not to")
 	}
 	if _, s := k.find(ticket{client, 2}); s != absent {
 		t.Error("and is not vouched for again")
 	}
-	waiting := k.begin(ticket{client, 3}, context.Background())
+	waiting := k.begin(ticket{client, 3})
 	for n := range uint64(keptEndings + 100) {
 		run(10+n, 100<<10)
 	}
@@ -214,7 +213,7 @@ func TestACallIsRememberedOrVouchedFor(t *testing.T) {
 	if _, s := k.find(ticket{client, 1}); s != beyond {
 		t.Error("a call that was forgotten is vouched for")
 	}
-	if k.begin(ticket{client, 4}, context.Background()) != nil {
+	if k.begin(ticket{client, 4}) != nil {
 		t.Error("a call runs of which it may have been said that it will not")
 	}
 	newest, _ := k.find(ticket{client, 10 + keptEndings + 99})
@@ -233,7 +232,7 @@ func TestACallIsRememberedOrVouchedFor(t *testing.T) {
 func TestTicketsOfManyClients(t *testing.T) {
 	var k records
 	for n := range uint64(keptEndings + keptClients + 50) {
-		r := k.begin(ticket{strings.Repeat("0", 8) + string([]byte{'a' + byte(n>>8&15), 'a' + byte(n>>4&15), 'a' + byte(n&15), 'a', 'a', 'a', 'a', 'a'}), n}, context.Background())
+		r := k.begin(ticket{strings.Repeat("0", 8) + string([]byte{'a' + byte(n>>8&15), 'a' + byte(n>>4&15), 'a' + byte(n&15), 'a', 'a', 'a', 'a', 'a'}), n})
 		if r == nil {
 			t.Fatalf("call %d must not run", n)
 		}
