@@ -38,12 +38,15 @@ type Cluster struct {
 }
 
 // Start brings a cluster up, for a TestMain; Up does for a test. The cluster ends with
-// Down, and with this process, however that ends. Kubernetes is built if it is not in
-// the cache. A canceled ctx ends the start, not what has started.
-func Start(ctx context.Context) (*Cluster, error) {
+// Down, and with this process; if that is killed, only a small program is left in the
+// directory for temporary files. Kubernetes is built if it is not in the cache. A
+// canceled ctx ends the start, not what has started.
+func Start(ctx context.Context) (*Cluster, error) { return start(ctx, false) }
+
+func start(ctx context.Context, cached bool) (*Cluster, error) {
 	c, err := newCluster()
 	if err == nil {
-		err = c.begin(ctx)
+		err = c.begin(ctx, cached)
 	}
 	if err != nil {
 		return nil, err
@@ -64,8 +67,8 @@ func newCluster() (*Cluster, error) {
 
 // begin runs the command, which holds the cluster until its standard input ends. After
 // an error there is nothing to take down.
-func (c *Cluster) begin(ctx context.Context) error {
-	stdout, err := c.launch(ctx)
+func (c *Cluster) begin(ctx context.Context, cached bool) error {
+	stdout, err := c.launch(ctx, cached)
 	if err != nil {
 		return errors.Join(err, os.RemoveAll(c.scratch))
 	}
@@ -75,11 +78,15 @@ func (c *Cluster) begin(ctx context.Context) error {
 	return nil
 }
 
-func (c *Cluster) launch(ctx context.Context) (stdout io.Reader, err error) {
+// launch sees to what the machine lacks before it builds anything that takes long.
+func (c *Cluster) launch(ctx context.Context, cached bool) (stdout io.Reader, err error) {
 	if _, err := build(ctx, filepath.Dir(c.command)); err != nil {
 		return nil, err
 	}
-	if _, err := assets(ctx, c.command, false); err != nil {
+	if _, err := output(exec.CommandContext(ctx, c.command, "check")); err != nil {
+		return nil, err
+	}
+	if _, err := assets(ctx, c.command, cached); err != nil {
 		return nil, err
 	}
 	c.run = exec.Command(c.command, "up", "-dir", c.dir, "-attached")

@@ -40,8 +40,7 @@ func Assets(t testing.TB) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left, limited := deadline(t)
-	dir, err := assets(t.Context(), command, limited && left < buildTime)
+	dir, err := assets(t.Context(), command, tooLate(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,13 +60,14 @@ func assets(ctx context.Context, command string, cached bool) (string, error) {
 	return strings.TrimSpace(dir), err
 }
 
-func deadline(t testing.TB) (left time.Duration, limited bool) {
-	limiter, ok := t.(interface{ Deadline() (time.Time, bool) })
+// tooLate tells whether the test would be over before a build is.
+func tooLate(t testing.TB) bool {
+	limited, ok := t.(interface{ Deadline() (time.Time, bool) })
 	if !ok {
-		return 0, false
+		return false
 	}
-	end, limited := limiter.Deadline()
-	return time.Until(end), limited
+	end, set := limited.Deadline()
+	return set && time.Until(end) < buildTime
 }
 
 // Up brings a cluster up for a test, and takes it down when the test ends. The test
@@ -77,8 +77,7 @@ func Up(t testing.TB) *Cluster {
 	if testing.Short() {
 		t.Skip("needs a cluster, which -short leaves out")
 	}
-	Assets(t)
-	c, err := Start(t.Context())
+	c, err := start(t.Context(), tooLate(t))
 	if err != nil {
 		t.Fatal(err)
 	}

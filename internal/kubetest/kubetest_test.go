@@ -245,7 +245,7 @@ func TestCanceled(t *testing.T) {
 			}
 		}
 	}()
-	err := c.begin(ctx)
+	err := c.begin(ctx, true)
 	<-watched
 	if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "given up") {
 		t.Errorf("a start that was given up ended with: %v", err)

@@ -47,15 +47,15 @@ func inNamespace(t *testing.T, leader int) []string {
 	var members []string
 	for _, dir := range must[[]string](t)(filepath.Glob("/proc/[0-9]*")) {
 		if ns, err := os.Readlink(dir + "/ns/pid"); err == nil && ns == of {
-			members = append(members, dir+" "+start(dir))
+			members = append(members, dir+" "+began(dir))
 		}
 	}
 	// Containers have pid namespaces of their own, children of this one.
 	return members
 }
 
-// start is when a process began; nothing if it is no more, or only waits to be collected.
-func start(dir string) string {
+// began is when a process began; nothing if it is no more, or only waits to be collected.
+func began(dir string) string {
 	text, err := os.ReadFile(dir + "/stat")
 	if err != nil {
 		return ""
@@ -71,8 +71,8 @@ func start(dir string) string {
 func gone(t *testing.T, c *Cluster, before, members []string) {
 	t.Helper()
 	for _, m := range members {
-		dir, began, _ := strings.Cut(m, " ")
-		if start(dir) == began {
+		dir, since, _ := strings.Cut(m, " ")
+		if began(dir) == since {
 			t.Errorf("process %s is left", dir)
 		}
 	}
@@ -189,9 +189,9 @@ func TestOrphaned(t *testing.T) {
 	before := machine(t)
 	c.run.Process.Kill()
 	leader := fmt.Sprintf("/proc/%d", c.pid)
-	began := start(leader)
+	since := began(leader)
 	eventually(t, func() error {
-		if start(leader) == began {
+		if began(leader) == since {
 			return fmt.Errorf("%s lives", leader)
 		}
 		return nil

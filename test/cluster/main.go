@@ -15,6 +15,7 @@ import (
 const usage = `usage: cluster COMMAND [flags] [arguments]
 
   assets                    a directory with etcd, kube-apiserver and kubectl, built if missing
+  check                     fails if this machine lacks something to run a cluster
   up                        bring a cluster up
   down                      take it down; fails if anything of it is left
   kubectl ARGUMENTS         kubectl, as an administrator
@@ -40,6 +41,7 @@ type invocation struct {
 
 var commands = map[string]func(*invocation) error{
 	"assets":  (*invocation).assets,
+	"check":   func(*invocation) error { return preflight() },
 	"up":      (*invocation).up,
 	"down":    (*invocation).down,
 	"kubectl": (*invocation).kubectl,
