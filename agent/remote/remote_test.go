@@ -102,8 +102,11 @@ func (l *lines) String() string {
 
 // launch starts an agent; command is that of an image, empty for one that takes packages.
 func launch(ca *remote.CA, dir string, command ...string) (*pod, error) {
-	p := &pod{log: &lines{}, exited: make(chan struct{})}
-	p.command = exec.Command(agentProgram, append([]string{"serve", "--listen", "127.0.0.1:0", "--dir", dir, "--"}, command...)...)
+	return launchWith(exec.Command(agentProgram, append([]string{"serve", "--listen", "127.0.0.1:0", "--dir", dir, "--"}, command...)...), ca, dir)
+}
+
+func launchWith(command *exec.Cmd, ca *remote.CA, dir string) (*pod, error) {
+	p := &pod{log: &lines{}, exited: make(chan struct{}), command: command}
 	p.command.Dir = dir
 	p.command.Env = []string{remote.AuthorityVariable + "=" + string(ca.Certificate()), "OF_IMAGE=yes", "PATH=/usr/bin:/bin"}
 	p.command.Stdout = p.log

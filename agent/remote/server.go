@@ -30,6 +30,8 @@ type ServerConfig struct {
 	Environ []string
 	WorkDir string
 
+	Confine func(mib int64) agent.Cage // Container; nil: only the process group is held
+
 	Log io.Writer // what the function writes; nil discards
 }
 

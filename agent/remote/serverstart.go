@@ -116,6 +116,9 @@ func (s *Server) start(ctx context.Context, spec Spec) (*agent.Instance, error) 
 	if err := s.locate(&c, spec); err != nil {
 		return nil, &pools.StartError{Type: "Runtime.InvalidEntrypoint", Err: err}
 	}
+	if s.config.Confine != nil {
+		c.Cage = s.config.Confine(spec.MiB)
+	}
 	return agent.Start(ctx, c)
 }
 

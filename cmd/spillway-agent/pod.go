@@ -64,7 +64,8 @@ func newServer(dir string, command, environ []string, log io.Writer) (*remote.Se
 		}
 	}
 	return remote.NewServer(remote.ServerConfig{
-		Authority: []byte(authority), Dir: dir, Command: command, Environ: environ, WorkDir: work, Log: log,
+		Authority: []byte(authority), Dir: dir, Command: command, Environ: environ, WorkDir: work,
+		Confine: remote.Container(), Log: log,
 	})
 }
 
