@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -19,6 +20,9 @@ type Object interface {
 	// loader fills in defaults there.
 	Written() any
 }
+
+// keeper is an Object that had revisions before: by name, what their code was.
+type keeper interface{ Kept() map[string]string }
 
 // Cluster loads the objects of a cluster again and again. A Function with faults is
 // taken as it was when it last had none, and left out if it never was; faults of any
@@ -130,7 +134,24 @@ func (l *loading) giveObject(o Object) {
 	}
 	s.file = clusterFile(header.Kind, spillway.FunctionKey{Namespace: header.Metadata.Namespace, Name: header.Metadata.Name})
 	s.markValue("", reflect.ValueOf(written).Elem())
+	if f, ok := written.(*v1alpha1.Function); ok {
+		s.checkKept(f, o)
+	}
 	l.add(s, written)
+}
+
+// checkKept checks that revisions have the code that they had before.
+func (s *source) checkKept(f *v1alpha1.Function, o Object) {
+	k, ok := o.(keeper)
+	if !ok {
+		return
+	}
+	before := k.Kept()
+	for i, r := range f.Spec.Revisions {
+		if had := before[r.Name]; had != "" && r.Name != "" && had != cmp.Or(r.Image, r.Package.Digest) {
+			s.fault(index("spec.revisions", i), fmt.Sprintf("%s had other code before, %s", quoteShort(r.Name), quoteShort(had)), "a new name: revisions do not change")
+		}
+	}
 }
 
 func headerOf(o any) (v1alpha1.Header, bool) {

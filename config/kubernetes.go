@@ -120,7 +120,7 @@ func (l *loading) checkCode(s *source, at string, r *v1alpha1.Revision) {
 		if !filepath.IsLocal(r.Handler) {
 			s.fault(at+".handler", quoteShort(r.Handler)+" is not a path inside the package", "such as bootstrap or bin/serve")
 		}
-		if !l.checks.WithoutCode {
+		if s.cluster || !l.checks.WithoutCode { // a digest is all that a cluster has
 			l.checkPackage(s, at+".package", r)
 		}
 		return

@@ -1,0 +1,125 @@
+// Package cluster follows the objects of group spillway.dev in a Kubernetes cluster, and
+// the policies there, and gives them to package config.
+//
+// The data path never asks the API server: calls are decided by the platform that was
+// compiled last. While the API server is gone that stays as it is.
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/rest"
+	toolscache "k8s.io/client-go/tools/cache"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
+	"github.com/spillway-dev/spillway/config"
+)
+
+// PolicyLabel marks the ConfigMaps of the system namespace that hold Rego, with the
+// value "true". Each of their keys is a file.
+const PolicyLabel = "spillway.dev/policy"
+
+// Source is the state of a cluster as it was last heard of. It is safe for concurrent
+// use.
+type Source struct {
+	cache     cache.Cache
+	namespace string
+	changes   chan struct{} // of one
+}
+
+// kinds are followed, besides ConfigMaps.
+func kinds() []client.Object {
+	return []client.Object{&kube.Function{}, &kube.Pool{}, &kube.Quota{}, &kube.BurstPolicy{}, &kube.PriceBook{}}
+}
+
+// Open follows the objects of the cluster until ctx ends, and returns when all of them
+// have been seen. namespace is the system's own, where policies are.
+func Open(ctx context.Context, c *rest.Config, namespace string) (*Source, error) {
+	scheme := runtime.NewScheme()
+	if err := errors.Join(kube.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+		return nil, err
+	}
+	followed, err := cache.New(c, cache.Options{Scheme: scheme, DefaultTransform: cache.TransformStripManagedFields(), ByObject: map[client.Object]cache.ByObject{
+		&corev1.ConfigMap{}: {Namespaces: map[string]cache.Config{namespace: {LabelSelector: labels.SelectorFromSet(labels.Set{PolicyLabel: "true"})}}},
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("follow the cluster: %w", err)
+	}
+	s := &Source{cache: followed, namespace: namespace, changes: make(chan struct{}, 1)}
+	for _, kind := range append(kinds(), &corev1.ConfigMap{}) {
+		if err := s.follow(ctx, kind); err != nil {
+			return nil, err
+		}
+	}
+	go func() { _ = followed.Start(ctx) }() // it returns nil when ctx ends
+	if !followed.WaitForCacheSync(ctx) {
+		return nil, fmt.Errorf("see the objects of the cluster: %w", context.Cause(ctx))
+	}
+	return s, nil
+}
+
+func (s *Source) follow(ctx context.Context, kind client.Object) error {
+	informer, err := s.cache.GetInformer(ctx, kind)
+	if err != nil {
+		return fmt.Errorf("follow %T: %w; are the CRDs of spillway.dev there, and may this account list and watch them?", kind, err)
+	}
+	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+		AddFunc: func(any) { s.changed() },
+		UpdateFunc: func(before, now any) {
+			if written(before) != written(now) {
+				s.changed()
+			}
+		},
+		DeleteFunc: func(any) { s.changed() },
+	})
+	return err
+}
+
+// written is what differs when a person changed an object, and does not when its status
+// was: spec's generation, and for ConfigMaps the version.
+func written(object any) string {
+	o, ok := object.(client.Object)
+	if !ok {
+		return ""
+	}
+	if _, data := o.(*corev1.ConfigMap); data {
+		return o.GetResourceVersion()
+	}
+	return fmt.Sprintf("%s %d %v", o.GetUID(), o.GetGeneration(), o.GetDeletionTimestamp() != nil)
+}
+
+func (s *Source) changed() {
+	select {
+	case s.changes <- struct{}{}:
+	default:
+	}
+}
+
+// Changes delivers when something is other than before. Several changes may be one.
+func (s *Source) Changes() <-chan struct{} { return s.changes }
+
+// Objects are all of them in a fixed order: by kind, namespace and name. Those that are
+// being deleted are left out. They are shared: do not modify them.
+func (s *Source) Objects(ctx context.Context) ([]config.Object, error) {
+	list, err := List(ctx, s.cache)
+	if err != nil {
+		return nil, err
+	}
+	return Kept(list), nil
+}
+
+// Policies are the Rego files of the policy ConfigMaps, as PolicyFiles names them.
+func (s *Source) Policies(ctx context.Context) (map[string]string, error) {
+	maps, err := PolicyMaps(ctx, s.cache, s.namespace)
+	if err != nil {
+		return nil, err
+	}
+	return PolicyFiles(maps), nil
+}
