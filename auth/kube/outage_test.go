@@ -91,6 +91,22 @@ func TestFirstInOutageWaits(t *testing.T) {
 	})
 }
 
+// TestStaleIdentity has a permission that was just looked up, for an identity that
+// cannot be: it is on-prem only.
+func TestStaleIdentity(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		d.want(t, "token-web", "allowed")
+		d.with(func() { d.noTokens = true })
+		time.Sleep(61 * time.Second)
+		d.want(t, "token-web", "allowed_stale")
+		d.asks(t, 2, 2)
+		if n := d.metric("permission", "stale"); n != 0 {
+			t.Errorf("%v permissions were stale", n)
+		}
+	})
+}
+
 // TestAfterOutage asks at once again, and a no counts.
 func TestAfterOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -29,6 +29,7 @@ type stub struct {
 	mu             sync.Mutex
 	gone           bool // nobody can be asked
 	hangs          bool // nor is there an answer
+	noTokens       bool // only of access anything is known
 	ignorant       bool // of audiences
 	takes          time.Duration
 	revoked        []string // tokens
@@ -79,6 +80,9 @@ func (s *stub) ReviewToken(ctx context.Context, token string, audiences []string
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.noTokens {
+		return nil, errGone
+	}
 	name, known := strings.CutPrefix(strings.SplitN(token, ".", 2)[0], "token-")
 	if !known || slices.Contains(s.revoked, token) {
 		return &authentication.TokenReviewStatus{Error: "invalid bearer token"}, nil
