@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/go-logr/logr"
 	core "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -21,6 +22,7 @@ import (
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
+	"sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
 	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
@@ -30,10 +32,22 @@ import (
 
 const crds = "../../../manifests/base/crds"
 
+// TestOnServer is all that needs an API server, which takes seconds to start.
+func TestOnServer(t *testing.T) {
+	c := server(t)
+	for name, test := range map[string]func(*testing.T, client.Client){
+		"examples": examplesAreAppliedAndReadBack, "malformed": malformedObjects, "quantities": quantitiesOnServer,
+		"unreadable": unreadableQuantities, "status": status, "requests": quotaRequestNeverChanges,
+	} {
+		t.Run(name, func(t *testing.T) { test(t, c) })
+	}
+}
+
 // server starts an API server that has our objects, and refuses fields that it does not
 // know.
 func server(t *testing.T) client.Client {
 	t.Helper()
+	log.SetLogger(logr.Discard())
 	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true,
 		ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
 	env.CRDInstallOptions.MaxTime = time.Minute
@@ -108,10 +122,9 @@ func inCluster(o *unstructured.Unstructured) {
 	}
 }
 
-// TestExamplesAreAppliedAndReadBack applies the example platform and reads it as it was
+// examplesAreAppliedAndReadBack applies the example platform and reads it as it was
 // written: as the server keeps it, and as values.
-func TestExamplesAreAppliedAndReadBack(t *testing.T) {
-	c := server(t)
+func examplesAreAppliedAndReadBack(t *testing.T, c client.Client) {
 	files, err := filepath.Glob("../../../examples/platform/*.yaml")
 	if err != nil || len(files) == 0 {
 		t.Fatal(files, err)

@@ -104,6 +104,7 @@ func environment() []rule {
 func bindings() []rule {
 	const at = "spec.cloud[]"
 	web := "has(self.contract) && self.contract == 'http'"
+	within := "!has(c.timeout) || !" + matches("c.timeout", durationForm) + " || duration(c.timeout) <= duration(self.deadline)"
 	return all(
 		label(at+".pool"), list(long(at+".payload", 64), long(at+".function", 256)),
 		form(at+".qualifier", versionForm, "is not a version or alias", "$LATEST, a version number or an alias name; $DEFAULT too on scf", true),
@@ -113,6 +114,8 @@ func bindings() []rule {
 				"self + "+text(" is not whole seconds, which is how clouds count; allowed: 1s to 15m in steps of 1s")),
 			below(".cloud", says("spec", "!("+web+") || !has(self.cloud) || self.cloud.all(c, has(c.payload) && c.payload == 'http-v2')",
 				"is required for a web function: clouds are sent events; allowed: http-v2, if the function takes events of payload format 2.0 there; else no binding")),
+			below(".cloud", computes("spec", "!has(self.cloud) || !has(self.deadline) || !"+matches("self.deadline", durationForm)+" || self.cloud.all(c, "+within+")",
+				"'the provider would run it for %s, longer than the deadline, %s; allowed: at most spec.deadline'.format([self.cloud.filter(c, !("+within+"))[0].timeout, self.deadline])")),
 			below(".cloud", says("spec", web+" || !has(self.cloud) || self.cloud.all(c, !has(c.payload) || c.payload == '')",
 				"means nothing for this contract; allowed: only with spec.contract: http"))),
 		pattern(memoryForm, at+".memory"))

@@ -111,7 +111,11 @@ func books() []rule {
 	rules := all(
 		form("spec.currency", currencyForm, "is not a currency code", currencyAllowed, true),
 		list(many("spec.plans", 500), many("spec.exchangeRates", 500)),
-		label(plan+".plan"), list(long(plan+".kind", 64), long(plan+".version", 256), long(plan+".source", 1024), long(plan+".currency", 64)))
+		label(plan+".plan"), list(long(plan+".version", 256), long(plan+".source", 1024),
+			long(plan+".kind", 64), computes(plan+".kind", "self in ['lambda', 'scf', 'owned']", quoted+" + ' is not a kind of plan; allowed: lambda, scf, owned'")),
+		form(plan+".currency", currencyForm, "is not a currency code", "three capital letters, such as USD", true),
+		form("spec.exchangeRates[].from", currencyForm, "is not a currency code", "three capital letters, such as USD", true),
+		form("spec.exchangeRates[].to", currencyForm, "is not a currency code", "three capital letters, such as USD", true))
 	owned := plan + ".owned"
 	rules = append(rules, pattern(decimalForm, plan+".perRequest", plan+".perGiBSecond", owned+".hourly", owned+".cpuWeight", owned+".memoryWeight", owned+".targetUtilisation",
 		owned+".node.purchase", owned+".node.salvage", owned+".node.powerKW", owned+".node.pue", owned+".node.tariffPerKWh", owned+".node.rackPerMonth",
