@@ -154,6 +154,9 @@ func (o *oracle) start(f dispatcher.Effect) {
 	if pool.Kind.Cloud() && f.Function.Burst == spillway.BurstDeny {
 		o.t.Fatalf("%s left the premises", f.Function.FunctionKey)
 	}
+	if pool.Kind.Cloud() && f.Decision.Call.Stale {
+		o.t.Fatalf("%s left the premises with a stale permission", f.Decision.Call.ID)
+	}
 	if f.Decision.Call.Function != f.Function {
 		o.t.Fatalf("%s started as %s", f.Decision.Call.Function, f.Function)
 	}
@@ -316,7 +319,8 @@ func TestEngineProperties(t *testing.T) {
 				}
 				f := e.Pick(from.Functions[rapid.IntRange(0, len(from.Functions)-1).Draw(rt, "function")])
 				d := new(dispatcher.Decision)
-				h, effects := e.Admit(o.now, spillway.Call{ID: fmt.Sprint(i), Function: f}, verdict, d)
+				stale := rapid.IntRange(0, 9).Draw(rt, "stale") == 0
+				h, effects := e.Admit(o.now, spillway.Call{ID: fmt.Sprint(i), Function: f, Stale: stale}, verdict, d)
 				o.handles[d] = h
 				o.take(effects)
 			} else {
