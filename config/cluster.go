@@ -13,10 +13,11 @@ import (
 	"github.com/spillway-dev/spillway/api/v1alpha1"
 )
 
-// Object is an object as a cluster keeps it.
+// Object is an object as a cluster keeps it. It never changes: a change is another
+// Object.
 type Object interface {
-	// Written returns it as people write it in a file: a pointer to a Function, Pool,
-	// Quota, BurstPolicy or PriceBook of package v1alpha1, whose kind is set. The
+	// Written returns a copy as people write it in a file: a pointer to a Function,
+	// Pool, Quota, BurstPolicy or PriceBook of package v1alpha1, whose kind is set. The
 	// loader fills in defaults there.
 	Written() any
 }

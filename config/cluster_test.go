@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -196,3 +197,28 @@ func TestClusterLeavesObjectsAlone(t *testing.T) {
 type shared struct{ Function *v1alpha1.Function }
 
 func (s *shared) Written() any { return s.Function.DeepCopy() }
+
+// BenchmarkCluster loads 10,000 functions of 1,000 namespaces again, one of which has
+// changed to nonsense.
+func BenchmarkCluster(b *testing.B) {
+	objects := clustered(podPool)
+	for i := range 10_000 {
+		f := &v1alpha1.Function{Header: v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: v1alpha1.KindFunction,
+			Metadata: v1alpha1.Metadata{Name: fmt.Sprintf("f%d", i/1000), Namespace: fmt.Sprintf("ns%d", i%1000)}},
+			Spec: v1alpha1.FunctionSpec{Revisions: []v1alpha1.Revision{{Name: "v1", Package: v1alpha1.Package{Digest: someDigest}}}}}
+		objects = append(objects, &shared{f})
+	}
+	var c Cluster
+	if _, faults, err := c.Load("", objects, testDay, testChecks); err != nil || len(faults) > 0 {
+		b.Fatal(faults, err)
+	}
+	changed := objects[77].(*shared).Function.DeepCopy()
+	changed.Spec.Burst = "maybe"
+	objects[77] = &shared{changed}
+	b.ReportAllocs()
+	for b.Loop() {
+		if l, faults, err := c.Load("", objects, testDay, testChecks); err != nil || len(faults) != 1 || len(l.Platform.Functions) != 10_000 {
+			b.Fatal(faults, err)
+		}
+	}
+}
