@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 }
 
 func build(to, what string) {
-	command := exec.Command("go", "build", "-o", to, what)
+	command := exec.Command("go", "build", "-ldflags=-s -w", "-o", to, what)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	command.Stderr = os.Stderr
 	if err := command.Run(); err != nil {
@@ -209,7 +209,8 @@ func (s *starter) StartInstance(ctx context.Context, id spillway.InstanceID, f *
 	return cold, nil
 }
 
-// start has the agent start f, whose package is a directory.
+// start has the agent start f, whose package is a directory, or was one that is known by
+// its zip file's digest.
 func start(ctx context.Context, c *remote.Client, f *spillway.Function) (pools.ColdStart, error) {
 	cold, err := c.Start(ctx, remote.SpecOf(f))
 	if !errors.Is(err, remote.ErrPackageMissing) {
@@ -225,8 +226,20 @@ func start(ctx context.Context, c *remote.Client, f *spillway.Function) (pools.C
 	return c.Start(ctx, remote.SpecOf(f))
 }
 
-// zipped packs a directory without compression, which takes seconds under the race detector.
+// zips are packages by their directory, which does not change.
+var zips sync.Map
+
 func zipped(dir string) ([]byte, error) {
+	if archive, ok := zips.Load(dir); ok {
+		return archive.([]byte), nil
+	}
+	archive, err := pack(dir)
+	zips.Store(dir, archive)
+	return archive, err
+}
+
+// pack does not compress, which takes seconds under the race detector.
+func pack(dir string) ([]byte, error) {
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
 	err := fs.WalkDir(os.DirFS(dir), ".", func(path string, entry fs.DirEntry, err error) error {
@@ -315,6 +328,11 @@ func functionOf(t testing.TB, path string) *spillway.Function {
 
 func TestConformance(t *testing.T) {
 	probe := functionOf(t, pooltest.Build(t))
+	archive, err := zipped(probe.Package.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	probe.Package.Digest = digestOf(archive)
 	hasty := *probe
 	hasty.Timeout = time.Second
 	web := *probe
