@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -34,18 +35,48 @@ const crds = "../../../manifests/base/crds"
 
 // TestOnServer is all that needs an API server, which takes seconds to start.
 func TestOnServer(t *testing.T) {
-	c := server(t)
+	c, kubectl := server(t)
 	for name, test := range map[string]func(*testing.T, client.Client){
 		"examples": examplesAreAppliedAndReadBack, "malformed": malformedObjects, "quantities": quantitiesOnServer,
 		"unreadable": unreadableQuantities, "status": status, "requests": quotaRequestNeverChanges,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
+	t.Run("columns", func(t *testing.T) { columns(t, c, kubectl) })
+}
+
+// columns shows what people see of each kind.
+func columns(t *testing.T, c client.Client, kubectl func(args ...string) string) {
+	for _, o := range []string{
+		`{"apiVersion": "spillway.dev/v1alpha1", "kind": "Function", "metadata": {"name": "seen", "namespace": "default"}, "spec": {"burst": "allow", "revisions": [{"name": "v1", "package": {"digest": "sha256:` + aDigest + `"}}, {"name": "v2", "package": {"digest": "sha256:` + aDigest + `"}}], "traffic": [{"revision": "v2", "weight": 100}]}}`,
+		`{"apiVersion": "spillway.dev/v1alpha1", "kind": "Pool", "metadata": {"name": "seen"}, "spec": {"kind": "process", "region": "here"}}`,
+		`{"apiVersion": "spillway.dev/v1alpha1", "kind": "Quota", "metadata": {"name": "seen"}, "spec": {"department": "retail", "nominal": {"onPrem": {"slots": 4}}}}`,
+		`{"apiVersion": "spillway.dev/v1alpha1", "kind": "BurstPolicy", "metadata": {"name": "seen"}, "spec": {"mode": "Hybrid", "order": ["a", "b"], "killSwitch": true}}`,
+	} {
+		for _, o := range documents(t, []byte(o)) {
+			if err := apply(t.Context(), c, o); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for kind, want := range map[string]string{
+		"fn":     "NAME READY REVISION BURST BURSTABLE AGE seen allow",
+		"pools":  "NAME KIND REGION READY SLOTS IN USE AGE seen process here",
+		"quotas": "NAME PARENT DEPARTMENT READY ON-PREM IN USE BORROWED CLOUD CLOUD IN USE AGE seen retail 4",
+		"bp":     "NAME MODE ORDER KILL SWITCH SHADOW READY AGE seen Hybrid [\"a\",\"b\"] true",
+	} {
+		if got := strings.Join(strings.Fields(kubectl("get", kind, "seen")), " "); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", kind, got, want)
+		}
+	}
+	if all := kubectl("get", "spillway", "-o", "name"); strings.Count(all, "/seen") != 4 {
+		t.Errorf("the category has %s", all)
+	}
 }
 
 // server starts an API server that has our objects, and refuses fields that it does not
 // know.
-func server(t *testing.T) client.Client {
+func server(t *testing.T) (c client.Client, kubectl func(args ...string) string) {
 	t.Helper()
 	log.SetLogger(logr.Discard())
 	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), CRDDirectoryPaths: []string{crds}, ErrorIfCRDPathMissing: true,
@@ -65,11 +96,29 @@ func server(t *testing.T) client.Client {
 	if err := errors.Join(kube.AddToScheme(scheme), clientgoscheme.AddToScheme(scheme)); err != nil {
 		t.Fatal(err)
 	}
-	c, err := client.New(config, client.Options{Scheme: scheme})
+	c, err = client.New(config, client.Options{Scheme: scheme})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return client.WithFieldValidation(client.WithFieldOwner(c, "test"), metav1.FieldValidationStrict)
+	user, err := env.AddUser(envtest.User{Name: "ann", Groups: []string{"system:masters"}}, config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tool, err := user.Kubectl()
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubectl = func(args ...string) string {
+		t.Helper()
+		stdout, stderr, err := tool.Run(args...)
+		said, _ := io.ReadAll(stderr)
+		text, _ := io.ReadAll(stdout)
+		if err != nil {
+			t.Fatalf("kubectl %q: %v %s", args, err, said)
+		}
+		return string(text)
+	}
+	return client.WithFieldValidation(client.WithFieldOwner(c, "test"), metav1.FieldValidationStrict), kubectl
 }
 
 func apply(ctx context.Context, c client.Client, o *unstructured.Unstructured, options ...client.ApplyOption) error {

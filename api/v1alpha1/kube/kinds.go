@@ -12,7 +12,7 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=functions,scope=Namespaced,categories=spillway,shortName=fn
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Revisions",type=string,JSONPath=`.spec.revisions[*].name`
+// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.traffic[0].revision`
 // +kubebuilder:printcolumn:name="Burst",type=string,JSONPath=`.spec.burst`
 // +kubebuilder:printcolumn:name="Burstable",type=string,JSONPath=`.status.conditions[?(@.type=="Burstable")].reason`
 // +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1

@@ -36,7 +36,7 @@ type FunctionStatus struct {
 	// +listMapKey=name
 	// +optional
 	Revisions []RevisionStatus `json:"revisions,omitempty"`
-	// How calls are split now.
+	// How calls are split now, most first.
 	// +listType=map
 	// +listMapKey=revision
 	// +optional
