@@ -59,6 +59,8 @@ type Checks struct {
 	Package func(digest string) (path string, ok bool)
 	// NamespaceUIDs are those of namespaces of a cluster. Others are made from names.
 	NamespaceUIDs map[string]string
+	// PolicyDir holds Rego; by default DIR/policy, if that is there.
+	PolicyDir string
 	// WithoutCode leaves the packages of functions alone, and the files that Objects
 	// name, since nothing will run.
 	WithoutCode bool
@@ -150,7 +152,7 @@ type loading struct {
 // established, so that one mistake is reported once.
 func (l *loading) finish(dir string) {
 	l.checkNames()
-	if dir != "" {
+	if l.result.PolicyDir = l.checks.PolicyDir; dir != "" && l.result.PolicyDir == "" {
 		if info, err := os.Stat(filepath.Join(dir, PolicyDir)); err == nil && info.IsDir() {
 			l.result.PolicyDir = filepath.Join(dir, PolicyDir)
 		}

@@ -18,21 +18,30 @@ func deployedIn(data string) *deployed.Store { return deployed.Open(filepath.Joi
 
 // withDeployed loads the configuration again if functions were deployed to the
 // server before, or quota requests approved. What flags override stays.
-func withDeployed(dir string, loaded *config.Loaded) (*config.Loaded, error) {
+func withDeployed(from origin, loaded *config.Loaded) (*config.Loaded, error) {
 	store := deployedIn(loaded.Server.DataDir)
 	with, err := additionsOf(store, requestedIn(loaded.Server.DataDir))
 	if err != nil || len(with.files) == 0 && len(with.overlays) == 0 {
 		return loaded, err
 	}
-	all, err := loadNext(dir, nil, with)
+	all, err := loadFrom(from, nil, with)
 	if err != nil {
 		return nil, err
 	}
 	all.Server = loaded.Server
-	if err := store.Sweep(time.Now()); err != nil {
+	if err := store.Sweep(time.Now(), packagesOf(all.Platform)...); err != nil {
 		all.Warnings = append(all.Warnings, "packages that nothing uses stay: "+err.Error())
 	}
 	return all, nil
+}
+
+// packagesOf are the packages that the functions of a platform have.
+func packagesOf(p *spillway.Platform) []string {
+	paths := make([]string, len(p.Functions))
+	for i, f := range p.Functions {
+		paths[i] = f.Package.Path
+	}
+	return paths
 }
 
 // deployedNow is what serves after a change of a function.
@@ -149,7 +158,7 @@ func (a *app) change(ctx context.Context, key spillway.FunctionKey, prepare func
 		return nil, errors.Join(blame(err, c.File, key), c.Discard())
 	}
 	a.live.status.Store(said)
-	if err := a.deployed.Sweep(time.Now()); err != nil {
+	if err := a.deployed.Sweep(time.Now(), packagesOf(a.server.Platform())...); err != nil {
 		a.log.Warn("packages that nothing uses stay", "error", err)
 	}
 	now := &deployedNow{Function: key.String(), reloaded: *said, Revisions: []revisionNow{}}

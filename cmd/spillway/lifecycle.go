@@ -29,11 +29,11 @@ type addresses struct {
 	PID   int    `json:"pid"`
 }
 
-// serve is the life of the server: load, open, serve, drain, close.
-func serve(ctx context.Context, s streams, f upFlags) error {
+// launch is the life of a server: load, open, serve, drain, close. first is wire's.
+func launch(ctx context.Context, s streams, f *upFlags, from origin, first ...func(*app) error) error {
 	hideMemory()
 	saveMemory()
-	loaded, err := loadConfig(f.config)
+	loaded, err := loadFrom(from, nil, additions{})
 	if err != nil {
 		return err
 	}
@@ -41,7 +41,7 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err := f.override(&loaded.Server); err != nil {
 		return err
 	}
-	if loaded, err = withDeployed(f.config, loaded); err != nil {
+	if loaded, err = withDeployed(from, loaded); err != nil {
 		return err
 	}
 	log := f.logger(s.err)
@@ -49,7 +49,7 @@ func serve(ctx context.Context, s streams, f upFlags) error {
 	if err != nil {
 		return err
 	}
-	app, err := wire(ctx, f.config, loaded, written, log)
+	app, err := wire(ctx, from, loaded, written, log, first...)
 	if err != nil {
 		return errors.Join(err, front.Close(), admin.Close())
 	}
@@ -92,6 +92,9 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 			log.Warn("changes of the policy are not seen until a restart", "error", err)
 		}
 	})
+	if a.health != nil {
+		start("health port", a.health)
+	}
 	serving.Go(func() { a.follow(background) })
 	serving.Go(func() { a.alerts.run(background, a.server.View, a.live.server) })
 	var err error

@@ -137,7 +137,7 @@ func (a *app) loadAndServe(ctx context.Context, with additions, keep func() erro
 	l := &a.live
 	before := l.loaded.Platform
 	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
-	next, err := loadNext(a.dir, before, with)
+	next, err := loadFrom(a.from, before, with)
 	if err == nil && !due(l.loaded.PricesUntil) {
 		err = pushedOut(l.loaded, next)
 	}
@@ -258,10 +258,16 @@ func fixedChanges(before, next *config.Loaded) []string {
 		"drainTimeout":         before.Server.DrainTimeout != next.Server.DrainTimeout,
 		"anonymous":            before.Server.Anonymous != next.Server.Anonymous,
 		"the policy directory": (before.PolicyDir == "") != (next.PolicyDir == ""),
-		"region and initTimeout of an existing process pool": false,
+		"region and initTimeout of an existing process pool":                false,
+		"kubernetes, region and initTimeout of an existing kubernetes pool": false,
 	}
 	for i, p := range before.Platform.Pools {
-		if n := next.Platform.Pools[i]; !p.Kind.Cloud() && !n.Retired && (p.Region != n.Region || p.InitTimeout != n.InitTimeout) {
+		n := next.Platform.Pools[i]
+		if p.Kind == spillway.PoolKubernetes && !n.Retired && (p.Region != n.Region || p.InitTimeout != n.InitTimeout || !reflect.DeepEqual(p.Kubernetes, n.Kubernetes)) {
+			differs["kubernetes, region and initTimeout of an existing kubernetes pool"] = true
+			continue
+		}
+		if !p.Kind.Cloud() && !n.Retired && (p.Region != n.Region || p.InitTimeout != n.InitTimeout) {
 			differs["region and initTimeout of an existing process pool"] = true
 		}
 	}
@@ -291,7 +297,7 @@ func (a *app) follow(ctx context.Context) {
 	changes := make(chan struct{}, 1)
 	hangUp := notifyHangUp()
 	defer hangUp.stop()
-	if err := watchDir(ctx, a.dir, changes); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := a.from.watch(ctx, changes); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		a.log.Warn("changes of the configuration are not seen by themselves; use 'spillway reload'", "error", err)
 	}
 	for {

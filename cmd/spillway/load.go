@@ -4,33 +4,22 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/policy/rego"
-	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
 )
 
 // loadConfig reads and checks a configuration directory; "" means only defaults.
 // Mistakes are config.Faults, those of the policy too.
-func loadConfig(dir string) (*config.Loaded, error) { return loadNext(dir, nil, additions{}) }
+func loadConfig(dir string) (*config.Loaded, error) {
+	return loadFrom(inDirectory(dir), nil, additions{})
+}
 
 // additions are what a server keeps of its configuration besides the directory.
 type additions struct {
 	files    []string // of deployed functions
 	overlays []config.QuotaOverlay
-}
-
-// loadNext reads the successor of the configuration that previous was compiled
-// from; nil for the first.
-func loadNext(dir string, previous *spillway.Platform, with additions) (*config.Loaded, error) {
-	checks := config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Previous: previous, Deployed: with.files, QuotaOverlays: with.overlays}
-	loaded, err := config.Load(dir, time.Now(), checks)
-	if err == nil {
-		return loaded, nil
-	}
-	return nil, withDeployedHint(err, with.files)
 }
 
 // withDeployedHint says what to do about faults in what developers deployed.

@@ -215,7 +215,7 @@ func TestApprovalThatIsAtFault(t *testing.T) {
 	a := decidedServer(t)
 	approved(t, a, "qr-1", `{"quota": "team", "reason": "r", "nominal": {"onPrem": {"slots": 50}}}`)
 	less := strings.Replace(decided, "slots: 100", "slots: 20", 1)
-	if err := os.WriteFile(filepath.Join(a.dir, "all.yaml"), []byte(less), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dirOf(a), "all.yaml"), []byte(less), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := a.reloadNow(t.Context())

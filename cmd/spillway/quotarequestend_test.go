@@ -74,7 +74,7 @@ func TestEndThatLeavesAnotherWithoutRoom(t *testing.T) {
 	if _, err := a.reloadNow(t.Context()); err != nil {
 		t.Errorf("reload: %v", err)
 	}
-	started, err := withDeployed(a.dir, a.loaded)
+	started, err := withDeployed(a.from, a.loaded)
 	if err != nil || started.Conflicts["qr-2"] == "" || started.Conflicts["qr-3"] != "" {
 		t.Errorf("start: %+v (%v)", started, err)
 	}
@@ -89,7 +89,7 @@ func TestDirectoryMustBeGoodAlone(t *testing.T) {
 	a := decidedServer(t)
 	approved(t, a, "qr-1", companySlots+`}`)
 	more := strings.Replace(decided, "slots: 4}}", "slots: 300}}", 1)
-	if err := os.WriteFile(filepath.Join(a.dir, "all.yaml"), []byte(more), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dirOf(a), "all.yaml"), []byte(more), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	_, err := a.reloadNow(t.Context())

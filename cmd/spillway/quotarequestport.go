@@ -94,7 +94,7 @@ func (a *app) quotaStep(w http.ResponseWriter, r *http.Request, v any) (step req
 	if err != nil {
 		return step, err
 	}
-	who, err := a.callers.Authenticate(r, body, time.Now())
+	who, err := a.who.Authenticate(r, body, time.Now())
 	if err != nil {
 		return step, err
 	}
@@ -156,7 +156,7 @@ func (a *app) loadAside(overlays []config.QuotaOverlay) (*config.Loaded, error) 
 	if err != nil {
 		return nil, err
 	}
-	return config.Load(a.dir, time.Now(), config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Deployed: files, QuotaOverlays: overlays, WithoutCode: true})
+	return a.from.load(config.Checks{Digest: pkgdigest.Digest, Policy: policyFaults, Deployed: files, QuotaOverlays: overlays, WithoutCode: true})
 }
 
 // fits refuses a request with which the configuration is not good, now or once what an
@@ -216,7 +216,7 @@ func (a *app) applyQuota(ctx context.Context, prepare func(*config.Loaded) (*req
 	if err != nil {
 		return view, err
 	}
-	now, err := loadNext(a.dir, a.live.loaded.Platform, with) // the directory may have changed
+	now, err := loadFrom(a.from, a.live.loaded.Platform, with) // the directory may have changed
 	if err != nil {
 		now = a.live.loaded // an approval may be what is wrong, and about to be revoked
 	}

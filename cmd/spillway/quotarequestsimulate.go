@@ -61,7 +61,7 @@ type quotaTrial struct {
 
 // simulateQuota answers with lines of quotaPulse as JSON.
 func (a *app) simulateQuota(w http.ResponseWriter, r *http.Request) {
-	who, err := a.callers.Authenticate(r, nil, time.Now())
+	who, err := a.who.Authenticate(r, nil, time.Now())
 	var t *quotaTrial
 	if err == nil {
 		t, err = a.quotaTrial(w, r, who.Name)

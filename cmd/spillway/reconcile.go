@@ -158,5 +158,5 @@ func (f *reconcileFlags) dataOf(loaded *config.Loaded) (*config.Loaded, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("find the ledger: %w", err)
 	}
-	return withDeployed(f.config, loaded)
+	return withDeployed(inDirectory(f.config), loaded)
 }

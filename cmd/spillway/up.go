@@ -50,7 +50,7 @@ bills none twice. DATA/` + stateFile + ` names the addresses while the server ru
 	f.log = &format{"text", []string{"text", "json"}}
 	flags.Var(f.log, "log-format", "form of the log on standard error: text, json")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		return serve(cmd.Context(), s, f)
+		return launch(cmd.Context(), s, &f, inDirectory(f.config))
 	}
 	return cmd
 }

@@ -35,7 +35,7 @@ import (
 
 // app is one server, wired and not yet listening.
 type app struct {
-	dir      string         // of the configuration; empty for defaults only
+	from     origin
 	loaded   *config.Loaded // at the start
 	live     liveConfig
 	deployed *deployed.Store
@@ -43,6 +43,8 @@ type app struct {
 	log      *slog.Logger
 	metrics  *prometheus.Registry
 	callers  liveCallers
+	who      httpapi.Authenticator // the callers, and in a cluster those of its own
+	link     *kubeLink             // of kubernetes pools
 	policy   *rego.Source
 	pools    map[int]pools.Pool
 	onPrem   logReaders
@@ -52,6 +54,7 @@ type app struct {
 	door     *httpapi.Front
 	front    *http.Server
 	admin    *http.Server
+	health   func() error // serves what a cluster reads of it; nil: nothing does
 
 	requested  *requested.Store
 	simulating sync.Mutex // one quota request at a time
@@ -63,18 +66,25 @@ type app struct {
 
 // wire builds everything that a configuration asks for, in the order in which the
 // parts need each other. After an error nothing is left open.
-// What flags override in loaded is as in the files in written.
-func wire(ctx context.Context, dir string, loaded *config.Loaded, written config.Server, log *slog.Logger) (*app, error) {
-	a := &app{dir: dir, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}, deployed: deployedIn(loaded.Server.DataDir), requested: requestedIn(loaded.Server.DataDir)}
+// What flags override in loaded is as in the files in written. first prepares what is
+// not as on one machine.
+func wire(ctx context.Context, from origin, loaded *config.Loaded, written config.Server, log *slog.Logger, first ...func(*app) error) (*app, error) {
+	a := &app{from: from, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}, deployed: deployedIn(loaded.Server.DataDir), requested: requestedIn(loaded.Server.DataDir)}
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	callers, err := authenticator(&loaded.Server) // before anything is made or started
 	if err != nil {
 		return nil, err
 	}
 	a.callers.Store(callers)
+	a.who, a.link = &a.callers, newKubeLink(loaded.Server.DataDir, clusterAt(""))
 	a.live.begin(loaded, written)
 	a.live.register(a.metrics)
 	a.alerts = newAlarm(a.metrics, log)
+	for _, step := range first {
+		if err := step(a); err != nil {
+			return nil, errors.Join(err, a.close())
+		}
+	}
 	for _, step := range []func(context.Context) error{a.openLedger, a.openPools, a.openPolicy, a.startServer, a.buildPorts} {
 		if err := step(ctx); err != nil {
 			return nil, errors.Join(err, a.close())
@@ -100,6 +110,8 @@ func (a *app) openPool(ctx context.Context, p *spillway.Pool) (pools.Pool, error
 	switch p.Kind {
 	case spillway.PoolProcess:
 		return a.openProcess(p)
+	case spillway.PoolKubernetes:
+		return a.link.open(ctx, a, p)
 	case spillway.PoolLambda:
 		at := "AWS Lambda, region " + p.Region
 		if p.Lambda.Endpoint != "" {
@@ -212,7 +224,7 @@ func (a *app) startServer(ctx context.Context) error {
 // buildPorts makes the front door and the admin port.
 func (a *app) buildPorts(context.Context) error {
 	var err error
-	a.door, err = httpapi.New(httpapi.Config{Server: a.server, Auth: &a.callers, Registerer: a.metrics, Logger: a.log})
+	a.door, err = httpapi.New(httpapi.Config{Server: a.server, Auth: a.who, Registerer: a.metrics, Logger: a.log})
 	if err != nil {
 		return err
 	}

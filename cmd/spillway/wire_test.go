@@ -49,7 +49,7 @@ func wiredIn(t *testing.T, dir, data string) *app {
 		t.Fatal(err)
 	}
 	loaded.Server.DataDir = data
-	a, err := wire(t.Context(), dir, loaded, loaded.Server, slog.New(slog.DiscardHandler))
+	a, err := wire(t.Context(), inDirectory(dir), loaded, loaded.Server, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,6 +60,8 @@ func wiredIn(t *testing.T, dir, data string) *app {
 	})
 	return a
 }
+
+func dirOf(a *app) string { return string(a.from.(inDirectory)) }
 
 func TestMetricsAreWellFormed(t *testing.T) {
 	a := wired(t, budgeted, t.TempDir())
@@ -178,7 +180,7 @@ func TestOneCurrency(t *testing.T) {
 // TestChangeThatIsNotKept serves nothing of itself, and what served goes on.
 func TestChangeThatIsNotKept(t *testing.T) {
 	a := wired(t, budgeted, t.TempDir())
-	if err := os.WriteFile(filepath.Join(a.dir, "more.yaml"), []byte("apiVersion: spillway.dev/v1alpha1\nkind: Quota\nmetadata: {name: other}\nspec: {namespaces: [other]}\n"), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dirOf(a), "more.yaml"), []byte("apiVersion: spillway.dev/v1alpha1\nkind: Quota\nmetadata: {name: other}\nspec: {namespaces: [other]}\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	before, full := a.server.Platform(), errors.New("disk full")

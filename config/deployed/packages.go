@@ -36,6 +36,16 @@ func (s *Store) HasPackage(digest string) bool {
 	return digestForm.MatchString(digest) && s.inUse(packagePath(digest)) == nil
 }
 
+// Package returns where the package with a digest is, and whether it is here.
+func (s *Store) Package(digest string) (path string, ok bool) {
+	if !digestForm.MatchString(digest) {
+		return "", false
+	}
+	path = filepath.Join(s.functions(), packagePath(digest))
+	_, err := os.Stat(path)
+	return path, err == nil
+}
+
 // inUse lets the hour begin again that a package stays without a function.
 func (s *Store) inUse(path string) error {
 	now := time.Now()
@@ -73,14 +83,17 @@ func copyDigest(to io.Writer, from io.Reader) (string, error) {
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), err
 }
 
-// Sweep removes what nothing needs at now: packages that no function names, and
-// what a crash left half written.
-func (s *Store) Sweep(now time.Time) error {
+// Sweep removes what nothing needs at now: packages that no deployed function names and
+// no path of others is, and what a crash left half written.
+func (s *Store) Sweep(now time.Time, others ...string) error {
 	files, err := s.Files()
 	if err != nil {
 		return err
 	}
 	used := map[string]bool{}
+	for _, path := range others {
+		used[path] = true
+	}
 	for _, f := range files {
 		text, err := os.ReadFile(f)
 		if err != nil {

@@ -73,11 +73,24 @@ func AdminServer(c AdminConfig) *http.Server {
 	return s
 }
 
-func (a *admin) routes() http.Handler {
+// HealthServer returns an http.Server that shows /healthz, /readyz and /metrics to
+// whoever reaches it, and nothing else.
+func HealthServer(ready func() error, metrics prometheus.Gatherer, log *slog.Logger) *http.Server {
+	a := &admin{AdminConfig{Ready: ready, Metrics: metrics, Logger: log}}
 	mux := http.NewServeMux()
+	a.healthRoutes(mux)
+	return newServer(mux, log)
+}
+
+func (a *admin) healthRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { writeText(w, http.StatusOK, "ok\n") })
 	mux.HandleFunc("GET /readyz", a.ready)
 	mux.Handle("GET /metrics", promhttp.HandlerFor(a.Metrics, promhttp.HandlerOpts{}))
+}
+
+func (a *admin) routes() http.Handler {
+	mux := http.NewServeMux()
+	a.healthRoutes(mux)
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
 	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)

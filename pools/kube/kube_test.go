@@ -213,20 +213,35 @@ func (b *bench) image(t testing.TB) *spillway.Function {
 	return f
 }
 
+// TestConformance runs packages in pods that waited for them.
 func TestConformance(t *testing.T) {
 	b := onCluster(t)
-	for name, function := range map[string]func(testing.TB) *spillway.Function{"package": b.function, "image": b.image} {
-		t.Run(name, func(t *testing.T) {
-			p := b.open(t, 2)
-			f := function(t)
-			hasty, web := *f, *f
-			hasty.Timeout = time.Second
-			web.Contract = spillway.ContractHTTP
-			pooltest.Run(t, pooltest.Fixture{Pool: p, Probe: f, Hasty: &hasty, MiB: 192, Web: &web, Listen: func() (net.Listener, error) {
-				return b.Listen(context.Background(), "tcp", kubetest.NodeAddress+":0")
-			}})
-		})
+	p, f := b.open(t, 3), b.function(t)
+	hasty, web := *f, *f
+	hasty.Timeout = time.Second
+	web.Contract = spillway.ContractHTTP
+	pooltest.Run(t, pooltest.Fixture{Pool: p, Probe: f, Hasty: &hasty, MiB: 192, Web: &web, Listen: b.listen})
+}
+
+func (b *bench) listen() (net.Listener, error) {
+	return b.Listen(context.Background(), "tcp", kubetest.NodeAddress+":0")
+}
+
+// TestImage runs an image: the agent is copied beside its program.
+func TestImage(t *testing.T) {
+	b := onCluster(t)
+	p, f := b.open(t, 0), b.image(t)
+	started(t, p, 1, f)
+	invoke := func(payload string) pools.Result {
+		return p.Invoke(t.Context(), pools.Request{Invocation: "i", Attempt: 1, Function: f, Payload: []byte(payload), Deadline: time.Now().Add(time.Minute), Instance: 1})
 	}
+	if r := invoke(`{"n":1}`); r.Outcome.Class != spillway.Executed || r.Outcome.Cause != spillway.CauseNone || string(r.Payload) != `{"n":1}` {
+		t.Fatalf("got %+v %s", r.Outcome, r.Payload)
+	}
+	if r := invoke(`{"do":"exit"}`); r.Outcome.Cause != spillway.CauseCrashed || !r.InstanceGone {
+		t.Errorf("a program that exits: %+v", r)
+	}
+	b.awaitPods(t, kube.LabelPool+"=onprem", 0)
 }
 
 // started starts an instance that ends with the test.

@@ -42,6 +42,8 @@ const (
 	// graceSeconds is how long a pod that is deleted may take: its agent kills the
 	// function at once, since the Engine stops idle instances only.
 	graceSeconds = 2
+
+	container = "function"
 )
 
 // virtual is the label of nodes that are not machines: nothing of ours runs there.
@@ -117,7 +119,7 @@ func (s specOf) pod(namespace, name string, size spillway.Resources) *corev1.Pod
 				SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault},
 			},
 			Containers: []corev1.Container{{
-				Name: "function", Image: s.agent, ImagePullPolicy: corev1.PullIfNotPresent,
+				Name: container, Image: s.agent, ImagePullPolicy: corev1.PullIfNotPresent,
 				Command: []string{"/spillway-agent", "serve", "--dir", workDir},
 				Env: []corev1.EnvVar{
 					{Name: remote.AuthorityVariable, Value: s.ca},

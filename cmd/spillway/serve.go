@@ -1,0 +1,196 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/spillway-dev/spillway/auth"
+	kubeauth "github.com/spillway-dev/spillway/auth/kube"
+	"github.com/spillway-dev/spillway/config/cluster"
+	"github.com/spillway-dev/spillway/dispatcher/httpapi"
+)
+
+// serveFlags are those of up, and of the cluster.
+type serveFlags struct {
+	upFlags
+	kubeconfig, namespace, metrics, audience string
+}
+
+const (
+	systemNamespace   = "spillway-system"
+	podNamespaceFile  = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
+	clusterStartLimit = time.Minute
+)
+
+func newServe(s streams) *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server in a Kubernetes cluster, from the objects there",
+		Long: `Run what 'spillway up' runs, from the objects of group spillway.dev in a Kubernetes
+cluster: functions, pools, quotas, burst policies and price books, and Rego from
+ConfigMaps of the system namespace with the label spillway.dev/policy=true.
+
+Callers are those of the cluster: bearer tokens of service accounts made for the
+audience, and RBAC says what they may invoke (verb invoke on functions.spillway.dev).
+Calls never wait for the API server: while it is gone, what was loaded last serves,
+and callers that were allowed in the last five minutes go on, on-prem only.
+
+One server runs at a time; its ledger is in --data, which outlives the pod.
+'spillway operator' beside it writes what became of objects into their status.`,
+		Example: `  spillway serve                                  # in a pod; see manifests/
+  spillway serve --kubeconfig admin.kubeconfig --namespace spillway-system --data /var/lib/spillway`,
+		Args: cobra.NoArgs,
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.config, "config", "", "`directory` of more files, such as a Server; optional")
+	flags.StringVar(&f.listen, "listen", "0.0.0.0:8080", "`address` of the front door, IP:port")
+	flags.StringVar(&f.admin, "admin", "", "`address` of explanations and reports, loopback only; overrides the configuration (127.0.0.1:8081)")
+	flags.StringVar(&f.metrics, "metrics", "0.0.0.0:9090", "`address` of /healthz, /readyz and /metrics for the cluster, which only read")
+	flags.StringVar(&f.data, "data", "", "`directory` of the ledger, packages and caches; overrides the configuration (the user's state directory)")
+	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` that says where the cluster is; by default $KUBECONFIG, and in a pod its own cluster")
+	flags.StringVar(&f.namespace, "namespace", "", "system `namespace`, where policies are; by default the pod's own, else "+systemNamespace)
+	flags.StringVar(&f.audience, "audience", kubeauth.DefaultAudience, "`name` that callers' tokens are made for")
+	f.log = &format{"text", []string{"text", "json"}}
+	flags.Var(f.log, "log-format", "form of the log on standard error: text, json")
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return f.run(cmd.Context(), s) }
+	return cmd
+}
+
+// run is the life of a server in a cluster.
+func (f *serveFlags) run(ctx context.Context, s streams) error {
+	if err := checkAddress("--metrics", f.metrics); err != nil {
+		return err
+	}
+	data, err := f.dataDir()
+	if err != nil {
+		return err
+	}
+	config := clusterAt(f.kubeconfig)
+	c, err := config()
+	if err != nil {
+		return err
+	}
+	following, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the drain is over
+	defer stop()
+	source, err := openSource(ctx, following, func(ctx context.Context) (*cluster.Source, error) {
+		return cluster.Open(ctx, c, f.system())
+	})
+	if err != nil {
+		return err
+	}
+	from := &inCluster{source: source, dir: f.config, policies: filepath.Join(data, "policy"), packages: deployedIn(data)}
+	return launch(ctx, s, &f.upFlags, from, func(a *app) error {
+		a.link = newKubeLink(a.loaded.Server.DataDir, config)
+		reviews, err := kubeauth.NewReviews(c)
+		if err != nil {
+			return fmt.Errorf("ask the cluster who callers are: %w", err)
+		}
+		tokens, err := kubeauth.New(kubeauth.Config{Reviews: reviews, Audience: f.audience, Registerer: a.metrics, Logger: a.log})
+		if err != nil {
+			return err
+		}
+		a.who = eitherCallers{&a.callers, tokens}
+		return a.showHealth(f.metrics)
+	})
+}
+
+// dataDir is known before the objects of the cluster are: packages and policies are
+// there.
+func (f *serveFlags) dataDir() (string, error) {
+	loaded, err := loadConfig(f.config)
+	if err != nil {
+		return "", err
+	}
+	loaded.Server.Anonymous = false
+	if err := f.override(&loaded.Server); err != nil {
+		return "", err
+	}
+	return loaded.Server.DataDir, makeDataDir(loaded.Server.DataDir)
+}
+
+// openSource gives up after a while, although what it opens follows until later.
+func openSource(ctx, following context.Context, open func(context.Context) (*cluster.Source, error)) (*cluster.Source, error) {
+	opening, giveUp := context.WithCancelCause(following)
+	late := time.AfterFunc(clusterStartLimit, func() {
+		giveUp(fmt.Errorf("the cluster has not answered within %s; may this account list and watch the objects of spillway.dev?", clusterStartLimit))
+	})
+	stopped := context.AfterFunc(ctx, func() { giveUp(context.Cause(ctx)) })
+	source, err := open(opening)
+	if !late.Stop() || !stopped() {
+		return nil, errors.Join(err, context.Cause(opening))
+	}
+	return source, err
+}
+
+// system is the namespace of the system's own objects.
+func (f *serveFlags) system() string {
+	own, _ := os.ReadFile(podNamespaceFile) // not in a pod: not there
+	return cmp.Or(f.namespace, strings.TrimSpace(string(own)), systemNamespace)
+}
+
+// showHealth serves what probes and Prometheus read.
+func (a *app) showHealth(at string) error {
+	l, err := net.Listen("tcp", at)
+	if err != nil {
+		return wrongInput("--metrics: %w", err)
+	}
+	h := httpapi.HealthServer(func() error {
+		if a.server == nil {
+			return errors.New("starting")
+		}
+		return a.server.Ready()
+	}, a.metrics, a.log)
+	a.health = func() error {
+		if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			return err
+		}
+		return nil
+	}
+	a.note("health", "http://%s/readyz /metrics", l.Addr())
+	a.onClose(func() error { return errors.Join(h.Close(), ignoreClosed(l.Close())) })
+	return nil
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) {
+		return nil
+	}
+	return err
+}
+
+// eitherCallers are those of the configuration, and all others those of the cluster.
+type eitherCallers struct {
+	configured *liveCallers
+	cluster    *kubeauth.Authenticator
+}
+
+// Precheck implements httpapi.Authenticator.
+func (c eitherCallers) Precheck(r *http.Request) error { return c.configured.Precheck(r) }
+
+// Authenticate implements httpapi.Authenticator.
+func (c eitherCallers) Authenticate(r *http.Request, body []byte, now time.Time) (auth.Identity, error) {
+	id, err := c.configured.Authenticate(r, body, now)
+	if err == nil || strings.HasPrefix(r.Header.Get("Authorization"), "AWS4-") {
+		return id, err
+	}
+	return c.cluster.Authenticate(r, body, now)
+}
+
+// Authorise implements httpapi.Authenticator.
+func (c eitherCallers) Authorise(ctx context.Context, id auth.Identity, namespace, function string) (auth.Permission, error) {
+	if id.Subject == nil {
+		return c.configured.Load().Authorise(ctx, id, namespace, function)
+	}
+	return c.cluster.Authorise(ctx, id, namespace, function)
+}

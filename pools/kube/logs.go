@@ -1,0 +1,68 @@
+package kube
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"github.com/spillway-dev/spillway"
+)
+
+// ReadLog writes what the instances of a function have written, and as long as it
+// follows what they write, line by line: of the pods that are there now.
+func (p *Pool) ReadLog(ctx context.Context, function spillway.FunctionKey, tail int, follow bool, write func([]byte) error) error {
+	var of []*pod
+	p.mu.Lock()
+	for _, i := range p.instances {
+		if i.started && i.function.FunctionKey == function {
+			of = append(of, i.pod)
+		}
+	}
+	p.mu.Unlock()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var one sync.Mutex // line at a time
+	var reading sync.WaitGroup
+	for _, w := range of {
+		reading.Go(func() {
+			err := p.readPod(ctx, w, tail, follow, func(line []byte) error {
+				one.Lock()
+				defer one.Unlock()
+				return write(line)
+			})
+			if err != nil {
+				cancel(err)
+			}
+		})
+	}
+	reading.Wait()
+	return context.Cause(ctx)
+}
+
+func (p *Pool) readPod(ctx context.Context, w *pod, tail int, follow bool, write func([]byte) error) error {
+	log, err := p.client.CoreV1().Pods(w.namespace).GetLogs(w.name, &corev1.PodLogOptions{Container: container, Follow: follow, TailLines: new(int64(tail))}).Stream(ctx)
+	if err != nil {
+		return fmt.Errorf("read the log of pod %s/%s: %w", w.namespace, w.name, err)
+	}
+	defer log.Close()
+	lines := bufio.NewReader(log)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if len(line) > 0 {
+			if err := write(line); err != nil {
+				return err
+			}
+		}
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return fmt.Errorf("read the log of pod %s/%s: %w", w.namespace, w.name, err)
+		}
+	}
+}
