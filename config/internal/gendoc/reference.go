@@ -29,6 +29,12 @@ Reading is strict: unknown and repeated fields, empty values and wrong types are
 | date | ` + "`2026-11-01`" + ` |
 
 A file has at most 1 MiB. YAML anchors and aliases may be used; tags and merge keys may not.
+
+In a Kubernetes cluster the same objects but Server are custom resources (` + "`manifests/base/crds`, `kubectl get spillway -A`" + `), with a status. The API server refuses what is wrong with an object by itself, mostly in the words of the loader; what objects say of each other the loader refuses, and says in the object's conditions. Three things differ there:
+
+- a package is named by its digest alone, which was uploaded before, and files of credentials are absolute paths, where a Secret is mounted;
+- quantities are whole numbers or texts: ` + "`0.5` is written `\"0.5\"`" + `, and one object that may stand for a list in a file is a list;
+- a Function with faults stays as it was when it last had none; faults of any other object keep all as it was.
 `
 
 // kinds in the order of the page.
