@@ -27,6 +27,9 @@ func FuzzConfig(f *testing.F) {
 	}
 	f.Add([]byte(twoPools + function("f", "burst: allow, cloud: [{pool: lambda}]")))
 	f.Add([]byte(burstObjects))
+	version := "apiVersion: spillway.dev/v1alpha1\n"
+	f.Add([]byte(version + podPool + "---\n" + version + podFunction("a", "image: 'localhost/a:dev', handler: /a", "burst: allow")))
+	f.Add([]byte(version + podPool + "---\n" + version + podFunction("a", "package: {path: ../fn}", "kubernetes: {serviceAccountName: a}")))
 	dir := f.TempDir()
 	f.Chdir(dir)
 	if err := errors.Join(os.Mkdir("fn", 0o755), os.Mkdir("conf", 0o755), os.WriteFile("fn/bootstrap", nil, 0o700)); err != nil {

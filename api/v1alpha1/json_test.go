@@ -68,3 +68,23 @@ func TestJSONRoundTrip(t *testing.T) {
 		}
 	})
 }
+
+// FuzzJSON reads any JSON; what is read must be written and read again alike.
+func FuzzJSON(f *testing.F) {
+	for _, text := range []string{`{"cpu":2,"memory":"1Gi","amount":0.5,"decimal":"1.10"}`, `{"cpu":null}`, `{"memory":-1}`, `{"amount":1e30}`, `{"decimal":"\u0031"}`, `{"cpu":[1]}`, `{"decimal":""}`} {
+		f.Add([]byte(text))
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var q, again quantities
+		if json.Unmarshal(text, &q) != nil {
+			return
+		}
+		written, err := json.Marshal(q)
+		if err == nil {
+			err = json.Unmarshal(written, &again)
+		}
+		if err != nil || !reflect.DeepEqual(q, again) {
+			t.Fatalf("%s is written %s, and read %+v, %v", text, written, again, err)
+		}
+	})
+}
