@@ -84,7 +84,7 @@ func times() []rule {
 	return all(
 		duration("spec.timeout", "1ms", "15m"), duration("spec.deadline", "1ms", "1h"), duration("spec.maxWait", "0s", "1h"),
 		list(
-			below(".timeout", computes("spec", fits("deadline", "duration("+timeout+") <= duration(self.deadline)"),
+			below(".timeout", computes("spec", fits("deadline", "duration(self.deadline) < duration('1ms') || duration("+timeout+") <= duration(self.deadline)"),
 				timeout+" + ' is longer than the deadline, ' + self.deadline + '; allowed: at most spec.deadline'")),
 			below(".maxWait", computes("spec", fits("maxWait", "duration(self.maxWait) <= "+deadline),
 				"'%s is longer than the deadline, %s; allowed: at most spec.deadline'.format([self.maxWait, has(self.deadline) ? self.deadline : string("+deadline+")])"))))
@@ -104,7 +104,7 @@ func environment() []rule {
 func bindings() []rule {
 	const at = "spec.cloud[]"
 	web := "has(self.contract) && self.contract == 'http'"
-	within := "!has(c.timeout) || !" + matches("c.timeout", durationForm) + " || duration(c.timeout) <= duration(self.deadline)"
+	within := "!has(c.timeout) || !" + matches("c.timeout", durationForm) + " || duration(c.timeout) > duration('15m') || duration(c.timeout) <= duration(self.deadline)"
 	return all(
 		label(at+".pool"), list(long(at+".payload", 64), long(at+".function", 256)),
 		form(at+".qualifier", versionForm, "is not a version or alias", "$LATEST, a version number or an alias name; $DEFAULT too on scf", true),

@@ -144,10 +144,12 @@ func duration(path, lo, hi string) []rule {
 	}
 }
 
-// quantity refuses quantities that are not in a form.
-func quantity(path, pattern, allowed string) []rule {
+// quantity refuses quantities that are not in a form; fine is what the loader says of
+// numbers with too many decimals.
+func quantity(path, pattern, fine, allowed string) []rule {
 	return []rule{computes(path, matches("string(self)", pattern),
-		"strings.quote(string(self)) + (string(self).startsWith('-') ? ': must not be negative' : ': not a number of the expected form') + "+text("; allowed: "+allowed))}
+		"strings.quote(string(self)) + (string(self).startsWith('-') ? ': must not be negative' : "+matches("string(self)", `^\d+m?$|^\d+[PE]i?$`)+" ? ': too large: it does not fit 64 bits' : "+
+			matches("string(self)", `^\d+[.]\d+i?$`)+" ? "+text(": "+fine)+" : ': not a number of the expected form') + "+text("; allowed: "+allowed))}
 }
 
 // between refuses quantities out of a range.
@@ -157,16 +159,16 @@ func between(path, lo, hi string) []rule {
 }
 
 func cpu(path, lo, hi string) []rule {
-	return append(quantity(path, cpuForm, cpuAllowed), between(path, lo, hi)...)
+	return append(quantity(path, cpuForm, "finer than a thousandth of a core", cpuAllowed), between(path, lo, hi)...)
 }
 
 func memory(path, lo, hi string) []rule {
-	return append(quantity(path, memoryForm, memoryAllowed), between(path, lo, hi)...)
+	return append(quantity(path, memoryForm, "finer than a byte", memoryAllowed), between(path, lo, hi)...)
 }
 
 // amount refuses also what no client can count.
 func amount(path string) []rule {
-	return append(quantity(path, amountForm, amountAllowed), computes(path, "!isQuantity(string(self)) || !quantity(string(self)).isGreaterThan(quantity('9223372036'))",
+	return append(quantity(path, amountForm, "more than 9 decimals", amountAllowed), computes(path, "!isQuantity(string(self)) || !quantity(string(self)).isGreaterThan(quantity('9223372036'))",
 		"strings.quote(string(self)) + "+text(": too large: it does not fit 64 bits; allowed: "+amountAllowed)))
 }
 
