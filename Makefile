@@ -72,6 +72,10 @@ test-cluster: ## tests on a real Kubernetes; installs and builds what it needs f
 	cd test/cluster && $(GO) vet ./... && $(GO) test -race ./...
 	$(GO) test -race -count=1 ./internal/kubetest
 
+.PHONY: test-manifests
+test-manifests: ## manifests, the chart and their RBAC on a real API server; builds that first
+	cd test/manifests && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 60m ./...
+
 .PHONY: $(BIN)/cluster
 $(BIN)/cluster:
 	@cd test/cluster && CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(CURDIR)/$@ .

@@ -157,16 +157,18 @@ func (s *server) people(t *testing.T) {
 	none := []access{ // for all of them
 		{"invoke " + crds + "functions pay", "shop", false},
 		{"patch " + crds + "functions/status", "shop", false},
-		{"get secrets spillway-agent-ca", "spillway-system", false},
 	}
 	s.holds(t, viewer, append([]access{
+		{"get secrets spillway-agent-ca", "spillway-system", false},
 		{"get " + crds + "functions", "shop", true}, {"create " + crds + "functions", "shop", false}, {"list " + crds + "functions", "other", false},
 	}, none...))
 	s.holds(t, editor, append([]access{
+		{"get secrets spillway-agent-ca", "spillway-system", false},
 		{"get " + crds + "functions", "shop", true}, {"delete " + crds + "functions", "shop", true}, {"create " + crds + "functions", "other", false},
 		{"create " + crds + "quotas", "", false}, {"bind rbac.authorization.k8s.io:clusterroles spillway-invoker", "shop", false},
 	}, none...))
 	s.holds(t, owner, append([]access{
+		{"get secrets spillway-agent-ca", "spillway-system", false},
 		{"update " + crds + "functions", "shop", true}, {"update " + crds + "quotas", "", false}, {"approve " + crds + "quotarequests", "", false},
 		{"bind rbac.authorization.k8s.io:clusterroles spillway-invoker", "shop", true},
 		{"bind rbac.authorization.k8s.io:clusterroles spillway-invoker", "other", false},
