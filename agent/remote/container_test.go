@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -13,15 +14,19 @@ import (
 	"github.com/spillway-dev/spillway/agent/remote"
 )
 
-// contained launches an agent as the first process of a pid namespace of its own.
+// contained launches an agent as a container does: the first process of a pid namespace
+// of its own, an ordinary user without privileges.
 func contained(t *testing.T) *remote.Client {
 	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make a pid namespace here")
 	}
 	ca, config := authority(t)
-	dir := t.TempDir()
-	command := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", agentProgram, "serve", "--listen", "127.0.0.1:0", "--dir", dir)
+	dir := openDir(t)
+	command := exec.Command("unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+		"setpriv", "--reuid", nobody, "--regid", nobody, "--clear-groups", "--no-new-privs", "--bounding-set=-all",
+		agentProgram, "serve", "--listen", "127.0.0.1:0", "--dir", filepath.Join(dir, "work"))
+	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	p, err := launchWith(command, ca, dir)
 	if err != nil {
 		t.Skipf("no pid namespace can be had: %v", err)
@@ -30,6 +35,44 @@ func contained(t *testing.T) *remote.Client {
 	c := remote.Dial(p.addr, config)
 	t.Cleanup(c.Close)
 	return c
+}
+
+const nobody = "65534"
+
+// openDir is a directory that every user can write.
+func openDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "remote-open")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	if err := os.Chmod(dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+func TestContainerRunsFunctions(t *testing.T) {
+	ctx := context.Background()
+	c := contained(t)
+	f := functionOf(t, agentProbe)
+	if _, err := start(ctx, c, f); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if r := c.Invoke(ctx, request(f, `{}`)); string(r.Payload) != `"done"` || r.Outcome.Usage.CPUMicros <= 0 || r.Outcome.Usage.MaxMemoryMiB == 0 {
+			t.Errorf("%+v %s", r.Outcome, r.Payload)
+		}
+	}
+	if r := c.Invoke(ctx, request(f, `{"do":"id"}`)); string(r.Payload) != `{"gid":65534,"uid":65534}` {
+		t.Errorf("%s", r.Payload)
+	}
+	w := webFunction(t)
+	c = contained(t)
+	if _, err := start(ctx, c, w); err != nil {
+		t.Fatal(err)
+	}
+	whole(t, c.Invoke(ctx, post(w, "/echo", "text")), 200, "text")
 }
 
 // A function that takes too much memory is ended before its container is, and that is told.
@@ -60,7 +103,7 @@ func TestNothingIsLeftInTheContainer(t *testing.T) {
 	if _, err := start(context.Background(), c, f); err != nil {
 		t.Fatal(err)
 	}
-	file := filepath.Join(t.TempDir(), "pid")
+	file := filepath.Join(openDir(t), "pid")
 	r := c.Invoke(context.Background(), request(f, `{"do":"child","text":"setsid","file":"`+file+`"}`))
 	if r.Outcome.Cause != spillway.CauseTimeout || !r.InstanceGone {
 		t.Fatalf("%+v %s", r.Outcome, r.Payload)
@@ -90,7 +133,8 @@ func sleepersOf(pid string) (found []string) {
 		}
 		for line := range strings.Lines(string(text)) {
 			if numbers, ok := strings.CutPrefix(line, "NSpid:"); ok {
-				if fields := strings.Fields(numbers); len(fields) > 1 && fields[len(fields)-1] == pid && strings.Contains(string(text), "sleep") {
+				if fields := strings.Fields(numbers); len(fields) > 1 && fields[len(fields)-1] == pid &&
+					strings.Contains(string(text), "Name:\tsleep\n") && strings.Contains(string(text), "Uid:\t"+nobody+"\t") {
 					found = append(found, path)
 				}
 			}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
@@ -38,6 +39,9 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 		defer os.RemoveAll(dir)
+		if err := os.Chmod(dir, 0o755); err != nil { // agents have users of their own
+			panic(err)
+		}
 		agentProgram, agentProbe, agentWeb = filepath.Join(dir, "spillway-agent"), filepath.Join(dir, "probe"), filepath.Join(dir, "web")
 		build(agentProgram, "github.com/spillway-dev/spillway/cmd/spillway-agent")
 		build(filepath.Join(agentProbe, "bootstrap"), "../testdata/probe")
@@ -133,6 +137,9 @@ func launchWith(command *exec.Cmd, ca *remote.CA, dir string) (*pod, error) {
 
 // kill ends the agent as a node's failure does.
 func (p *pod) kill() {
+	if own := p.command.SysProcAttr; own != nil && own.Setpgid {
+		_ = syscall.Kill(-p.command.Process.Pid, syscall.SIGKILL) // the agent outlives unshare
+	}
 	_ = p.command.Process.Kill()
 	<-p.exited
 }

@@ -52,7 +52,9 @@ func (s *Server) serveWeb(w http.ResponseWriter, r *http.Request) {
 		web.Body, web.Length, web.Expect, web.Trailer = in, request.length, request.expect, in.trailers
 	}
 	defer context.AfterFunc(r.Context(), func() {
-		if !in.unwanted.Load() { // or the end of reading, not of the connection
+		// The end of reading is not that of the connection, and a caller who reads nothing
+		// until the deadline has not gone.
+		if !in.unwanted.Load() && time.Now().Before(c.deadline) {
 			c.leave()
 		}
 	})()

@@ -256,6 +256,22 @@ func TestWebCutShort(t *testing.T) {
 		}, func(r pools.Result) bool {
 			return r.Outcome.Cause == spillway.CauseTimeout && r.InstanceGone && r.Web == nil
 		}},
+		"the caller reads nothing": {func() (pools.Request, func(*remote.Client, *wire)) {
+			q := get(f, "/big?n=64000000")
+			q.Deadline = time.Now().Add(time.Second)
+			pieces := make(chan string)
+			q.Web.Stream.(*sink).pieces = pieces
+			return q, func(c *remote.Client, _ *wire) {
+				awaitState(t, c, remote.StateEnded) // the agent has not waited for the caller
+				go func() {
+					for range pieces {
+					}
+				}()
+				t.Cleanup(func() { close(pieces) })
+			}
+		}, func(r pools.Result) bool {
+			return r.Outcome.Cause == spillway.CauseTimeout && r.InstanceGone && r.Web != nil && r.Web.Streamed
+		}},
 		"the connection": {func() (pools.Request, func(*remote.Client, *wire)) {
 			q := get(f, "/stream")
 			pieces := make(chan string, 1)
