@@ -183,12 +183,24 @@ func (r *rounds) apply(ctx context.Context, o kube.Object, s *owned) error {
 	if err != nil {
 		return err
 	}
-	into, ok := o.DeepCopyObject().(client.Object)
+	into, ok := o.DeepCopyObject().(kube.Object)
 	if !ok {
 		return fmt.Errorf("%T is no object", o)
 	}
 	err = r.client.Status().Patch(ctx, into, client.RawPatch(types.ApplyPatchType, patch), client.ForceOwnership, client.FieldOwner(FieldManager))
+	if err == nil && !s.same(ownedOf(into)) {
+		err = r.replace(ctx, into, s)
+	}
 	return wrap(client.IgnoreNotFound(err), "write the status of "+fileOf(o))
+}
+
+// replace writes what an apply leaves: entries that somebody else put into our lists.
+func (r *rounds) replace(ctx context.Context, into kube.Object, s *owned) error {
+	patch, err := s.replacement(into)
+	if err != nil {
+		return err
+	}
+	return r.client.Status().Patch(ctx, into, client.RawPatch(types.MergePatchType, patch))
 }
 
 // good is the status of conditions that people wait for.

@@ -121,4 +121,27 @@ func (s *owned) patch(o kube.Object) ([]byte, error) {
 	}{v1alpha1.APIVersion, kindOf(o), metadata{o.GetName(), o.GetNamespace(), o.GetUID()}, s})
 }
 
+// replacement is a merge patch that leaves of the status of o what others have in it
+// beside our lists, and nothing that others have in them.
+func (s *owned) replacement(o kube.Object) ([]byte, error) {
+	conditions := s.Conditions
+	for _, c := range o.Observed().Conditions {
+		if !slices.Contains(conditionTypes, c.Type) {
+			conditions = append(slices.Clone(conditions), c)
+		}
+	}
+	status := map[string]any{"observedGeneration": s.ObservedGeneration, "conditions": conditions}
+	switch o.(type) {
+	case *kube.Function:
+		status["revisions"], status["traffic"] = s.Revisions, s.Traffic
+	case *kube.Quota:
+		status["projected"] = s.Projected
+	case *kube.BurstPolicy:
+		status["functions"] = s.Functions
+	case *kube.PriceBook:
+		status["pricesUntil"] = s.PricesUntil
+	}
+	return json.Marshal(map[string]any{"metadata": map[string]any{"resourceVersion": o.GetResourceVersion()}, "status": status})
+}
+
 func kindOf(o kube.Object) string { return reflect.TypeOf(o).Elem().Name() }
