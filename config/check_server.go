@@ -37,7 +37,7 @@ func (l *loading) checkServer(e entry[v1alpha1.Server]) {
 			path = "spec.listen"
 		}
 		e.fault(path, fmt.Sprintf("anybody who can reach %s could run functions", spec.Listen), "a loopback listen address, or keys or tokens with anonymous: false")
-	case !*auth.Anonymous && callers == 0:
+	case !*auth.Anonymous && callers == 0 && !l.checks.InCluster:
 		e.fault("spec.auth.anonymous", "without keys and tokens nobody could call", "true, or at least one key or token")
 	case *auth.Anonymous && !l.checks.WithoutCode: // which serves nobody
 		l.warn("callers without credentials are accepted on %s: anybody on this machine may run every function", spec.Listen)

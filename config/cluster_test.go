@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/api/v1alpha1"
@@ -220,5 +221,16 @@ func BenchmarkCluster(b *testing.B) {
 		if l, faults, err := c.Load("", objects, testDay, testChecks); err != nil || len(faults) != 1 || len(l.Platform.Functions) != 10_000 {
 			b.Fatal(faults, err)
 		}
+	}
+}
+
+// TestInCluster: nothing is made up there, and the cluster knows the callers.
+func TestInCluster(t *testing.T) {
+	l, err := Load("", time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Checks{InCluster: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(l.Platform.Pools) != 0 || l.Server.Anonymous || len(l.Warnings) != 0 {
+		t.Errorf("%d pools, anonymous %t, warnings %q", len(l.Platform.Pools), l.Server.Anonymous, l.Warnings)
 	}
 }

@@ -50,6 +50,7 @@ func (l *loading) fillDefaults() {
 		fillQuota(e.object, currency)
 	}
 	for _, e := range l.all.servers {
+		setDefault(&e.object.Spec.Auth.Anonymous, new(len(e.object.Spec.Auth.Keys)+len(e.object.Spec.Auth.Tokens) == 0 && !l.checks.InCluster))
 		fillServer(e.object)
 	}
 }
@@ -61,7 +62,7 @@ func (l *loading) addMissingObjects() {
 		s := &source{file: "(default " + kind + " " + name + ")", faults: (*[]Fault)(&l.faults), paths: l.paths}
 		return s, v1alpha1.Header{APIVersion: v1alpha1.APIVersion, Kind: kind, Metadata: v1alpha1.Metadata{Name: name}}
 	}
-	if len(l.all.pools) == 0 && !l.broken {
+	if len(l.all.pools) == 0 && !l.broken && !l.checks.InCluster {
 		s, h := header(v1alpha1.KindPool, "onprem")
 		o := &v1alpha1.Pool{Header: h, Spec: v1alpha1.PoolSpec{Kind: "process"}}
 		l.all.pools = append(l.all.pools, entry[v1alpha1.Pool]{s, &o.Header, o})
@@ -235,7 +236,6 @@ func fillServer(s *v1alpha1.Server) {
 	if len(s.Spec.Alerts.Budgets) == 0 {
 		s.Spec.Alerts.Budgets = []int64{50, 80, 100}
 	}
-	setDefault(&s.Spec.Auth.Anonymous, new(len(s.Spec.Auth.Keys)+len(s.Spec.Auth.Tokens) == 0))
 }
 
 // stateDir returns where data of this user belongs.

@@ -61,6 +61,10 @@ type Checks struct {
 	NamespaceUIDs map[string]string
 	// PolicyDir holds Rego; by default DIR/policy, if that is there.
 	PolicyDir string
+	// InCluster says that a cluster has the objects and knows the callers: no pool is made
+	// where there is none, nobody calls without credentials unless that is written, and
+	// keys and tokens may be left out.
+	InCluster bool
 	// WithoutCode leaves the packages of functions alone, and the files that Objects
 	// name, since nothing will run.
 	WithoutCode bool

@@ -47,7 +47,7 @@ func (c *inCluster) load(checks config.Checks) (*config.Loaded, error) {
 	if err := c.putPolicies(ctx); err != nil {
 		return nil, err
 	}
-	checks.PolicyDir, checks.Package = c.policies, c.packages.Package
+	checks.PolicyDir, checks.Package, checks.InCluster = c.policies, c.packages.Package, true
 	loaded, faults, err := c.loader.Load(c.dir, objects, time.Now(), checks)
 	switch {
 	case err != nil:
@@ -58,7 +58,6 @@ func (c *inCluster) load(checks config.Checks) (*config.Loaded, error) {
 	for _, f := range faults {
 		loaded.Warnings = append(loaded.Warnings, f.String())
 	}
-	loaded.Server.Anonymous = false // the cluster says who callers are
 	return loaded, nil
 }
 

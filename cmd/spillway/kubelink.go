@@ -28,6 +28,8 @@ type kubeLink struct {
 	config func() (*rest.Config, error)
 	data   string // data directory, where the agents' CA is
 	owner  string // of pods, for the life of this process
+	// priority is the PriorityClass of instance pods; "" is the default of the cluster.
+	priority string
 
 	mu     sync.Mutex
 	client kubernetes.Interface
@@ -64,7 +66,7 @@ func (l *kubeLink) open(ctx context.Context, a *app, p *spillway.Pool) (pools.Po
 	if err := l.connect(); err != nil {
 		return nil, fmt.Errorf("pool %s: %w", p.Name, err)
 	}
-	pool, err := kube.Open(ctx, kube.Config{Client: l.client, Pool: p, CA: l.ca, Owner: l.owner, Log: a.log})
+	pool, err := kube.Open(ctx, kube.Config{Client: l.client, Pool: p, CA: l.ca, Owner: l.owner, PriorityClass: l.priority, Log: a.log})
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ func newRoot(s streams) *cobra.Command {
 		},
 	}
 	root.AddCommand(newUp(s), newServe(s), newInvoke(s), newExplain(s), newReport(s), newQuota(s), newBurst(s), newList(s), newReload(s), newValidate(s),
-		newDeploy(s), newRollback(s), newDelete(s), newLogs(s), newReconcile(s),
+		newDeploy(s), newPackage(s), newRollback(s), newDelete(s), newLogs(s), newReconcile(s),
 		newPolicy(s), newCloud(s), newSimulate(s), newPlan(s), newTrace(s), newUsage(s), newVersion(s))
 	root.Version = thisBuild().Version
 	root.SetVersionTemplate("spillway {{.Version}}\n")

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spillway-dev/spillway/auth"
 	kubeauth "github.com/spillway-dev/spillway/auth/kube"
+	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/config/cluster"
 	"github.com/spillway-dev/spillway/dispatcher/httpapi"
 )
@@ -30,6 +31,8 @@ const (
 	systemNamespace   = "spillway-system"
 	podNamespaceFile  = "/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 	clusterStartLimit = time.Minute
+	// instancePriority is the PriorityClass of instance pods, which manifests make.
+	instancePriority = "spillway-instance"
 )
 
 func newServe(s streams) *cobra.Command {
@@ -76,8 +79,8 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	config := clusterAt(f.kubeconfig)
-	c, err := config()
+	connect := clusterAt(f.kubeconfig)
+	c, err := connect()
 	if err != nil {
 		return err
 	}
@@ -91,7 +94,8 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 	}
 	from := &inCluster{source: source, dir: f.config, policies: filepath.Join(data, "policy"), packages: deployedIn(data)}
 	return launch(ctx, s, &f.upFlags, from, func(a *app) error {
-		a.link = newKubeLink(a.loaded.Server.DataDir, config)
+		a.link = newKubeLink(a.loaded.Server.DataDir, connect)
+		a.link.priority = instancePriority
 		reviews, err := kubeauth.NewReviews(c)
 		if err != nil {
 			return fmt.Errorf("ask the cluster who callers are: %w", err)
@@ -108,11 +112,10 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 // dataDir is known before the objects of the cluster are: packages and policies are
 // there.
 func (f *serveFlags) dataDir() (string, error) {
-	loaded, err := loadConfig(f.config)
+	loaded, err := config.Load(f.config, time.Now(), config.Checks{InCluster: true, WithoutCode: true})
 	if err != nil {
 		return "", err
 	}
-	loaded.Server.Anonymous = false
 	if err := f.override(&loaded.Server); err != nil {
 		return "", err
 	}

@@ -51,12 +51,13 @@ const virtual = "type"
 
 // specOf makes the pods of one pool. It is pure.
 type specOf struct {
-	pool   string
-	owner  string
-	agent  string // image with the agent, which is RuntimeImage of the pool
-	ca     string // PEM of the certificates by which an agent knows the dispatcher
-	region string
-	pods   spillway.KubernetesPods
+	pool     string
+	owner    string
+	agent    string // image with the agent, which is RuntimeImage of the pool
+	ca       string // PEM of the certificates by which an agent knows the dispatcher
+	region   string
+	priority string
+	pods     spillway.KubernetesPods
 }
 
 // instance is a pod for one instance of a function, from its image or with the
@@ -65,6 +66,7 @@ func (s specOf) instance(id spillway.InstanceID, f *spillway.Function) *corev1.P
 	p := s.pod(f.FunctionKey.Namespace, f.Name+"-", f.Instance)
 	p.Labels[LabelInstance] = instanceLabel(id)
 	p.Labels[LabelFunction], p.Labels[LabelRevision], p.Labels[LabelTenant] = f.Name, f.Revision, f.FunctionKey.Namespace
+	p.Spec.PriorityClassName = s.priority
 	if f.ServiceAccount != "" {
 		p.Spec.ServiceAccountName = f.ServiceAccount
 		p.Spec.AutomountServiceAccountToken = new(true)

@@ -31,6 +31,9 @@ type Config struct {
 	// Owner names this run of the dispatcher in labels: a DNS label, different for each
 	// run. Pods of others are deleted.
 	Owner string
+	// PriorityClass of the pods in namespaces of functions; "" is the cluster's default.
+	// Quotas of the cluster can count these pods alone by it.
+	PriorityClass string
 	// Dial reaches pods; nil is the usual network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Log has what cannot be said to a caller; nil: nothing.
@@ -84,7 +87,7 @@ func Open(ctx context.Context, c Config) (*Pool, error) {
 	k := c.Pool.Kubernetes
 	p := &Pool{
 		client: c.Client, config: c, tls: client, log: c.Log.With("pool", c.Pool.Name),
-		spec:  specOf{pool: c.Pool.Name, owner: c.Owner, agent: k.RuntimeImage, ca: string(c.CA.Certificate()), region: c.Pool.Region, pods: k},
+		spec:  specOf{pool: c.Pool.Name, owner: c.Owner, agent: k.RuntimeImage, ca: string(c.CA.Certificate()), priority: c.PriorityClass, region: c.Pool.Region, pods: k},
 		found: make(chan spillway.Resources, 1), wake: make(chan struct{}, 1),
 		nodes: map[string]node{}, claims: map[types.UID]claim{}, instances: map[spillway.InstanceID]*instance{}, pods: map[types.UID]*pod{}, early: map[types.UID]early{},
 		roomless: make([]time.Time, len(k.Sizes)), coming: make([]int, len(k.Sizes)),

@@ -1,0 +1,122 @@
+package kube
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestServe is the tour of a cluster: objects are applied, calls run in pods, overflow
+// to a cloud when the pool is full, and are refused to strangers; what became of them is
+// explained and billed; a rollout loses nothing and leaves nothing.
+func TestServe(t *testing.T) {
+	w := newWorld(t)
+	endpoint := w.startCloud()
+	w.serve()
+	digest := w.run("package", "push", filepath.Join(w.dir, "functions", "report"))
+	if !strings.HasPrefix(digest, "sha256:") {
+		t.Fatalf("pushed %q", digest)
+	}
+	w.apply(w.platform(endpoint, digest, 2))
+	client := w.web()
+	w.until(time.Minute, "the function answers", func() error {
+		a, err := w.call(client, w.token, "report", `{"millis":1}`)
+		if err != nil || a.status != http.StatusOK {
+			return fmt.Errorf("%+v, %w", a, err)
+		}
+		if a.pool != "onprem" || a.body != `{"rows":10,"millis":1}` {
+			return fmt.Errorf("%+v", a)
+		}
+		return nil
+	})
+	t.Run("strangers", func(t *testing.T) { strangers(t, w) })
+	t.Run("overflow", func(t *testing.T) { overflow(t, w, 60) })
+	t.Run("bill", func(t *testing.T) {
+		report := w.run("report", "--by", "function", "-o", "json")
+		if !strings.Contains(report, `"report"`) {
+			t.Errorf("report: %s", report)
+		}
+	})
+	t.Run("function that is edited to nonsense", func(t *testing.T) { nonsense(t, w) })
+	w.stop()
+	left, err := w.client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{LabelSelector: "spillway.dev/pool"})
+	if err != nil || len(left.Items) > 0 {
+		t.Errorf("%d pods after the server has ended, %v", len(left.Items), err)
+	}
+}
+
+// strangers have no token, one for another audience, or no right.
+func strangers(t *testing.T, w *world) {
+	w.apply(`{apiVersion: v1, kind: ServiceAccount, metadata: {name: stranger, namespace: shop}}`)
+	for name, c := range map[string]struct {
+		token, function string
+		status          int
+	}{
+		"no token":            {"", "report", http.StatusForbidden},
+		"another audience":    {w.tokenOf("caller", "elsewhere"), "report", http.StatusForbidden},
+		"no right":            {w.tokenOf("stranger", "spillway.dev"), "report", http.StatusForbidden},
+		"no right, no name":   {w.tokenOf("stranger", "spillway.dev"), "nothing", http.StatusForbidden},
+		"a right and no name": {w.token, "nothing", http.StatusNotFound},
+	} {
+		a, err := w.call(w.web(), c.token, c.function, "{}")
+		if err != nil || a.status != c.status {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
+}
+
+// overflow sends n calls at once to a pool of two places.
+func overflow(t *testing.T, w *world, n int) {
+	answers, errs := make([]answer, n), make([]error, n)
+	var calls sync.WaitGroup
+	for i := range n {
+		calls.Go(func() { answers[i], errs[i] = w.call(w.web(), w.token, "report", `{"millis":500}`) })
+	}
+	calls.Wait()
+	if err := errors.Join(errs...); err != nil {
+		t.Fatal(err)
+	}
+	by := map[string]int{}
+	for _, a := range answers {
+		by[fmt.Sprintf("%d %s %s", a.status, a.pool, a.reason)]++
+	}
+	inCloud := by["200 lambda overflow_wait"] + by["200 lambda overflow_capacity"]
+	onPrem := 0
+	for what, k := range by {
+		if strings.HasPrefix(what, "200 onprem ") {
+			onPrem += k
+		}
+	}
+	if inCloud+onPrem != n || inCloud == 0 || onPrem == 0 {
+		t.Errorf("answers: %v", by)
+	}
+	if bill := w.cloud.Bill(); bill.Executions != inCloud {
+		t.Errorf("the cloud bills %d requests, %d calls went there", bill.Executions, inCloud)
+	}
+}
+
+// nonsense leaves the last good of the function serving.
+func nonsense(t *testing.T, w *world) {
+	// 2h is beyond what the loader allows, and what the API server checks.
+	_, err := w.Kubectl(t.Context(), "patch", "function", "report", "-n", "shop", "--type=merge", "-p", `{"spec":{"timeout":"2h"}}`)
+	if err == nil {
+		t.Error("the API server takes a timeout of two hours")
+	}
+	w.kubectl("patch", "function", "report", "-n", "shop", "--type=merge", "-p", `{"spec":{"burstPolicy":"nowhere"}}`)
+	w.until(30*time.Second, "the server says so", func() error {
+		if !strings.Contains(w.output.String(), "nowhere") {
+			return errors.New("nothing said yet")
+		}
+		return nil
+	})
+	if a, err := w.call(w.web(), w.token, "report", `{"millis":1}`); err != nil || a.status != http.StatusOK {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
