@@ -46,6 +46,18 @@ type Decision struct {
 	Attempts [MaxAttempts]Attempt
 }
 
+// Clear makes d as good as new, for another call. It writes no more than what was
+// written: most of the memory are attempts that were never made.
+func (d *Decision) Clear() {
+	for i := range d.Tries {
+		d.Attempts[i] = Attempt{}
+	}
+	d.Call, d.Verdict, d.Owner, d.RequestKey = spillway.Call{}, nil, nil, ""
+	d.Admitted, d.Deadline, d.Answered = 0, 0, 0
+	d.Pool, d.Reason, d.Refusal, d.Limit, d.Waited = 0, spillway.ReasonNone, spillway.ReasonNone, spillway.Limit{}, 0
+	d.ShadowPool, d.Filtered, d.QuotaUsed, d.Tries = 0, [spillway.MaxPools]placement.Filter{}, spillway.Resources{}, 0
+}
+
 // Attempt is one placement that was carried out.
 type Attempt struct {
 	Pool     int

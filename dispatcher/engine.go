@@ -16,6 +16,7 @@ type Engine struct {
 	quota    *quota.Tree
 	cloud    spillway.PoolSet
 	onPrem   [spillway.MaxPools]*onPremState
+	owned    []*onPremState // those of onPrem that there are
 	clouds   [spillway.MaxPools]*cloudState
 	bursts   []*burstState    // by burst policy
 	former   []*burstState    // of policies that are gone, with calls in clouds
@@ -113,7 +114,8 @@ func (e *Engine) addPool(p *spillway.Pool) {
 		e.cloud = e.cloud.With(p.Index)
 		e.clouds[p.Index] = newCloudState(len(e.platform.Functions))
 	} else {
-		e.onPrem[p.Index] = newOnPremState(p, e.platform.Functions)
+		s := newOnPremState(p, e.platform.Functions)
+		e.onPrem[p.Index], e.owned = s, append(e.owned, s)
 	}
 }
 
@@ -215,12 +217,26 @@ func (e *Engine) Preview(now spillway.Instant, call spillway.Call, verdict *poli
 // Next is when Tick has work to do, or Never.
 func (e *Engine) Next() spillway.Instant {
 	at := min(e.timers.next(), e.easeAt)
-	for _, s := range e.onPrem {
-		if s != nil {
-			at = min(at, s.nextExpiry(), s.warmAt)
-		}
+	for _, s := range e.owned {
+		at = min(at, s.nextExpiry(), s.warmAt)
 	}
 	return at
+}
+
+// Fetch reads what Complete of these calls will read, so that it is in the caches of
+// the processor then. It changes nothing; what it returns means nothing.
+func (e *Engine) Fetch(calls []Handle) (read int64) {
+	for _, h := range calls {
+		if r := e.record(h); r != nil {
+			read += int64(r.ask.Need.MiB) + int64(r.prev)
+		}
+	}
+	for _, h := range calls {
+		if r := e.record(h); r != nil && r.on != nil {
+			read += int64(r.on.since) + int64(r.on.calls) + r.tenant.inUse
+		}
+	}
+	return read
 }
 
 // InFlight returns how many calls are admitted and not answered, and how many

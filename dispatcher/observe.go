@@ -183,10 +183,7 @@ func (e *Engine) Tick(now spillway.Instant) []Effect {
 		e.easeAt = spillway.Never
 		e.drain(now, true)
 	}
-	for _, s := range e.onPrem {
-		if s == nil {
-			continue
-		}
+	for _, s := range e.owned {
 		if s.keeps() {
 			e.lookAfter(s, now)
 		} else {

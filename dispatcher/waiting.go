@@ -186,10 +186,7 @@ func (e *Engine) drainFirst(now spillway.Instant, freedCloud bool, tenants int) 
 func (e *Engine) neediest(clouds bool) *tenant {
 	var rooms [spillway.MaxPools]spillway.Resources
 	n := 0
-	for _, s := range e.onPrem {
-		if s == nil {
-			continue
-		}
+	for _, s := range e.owned {
 		if s.idleSlots > s.evictable.Slots || s.idleSlots > 0 && s.capacity.Exceeds(s.promised, spillway.Resources{}) != spillway.DimNone {
 			clouds = true // kept for functions of which a call may wait, or more than there is room for
 			break

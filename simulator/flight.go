@@ -9,11 +9,13 @@ import (
 
 // flight is one call on its way, and the memory of its Decision.
 type flight struct {
+	number   uint32 // in flights
+	turn     uint32 // grows with every start, over all lives
 	handle   dispatcher.Handle
-	duration time.Duration // of the execution
-	init     time.Duration // recorded cold start, or negative
-	function int32         // of the platform
-	turn     uint32        // grows with every start, over all lives
+	on       spillway.InstanceID // of the running attempt, on-prem
+	duration time.Duration       // of the execution
+	init     time.Duration       // recorded cold start, or negative
+	function int32               // of the platform
 
 	ending  ending        // of the running attempt
 	cold    time.Duration // that the running attempt met
@@ -52,23 +54,38 @@ func (e *ending) outcome() spillway.Outcome {
 
 // flights are recycled, so that their number is that of calls at once.
 type flights struct {
-	free []*flight
+	chunks [][]flight
+	free   []*flight
 }
 
 const flightsAtOnce = 256
 
+func (f *flights) at(number uint64) *flight {
+	return &f.chunks[number/flightsAtOnce][number%flightsAtOnce]
+}
+
 func (f *flights) take() *flight {
 	if len(f.free) == 0 {
-		chunk := make([]flight, flightsAtOnce)
-		for i := range chunk {
-			f.free = append(f.free, &chunk[i])
-		}
+		f.grow()
 	}
 	last := len(f.free) - 1
 	x := f.free[last]
 	f.free = f.free[:last]
-	*x = flight{turn: x.turn}
 	return x
 }
 
-func (f *flights) put(x *flight) { f.free = append(f.free, x) }
+func (f *flights) grow() {
+	chunk := make([]flight, flightsAtOnce)
+	for i := range chunk {
+		chunk[i].number = uint32(len(f.chunks)*flightsAtOnce + i)
+		f.free = append(f.free, &chunk[i])
+	}
+	f.chunks = append(f.chunks, chunk)
+}
+
+func (f *flights) put(x *flight) {
+	x.handle, x.on, x.duration, x.init, x.ending, x.cold = 0, 0, 0, 0, ending{}, 0
+	x.open, x.ended, x.gone, x.environ, x.met = 0, false, false, false, false
+	x.d.Clear()
+	f.free = append(f.free, x)
+}

@@ -20,7 +20,8 @@ func (r *run) start(e *dispatcher.Effect) {
 		at = r.runOnPrem(x, e)
 	}
 	r.tally.start(e.Pool, x)
-	r.events.push(event{at: at, kind: callEnds, flight: x, turn: x.turn, pool: uint8(e.Pool), instance: e.Instance})
+	x.on = e.Instance
+	r.events.push(r.now, event{at: at, kind: callEnds, what: uint64(x.number), turn: x.turn, pool: uint8(e.Pool)})
 }
 
 // runOnPrem lasts as long as the execution, up to the function's timeout; a process
@@ -81,7 +82,7 @@ func (r *run) runInCloud(x *flight, e *dispatcher.Effect, cloud *fleet) spillway
 		x.environ = true
 		return whole
 	}
-	r.events.push(event{at: end, kind: environmentFree, pool: uint8(e.Pool), turn: uint32(f.Index)})
+	r.events.push(r.now, event{at: end, kind: environmentFree, pool: uint8(e.Pool), what: uint64(f.Index)})
 	x.ending = ending{class: spillway.Unknown, cause: spillway.CauseLost}
 	x.open++
 	return max(x.d.Deadline, r.now)
@@ -89,7 +90,7 @@ func (r *run) runInCloud(x *flight, e *dispatcher.Effect, cloud *fleet) spillway
 
 // endCall reports the end of an attempt, unless it lost its instance before.
 func (r *run) endCall(e *event) error {
-	x := e.flight
+	x := r.flights.at(e.what)
 	if x.turn != e.turn {
 		return nil
 	}
@@ -97,7 +98,7 @@ func (r *run) endCall(e *event) error {
 	r.tally.end(pool, x)
 	var others []*flight
 	if cloud := r.clouds[pool]; cloud == nil {
-		others = r.pools[pool].rest(e.instance, x, x.gone)
+		others = r.pools[pool].rest(x.on, x, x.gone)
 		if x.gone {
 			r.tally.drop(pool, x.d.Last().Function)
 		}
@@ -140,7 +141,7 @@ func (r *run) startInstance(e *dispatcher.Effect) {
 	}
 	r.pools[e.Pool].begin(e.Instance, e.Function, took)
 	r.tally.launch(e.Pool, e.Function, took.whole())
-	r.events.push(event{at: r.now.Add(took.whole()), kind: instanceReady, pool: uint8(e.Pool), instance: e.Instance})
+	r.events.push(r.now, event{at: r.now.Add(took.whole()), kind: instanceReady, pool: uint8(e.Pool), what: uint64(e.Instance)})
 }
 
 // start is what a cold start takes: before the function initialises, and that.

@@ -39,9 +39,11 @@ type run struct {
 	calling  *flight       // being admitted
 	tally    tally
 	calls    int64
-	changed  []int            // by pool index: how many of its capacity steps are past
-	answered spillway.Instant // the latest call
-	changeAt spillway.Instant // of the next one
+	changed  []int               // by pool index: how many of its capacity steps are past
+	answered spillway.Instant    // the latest call
+	changeAt spillway.Instant    // of the next one
+	ending   []dispatcher.Handle // scratch of fetch
+	fetched  int64
 }
 
 // verdictOf is the verdict of a function's calls in one minute. It is what the policy
@@ -118,13 +120,16 @@ func (r *run) step() (bool, error) {
 		return false, nil
 	case happens != spillway.Never && happens <= due && happens <= change && happens <= arrival:
 		r.advance(happens)
+		if len(r.events.near) == 0 {
+			r.fetch(r.events.fill())
+		}
 		return true, r.happen(r.events.pop())
 	case due <= change && due <= arrival:
 		r.advance(due)
 		if err := r.apply(r.engine.Tick(r.now)); err != nil {
 			return false, err
 		}
-		if r.engine.Next() <= r.now && len(r.events.heap) == 0 && arrival == spillway.Never {
+		if r.engine.Next() <= r.now && r.events.empty() && arrival == spillway.Never {
 			return false, errors.New("simulate: the Engine has work to do that never ends; please report this with the trace")
 		}
 	case change <= arrival:
@@ -227,14 +232,14 @@ func (r *run) happen(e event) error {
 	case callEnds:
 		return r.endCall(&e)
 	case instanceReady:
-		if !r.pools[e.pool].ready(e.instance) {
+		if !r.pools[e.pool].ready(spillway.InstanceID(e.what)) {
 			return nil
 		}
-		effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: int(e.pool), Instance: e.instance})
+		effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceReady, Pool: int(e.pool), Instance: spillway.InstanceID(e.what)})
 	case environmentFree:
-		r.clouds[e.pool].release(r.now, int(e.turn), r.Platform.Functions[e.turn].Bindings[e.pool].MiB)
+		r.clouds[e.pool].release(r.now, int(e.what), r.Platform.Functions[e.what].Bindings[e.pool].MiB)
 	case instanceStopped:
-		effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceStopped, Pool: int(e.pool), Instance: e.instance})
+		effects = r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.InstanceStopped, Pool: int(e.pool), Instance: spillway.InstanceID(e.what)})
 	}
 	return r.apply(effects)
 }
@@ -252,7 +257,7 @@ func (r *run) apply(effects []dispatcher.Effect) error {
 			r.pools[e.Pool].forget(e.Instance)
 			r.tally.drop(e.Pool, e.Function)
 			stopped := r.now.Add(r.Pools[e.Pool].Stop.draw(r.random))
-			r.events.push(event{at: stopped, kind: instanceStopped, pool: uint8(e.Pool), instance: e.Instance})
+			r.events.push(r.now, event{at: stopped, kind: instanceStopped, pool: uint8(e.Pool), what: uint64(e.Instance)})
 		case dispatcher.Post:
 			if err := r.post(e); err != nil {
 				return err
