@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -26,8 +27,11 @@ type inCluster struct {
 	policies string // directory where the policies of the cluster are put
 	packages *deployed.Store
 
+	log      *slog.Logger
+
 	mu     sync.Mutex
 	loader config.Cluster
+	said   map[string]bool // faults that are known
 }
 
 // readObjects bounds the reading of what is in memory already.
@@ -55,9 +59,15 @@ func (c *inCluster) load(checks config.Checks) (*config.Loaded, error) {
 	case loaded == nil:
 		return nil, faults
 	}
+	known := map[string]bool{}
 	for _, f := range faults {
-		loaded.Warnings = append(loaded.Warnings, f.String())
+		text := f.String()
+		loaded.Warnings = append(loaded.Warnings, text)
+		if known[text] = true; !c.said[text] {
+			c.log.Warn("a function with a fault is served as it was before, if it ever was good", "fault", text)
+		}
 	}
+	c.said = known
 	return loaded, nil
 }
 

@@ -92,7 +92,7 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	from := &inCluster{source: source, dir: f.config, policies: filepath.Join(data, "policy"), packages: deployedIn(data)}
+	from := &inCluster{source: source, dir: f.config, policies: filepath.Join(data, "policy"), packages: deployedIn(data), log: f.logger(s.err)}
 	return launch(ctx, s, &f.upFlags, from, func(a *app) error {
 		a.link = newKubeLink(a.loaded.Server.DataDir, connect)
 		a.link.priority = instancePriority

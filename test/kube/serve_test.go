@@ -40,7 +40,7 @@ func TestServe(t *testing.T) {
 	t.Run("overflow", func(t *testing.T) { overflow(t, w, 60) })
 	t.Run("bill", func(t *testing.T) {
 		report := w.run("report", "--by", "function", "-o", "json")
-		if !strings.Contains(report, `"report"`) {
+		if !strings.Contains(report, `"key": "shop/report"`) || !strings.Contains(report, `"calls": 61,`) {
 			t.Errorf("report: %s", report)
 		}
 	})
@@ -59,8 +59,8 @@ func strangers(t *testing.T, w *world) {
 		token, function string
 		status          int
 	}{
-		"no token":            {"", "report", http.StatusForbidden},
-		"another audience":    {w.tokenOf("caller", "elsewhere"), "report", http.StatusForbidden},
+		"no token":            {"", "report", http.StatusUnauthorized},
+		"another audience":    {w.tokenOf("caller", "elsewhere"), "report", http.StatusUnauthorized},
 		"no right":            {w.tokenOf("stranger", "spillway.dev"), "report", http.StatusForbidden},
 		"no right, no name":   {w.tokenOf("stranger", "spillway.dev"), "nothing", http.StatusForbidden},
 		"a right and no name": {w.token, "nothing", http.StatusNotFound},
