@@ -27,7 +27,7 @@ type inCluster struct {
 	policies string // directory where the policies of the cluster are put
 	packages *deployed.Store
 
-	log      *slog.Logger
+	log *slog.Logger
 
 	mu     sync.Mutex
 	loader config.Cluster
