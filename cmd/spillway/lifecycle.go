@@ -96,6 +96,9 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 		start("health port", a.health)
 	}
 	serving.Go(func() { a.follow(background) })
+	for _, work := range a.besides {
+		serving.Go(func() { work(background) })
+	}
 	serving.Go(func() { a.alerts.run(background, a.server.View, a.live.server) })
 	var err error
 	select {

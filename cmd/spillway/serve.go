@@ -105,6 +105,11 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 			return err
 		}
 		a.who = eitherCallers{&a.callers, tokens}
+		use, err := cluster.NewPublisher(c)
+		if err != nil {
+			return err
+		}
+		a.besides = append(a.besides, func(ctx context.Context) { a.publishUse(ctx, use) })
 		return a.showHealth(f.metrics)
 	})
 }

@@ -54,7 +54,8 @@ type app struct {
 	door     *httpapi.Front
 	front    *http.Server
 	admin    *http.Server
-	health   func() error // serves what a cluster reads of it; nil: nothing does
+	health   func() error            // serves what a cluster reads of it; nil: nothing does
+	besides  []func(context.Context) // what runs beside the server
 
 	requested  *requested.Store
 	simulating sync.Mutex // one quota request at a time
