@@ -45,26 +45,26 @@ func useOf(v dispatcher.View) cluster.Use {
 		if p.Retired {
 			continue
 		}
-		of := cluster.PoolUse{InUse: slotsOf(p.Running + p.Idle + p.Starting)}
+		of := cluster.PoolUse{InUse: slotCount(p.Running + p.Idle + p.Starting)}
 		if p.Slots > 0 || !p.Cloud {
-			of.Capacity = slotsOf(p.Slots)
+			of.Capacity = slotCount(p.Slots)
 		}
 		use.Pools[p.Name] = of
 	}
 	for _, q := range v.Quotas {
 		use.Quotas[q.Name] = cluster.QuotaUse{
-			InUse:    v1alpha1.Nominal{OnPrem: slotsOf(q.OnPrem.Used), Cloud: slotsOf(q.Cloud.Used)},
+			InUse:    v1alpha1.Nominal{OnPrem: slotCount(q.OnPrem.Used), Cloud: slotCount(q.Cloud.Used)},
 			Borrowed: v1alpha1.Nominal{OnPrem: borrowed(q.OnPrem), Cloud: borrowed(q.Cloud)},
 		}
 	}
 	return use
 }
 
-func slotsOf(n int64) *v1alpha1.Capacity { return &v1alpha1.Capacity{Slots: &n} }
+func slotCount(n int64) *v1alpha1.Capacity { return &v1alpha1.Capacity{Slots: &n} }
 
 func borrowed(u dispatcher.UseView) *v1alpha1.Capacity {
 	if u.Borrowed == 0 {
 		return nil
 	}
-	return slotsOf(u.Borrowed)
+	return slotCount(u.Borrowed)
 }
