@@ -1,0 +1,133 @@
+package operator
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
+	"github.com/spillway-dev/spillway/config"
+)
+
+var day = time.Date(2026, 11, 21, 12, 0, 0, 0, time.UTC)
+
+// TestBurstable changes one thing of a function that may burst.
+func TestBurstable(t *testing.T) {
+	for reason, change := range map[string]func(p *spillway.Platform, f *spillway.Function){
+		"Permitted":   func(*spillway.Platform, *spillway.Function) {},
+		"BurstDenied": func(_ *spillway.Platform, f *spillway.Function) { f.Burst = spillway.BurstDeny },
+		"KillSwitch":  func(p *spillway.Platform, _ *spillway.Function) { p.BurstPolicies[0].KillSwitch = true },
+		"Shadow":      func(p *spillway.Platform, _ *spillway.Function) { p.BurstPolicies[0].Shadow = true },
+		"OutsideWindow": func(p *spillway.Platform, _ *spillway.Function) {
+			p.BurstPolicies[0].Windows = []spillway.BurstWindow{{From: 0, To: 60, Location: time.UTC}}
+		},
+		"NoCloudPool": func(p *spillway.Platform, _ *spillway.Function) { p.Pools[1].Retired, p.Pools[2].Retired = true, true },
+		"NoBudget":    func(p *spillway.Platform, _ *spillway.Function) { p.Quotas[0].Budgets = nil },
+		"ZeroBudget":  func(p *spillway.Platform, _ *spillway.Function) { p.Quotas[0].Budgets[0].Limit = 0 },
+		"NoBinding": func(_ *spillway.Platform, f *spillway.Function) {
+			f.Permitted, f.Excluded[1], f.Excluded[2] = 1, spillway.ExcludedBinding, spillway.ExcludedBinding
+		},
+		"NoPoolPermitted": func(_ *spillway.Platform, f *spillway.Function) {
+			f.Permitted, f.Excluded[1], f.Excluded[2] = 1, spillway.ExcludedBinding, spillway.ExcludedRegion
+		},
+	} {
+		p := &spillway.Platform{
+			Pools:      []*spillway.Pool{{Name: "pods"}, {Index: 1, Name: "lambda-us", Kind: spillway.PoolLambda}, {Index: 2, Name: "scf-gz", Kind: spillway.PoolSCF}},
+			Namespaces: []spillway.Namespace{{Name: "shop", Quota: 1}}, BurstPolicies: []spillway.BurstPolicy{{Name: "default"}},
+			Quotas: []spillway.QuotaNode{{Name: "company", Parent: -1, Budgets: []spillway.Budget{{Limit: 1}}}, {Name: "retail"}},
+		}
+		f := &spillway.Function{FunctionKey: spillway.FunctionKey{Namespace: "shop", Name: "pay"}, Platform: p, Burst: spillway.BurstAllow, Permitted: 0b011}
+		f.Excluded[2] = spillway.ExcludedBinding
+		change(p, f)
+		got := burstable(f, day)
+		if got.reason != reason || (got.status == metav1.ConditionTrue) != (reason == "Permitted") {
+			t.Errorf("%s: %+v", reason, got)
+		}
+	}
+	for e := spillway.ExcludedMode; e.String() != "needs_pods"; e++ { // what excludes clouds
+		if e != spillway.ExcludedRetired && exclusions[e] == [2]string{} {
+			t.Errorf("nothing is said of %s", e)
+		}
+	}
+}
+
+// TestRevisionsAreRemembered removes revisions, and has the oldest forgotten.
+func TestRevisionsAreRemembered(t *testing.T) {
+	var seen []kube.RevisionStatus
+	for i := range maxGone + 5 {
+		seen = revisions(seen, []v1alpha1.Revision{{Name: "stays", Image: "i"}, {Name: fmt.Sprintf("v%02d", i), Image: fmt.Sprint(i)}}, day)
+	}
+	if len(seen) != maxGone+2 || seen[0].Name != "stays" || seen[1].Name != "v04" || seen[len(seen)-1].Name != "v20" {
+		t.Errorf("%d: %+v", len(seen), seen)
+	}
+	again := revisions(seen, []v1alpha1.Revision{{Name: "stays", Image: "i"}, {Name: "v20", Image: "20"}}, day.Add(time.Hour))
+	if fmt.Sprint(again) != fmt.Sprint(seen) {
+		t.Errorf("%+v became %+v", seen, again)
+	}
+}
+
+func TestLimitOf(t *testing.T) {
+	node := func(nominal, borrow spillway.Resources) *spillway.QuotaNode {
+		n := &spillway.QuotaNode{Name: "retail"}
+		n.Nominal[spillway.ClassOnPrem], n.Borrowing[spillway.ClassOnPrem] = nominal, borrow
+		return n
+	}
+	const none = spillway.Unlimited
+	small := spillway.Resources{MilliCPU: 100, MiB: 128}
+	for _, c := range []struct {
+		node     *spillway.QuotaNode
+		smallest spillway.Resources
+		want     string // pods, cpu, memory
+	}{
+		{node(spillway.Resources{Slots: none, MilliCPU: none, MiB: none}, spillway.Resources{}), small, "nil"},
+		{node(spillway.Resources{Slots: 4, MilliCPU: none, MiB: none}, spillway.Resources{Slots: 2}), small, "6 - -"},
+		{node(spillway.Resources{Slots: none, MilliCPU: none, MiB: 1024}, spillway.Resources{}), small, "- - 1280Mi"}, // 8 pods fit
+		{node(spillway.Resources{Slots: 2, MilliCPU: 1000, MiB: 1024}, spillway.Resources{MiB: 1024}), small, "2 1020m 2112Mi"},
+		{node(spillway.Resources{Slots: none, MilliCPU: 1000, MiB: none}, spillway.Resources{}), spillway.Resources{}, "- 1 -"}, // no functions yet
+		{node(spillway.Resources{Slots: 0, MilliCPU: none, MiB: none}, spillway.Resources{}), small, "0 - -"},
+	} {
+		l := limitOf(c.node, "shop", c.smallest)
+		got := "nil"
+		if l != nil {
+			var parts []string
+			for _, name := range []corev1.ResourceName{corev1.ResourcePods, corev1.ResourceRequestsCPU, corev1.ResourceRequestsMemory} {
+				q, ok := l.hard[name]
+				parts = append(parts, strings.ReplaceAll(orNone(q, ok), "none", "-"))
+			}
+			got = strings.Join(parts, " ")
+			if d := l.differences(l.object()); d != nil {
+				t.Errorf("it differs from itself: %v", d)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%v: %s, want %s", c.node.Nominal, got, c.want)
+		}
+	}
+}
+
+// TestWordsOfManyFaults bounds what a condition says.
+func TestWordsOfManyFaults(t *testing.T) {
+	var faults config.Faults
+	for i := range 20 {
+		faults = append(faults, config.Fault{File: "Function shop/pay", Field: fmt.Sprint("spec.", i), Problem: "is wrong"})
+	}
+	text := said(faults)
+	if strings.Count(text, "\n") != 8 || !strings.HasPrefix(text, "spec.0: is wrong\n") || !strings.HasSuffix(text, "and 12 more") {
+		t.Errorf("%q", text)
+	}
+	var s owned
+	s.set(kube.Ready, say{metav1.ConditionFalse, "Invalid", strings.Repeat("é", maxMessage)}, 1, day)
+	if m := s.Conditions[0].Message; len(m) > maxMessage+8 || strings.ContainsRune(m, '\uFFFD') {
+		t.Errorf("%d bytes", len(m))
+	}
+	s.set(kube.Ready, say{metav1.ConditionFalse, "Blocked", ""}, 2, day.Add(time.Hour))
+	if c := s.Conditions[0]; !c.LastTransitionTime.Time.Equal(day) || c.ObservedGeneration != 2 {
+		t.Errorf("%+v", c)
+	}
+}
