@@ -223,22 +223,6 @@ func (e *Engine) Next() spillway.Instant {
 	return at
 }
 
-// Fetch reads what Complete of these calls will read, so that it is in the caches of
-// the processor then. It changes nothing; what it returns means nothing.
-func (e *Engine) Fetch(calls []Handle) (read int64) {
-	for _, h := range calls {
-		if r := e.record(h); r != nil {
-			read += int64(r.ask.Need.MiB) + int64(r.prev)
-		}
-	}
-	for _, h := range calls {
-		if r := e.record(h); r != nil && r.on != nil {
-			read += int64(r.on.since) + int64(r.on.calls) + r.tenant.inUse
-		}
-	}
-	return read
-}
-
 // InFlight returns how many calls are admitted and not answered, and how many
 // attempts with an unknown outcome may still be running.
 func (e *Engine) InFlight() (calls, unknown int) { return e.inFlight, e.openLive }

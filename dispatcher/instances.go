@@ -53,10 +53,11 @@ type onPremState struct {
 	oldest, newest *instance // idle list
 	idleSlots      int64     // held by idle instances
 	pending        []*functionState
-	functions      []*functionState // by function index
-	warmAt         spillway.Instant // when keepWarm has work, or Never
-	cold           bool             // minWarm of some function did not fit
-	checks         checks           // of functions with a keeper
+	functions      []*functionState     // by function index
+	warm           []*spillway.Function // of which instances are kept
+	warmAt         spillway.Instant     // when keepWarm has work, or Never
+	cold           bool                 // minWarm of some function did not fit
+	checks         checks               // of functions with a keeper
 }
 
 // functionState is one function on one on-prem pool.
@@ -81,7 +82,18 @@ func newOnPremState(p *spillway.Pool, functions []*spillway.Function) *onPremSta
 		states[i] = functionState{fn: f, minWarm: f.MinWarm}
 		s.functions = append(s.functions, &states[i])
 	}
+	s.listWarm(functions)
 	return s
+}
+
+// listWarm finds the functions of which the pool keeps instances.
+func (s *onPremState) listWarm(functions []*spillway.Function) {
+	s.warm = s.warm[:0]
+	for _, f := range functions {
+		if s.minWarm(f) > 0 {
+			s.warm = append(s.warm, f)
+		}
+	}
 }
 
 // fits reports whether one more call of f has a place: on an instance, on one
@@ -310,10 +322,7 @@ const warmRetry = 5 * time.Second
 // keepWarm launches what is missing of every function's minWarm, where it fits.
 func (e *Engine) keepWarm(now spillway.Instant, s *onPremState) {
 	s.warmAt, s.cold = spillway.Never, false
-	for _, f := range e.platform.Functions {
-		if f.MinWarm == 0 || !f.Permitted.Has(s.pool.Index) {
-			continue
-		}
+	for _, f := range s.warm {
 		for s.functions[f.Index].total < f.MinWarm && s.capacity.Exceeds(s.promised, f.Instance) == spillway.DimNone {
 			e.launch(now, s, f)
 		}

@@ -191,7 +191,7 @@ func (e *Engine) reloadFunctions(now spillway.Instant, s *onPremState) {
 	for _, f := range e.platform.Functions {
 		fs := byName[revision{f.FunctionKey, f.Revision}]
 		if fs == nil || !servesOn(fs.fn, f) || s.pool.Retired {
-			fresh := &functionState{fn: f, minWarm: s.warm(f)}
+			fresh := &functionState{fn: f, minWarm: s.minWarm(f)}
 			if fs != nil { // other code, called as before
 				fresh.keeper, fs.keeping = fs.keeper, keeping{}
 			}
@@ -199,7 +199,7 @@ func (e *Engine) reloadFunctions(now spillway.Instant, s *onPremState) {
 		} else {
 			delete(byName, revision{f.FunctionKey, f.Revision})
 			fs.fn = f
-			s.setMinWarm(fs, s.warm(f))
+			s.setMinWarm(fs, s.minWarm(f))
 		}
 		s.functions = append(s.functions, fs)
 	}
@@ -217,14 +217,15 @@ func (e *Engine) reloadFunctions(now spillway.Instant, s *onPremState) {
 		}
 		in = next
 	}
+	s.listWarm(e.platform.Functions)
 	e.dropPending(s)
 	e.dropTooLarge(now, s)
 	s.warmAt = now
 	e.startPending(s)
 }
 
-// warm is how many instances of f the pool keeps.
-func (s *onPremState) warm(f *spillway.Function) int {
+// minWarm is how many instances of f the pool keeps.
+func (s *onPremState) minWarm(f *spillway.Function) int {
 	if !f.Permitted.Has(s.pool.Index) {
 		return 0
 	}

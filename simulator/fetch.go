@@ -1,19 +1,63 @@
 package simulator
 
-// fetch reads what the ends of calls will need. With many calls at once most of it is
-// in no cache: read together, the reads of one call do not wait for those of another.
-func (r *run) fetch(soon []event) {
-	r.ending = r.ending[:0]
-	var sum int64
+import (
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/dispatcher"
+)
+
+// fetching reads what the next events will need, for several at once. With many
+// functions and calls most of that is in no cache, and reads that do not depend on
+// each other wait for memory together.
+type fetching struct {
+	calls     []dispatcher.Handle
+	functions []*spillway.Function
+	until     int // of the batch of arrivals
+	read      int64
+}
+
+// arrivalsAhead is for how many arrivals is read at once.
+const arrivalsAhead = 16
+
+// fetchEnds reads for the ends of calls.
+func (r *run) fetchEnds(soon []event) {
+	f := &r.fetching
+	f.calls, f.functions = f.calls[:0], f.functions[:0]
 	for i := range soon {
 		if soon[i].kind != callEnds {
 			continue
 		}
 		x := r.flights.at(soon[i].what)
-		r.ending = append(r.ending, x.handle)
-		a := &x.d.Attempts[0]
-		sum += x.ending.billed + int64(x.d.Call.PayloadBytes) + int64(x.d.Deadline) + x.d.Limit.Max + int64(x.d.ShadowPool) + x.d.QuotaUsed.MiB +
-			int64(x.d.Tries) + int64(a.Placed) + int64(a.Outcome.Class) + a.Outcome.Usage.BilledMillis + int64(a.Outcome.RetryAfter)
+		f.calls = append(f.calls, x.handle)
+		d := &x.d
+		a := &d.Attempts[0]
+		f.read += x.ending.billed + int64(d.Deadline) + d.Limit.Max + int64(d.ShadowPool) + d.QuotaUsed.MiB +
+			int64(d.Tries) + int64(a.Ended) + a.Outcome.Usage.BilledMillis + int64(a.Outcome.RetryAfter)
+		if d.Call.Function != nil {
+			f.functions = append(f.functions, d.Call.Function)
+		}
 	}
-	r.fetched += sum + r.engine.Fetch(r.ending)
+	f.read += r.engine.FetchCalls(f.calls)
+	r.fetchFunctions()
+}
+
+// fetchArrivals reads for the next arrivals.
+func (r *run) fetchArrivals() {
+	f := &r.fetching
+	f.functions = f.functions[:0]
+	f.until = min(r.at+arrivalsAhead, len(r.batch))
+	for i := range r.batch[r.at:f.until] {
+		if index := r.Functions[r.batch[r.at+i].Function]; index >= 0 {
+			f.functions = append(f.functions, r.Platform.Functions[index])
+			f.read += r.seen[index].minute
+		}
+	}
+	r.fetchFunctions()
+}
+
+func (r *run) fetchFunctions() {
+	f := &r.fetching
+	for _, of := range f.functions {
+		f.read += r.tally.functions[of.Index].calls + r.tally.cell(of.Index, 0).executed + int64(r.tally.waits[of.Namespace].total)
+	}
+	f.read += r.engine.FetchFunctions(f.functions)
 }

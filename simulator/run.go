@@ -39,11 +39,10 @@ type run struct {
 	calling  *flight       // being admitted
 	tally    tally
 	calls    int64
-	changed  []int               // by pool index: how many of its capacity steps are past
-	answered spillway.Instant    // the latest call
-	changeAt spillway.Instant    // of the next one
-	ending   []dispatcher.Handle // scratch of fetch
-	fetched  int64
+	changed  []int            // by pool index: how many of its capacity steps are past
+	answered spillway.Instant // the latest call
+	changeAt spillway.Instant // of the next one
+	fetching fetching
 }
 
 // verdictOf is the verdict of a function's calls in one minute. It is what the policy
@@ -121,7 +120,7 @@ func (r *run) step() (bool, error) {
 	case happens != spillway.Never && happens <= due && happens <= change && happens <= arrival:
 		r.advance(happens)
 		if len(r.events.near) == 0 {
-			r.fetch(r.events.fill())
+			r.fetchEnds(r.events.fill())
 		}
 		return true, r.happen(r.events.pop())
 	case due <= change && due <= arrival:
@@ -139,6 +138,9 @@ func (r *run) step() (bool, error) {
 		}
 	default:
 		r.advance(arrival)
+		if r.at >= r.fetching.until {
+			r.fetchArrivals()
+		}
 		call := &r.batch[r.at]
 		r.at++
 		return true, r.admit(call)
@@ -158,7 +160,7 @@ func (r *run) read() error {
 		return err
 	}
 	n, err := r.Calls.Next(r.batch[:batchSize])
-	r.batch, r.at = r.batch[:n], 0
+	r.batch, r.at, r.fetching.until = r.batch[:n], 0, 0
 	if errors.Is(err, io.EOF) {
 		r.ended, err = true, nil
 	}
