@@ -93,7 +93,7 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 		}
 	})
 	if a.health != nil {
-		start("health port", a.health)
+		start("health port", func() error { return a.health.Serve(a.healthAt) })
 	}
 	serving.Go(func() { a.follow(background) })
 	for _, work := range a.besides {
@@ -110,6 +110,9 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 	err = errors.Join(err, a.drain())
 	stop()
 	err = errors.Join(err, a.admin.Close())
+	if a.health != nil {
+		err = errors.Join(err, a.health.Close())
+	}
 	serving.Wait()
 	a.live.mu.Lock() // a reload that was asked for over the admin port ends first
 	a.live.closed = true

@@ -159,22 +159,10 @@ func (a *app) showHealth(at string) error {
 		}
 		return a.server.Ready()
 	}, a.metrics, a.log)
-	a.health = func() error {
-		if err := h.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			return err
-		}
-		return nil
-	}
+	a.health, a.healthAt = h, l
 	a.note("health", "http://%s/readyz /metrics", l.Addr())
-	a.onClose(func() error { return errors.Join(h.Close(), ignoreClosed(l.Close())) })
+	a.onClose(func() error { _ = l.Close(); return nil }) // it was served and is closed, or never was
 	return nil
-}
-
-func ignoreClosed(err error) error {
-	if errors.Is(err, net.ErrClosed) {
-		return nil
-	}
-	return err
 }
 
 // eitherCallers are those of the configuration, and all others those of the cluster.

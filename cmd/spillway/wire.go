@@ -54,7 +54,8 @@ type app struct {
 	door     *httpapi.Front
 	front    *http.Server
 	admin    *http.Server
-	health   func() error            // serves what a cluster reads of it; nil: nothing does
+	health   *http.Server // what a cluster reads of it; nil: nothing
+	healthAt net.Listener
 	besides  []func(context.Context) // what runs beside the server
 
 	requested  *requested.Store
