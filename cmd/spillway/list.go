@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -17,8 +18,8 @@ type functionLine struct {
 	Revision string   `json:"revision"`
 	Weight   int64    `json:"weight"` // percent of the function's calls
 	Contract string   `json:"contract"`
-	Digest   string   `json:"digest"`
-	Pools    []string `json:"pools"` // that may run it, most preferred first
+	Digest   string   `json:"digest"` // of the package; of an image, its reference
+	Pools    []string `json:"pools"`  // that may run it, most preferred first
 
 	Memory      string   `json:"memory"`      // of an instance
 	CPU         string   `json:"cpu"`         // of an instance
@@ -32,7 +33,7 @@ type functionLine struct {
 func functionList(p *spillway.Platform) []functionLine {
 	all := make([]functionLine, 0, len(p.Functions))
 	for _, f := range p.Functions {
-		l := functionLine{Function: f.String(), Revision: f.Revision, Weight: f.Weight, Contract: f.Contract.String(), Digest: f.Package.Digest, Pools: []string{}}
+		l := functionLine{Function: f.String(), Revision: f.Revision, Weight: f.Weight, Contract: f.Contract.String(), Digest: cmp.Or(f.Package.Digest, f.Image), Pools: []string{}}
 		l.settings(f)
 		for _, i := range p.BurstPolicies[f.Policy].Order {
 			if f.Permitted.Has(i) {
