@@ -8,9 +8,11 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
+	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
 	"github.com/spillway-dev/spillway/config/cluster"
 	podpool "github.com/spillway-dev/spillway/pools/kube"
@@ -27,60 +29,83 @@ const (
 // cleanUp gives functions their finalizer, and takes it from those that are deleted
 // when their pods are gone. It returns when it is due again.
 func (r *rounds) cleanUp(ctx context.Context, objects []cluster.Object) (time.Duration, error) {
-	again := resync
-	var failed error
+	var fresh, deleted []*kube.Function
 	for _, o := range objects {
 		f, ok := o.(*kube.Function)
 		if !ok {
 			continue
 		}
-		has := slices.Contains(f.Finalizers, Finalizer)
-		switch {
+		switch has := slices.Contains(f.Finalizers, Finalizer); {
 		case f.DeletionTimestamp == nil && !has:
-			failed = errors.Join(failed, r.finalizer(ctx, f, controllerutil.AddFinalizer))
+			fresh = append(fresh, f)
 		case f.DeletionTimestamp != nil && has:
-			done, err := r.clean(ctx, f)
-			if failed = errors.Join(failed, err); !done {
-				again = lookAgain
-			}
+			deleted = append(deleted, f)
+		}
+	}
+	failed := inParallel(fresh, func(f *kube.Function) error { return r.finalizer(ctx, f, controllerutil.AddFinalizer) })
+	if len(deleted) == 0 {
+		return resync, failed
+	}
+	pods, err := r.pods(ctx)
+	if err != nil {
+		return lookAgain, errors.Join(failed, err)
+	}
+	again := resync
+	for _, f := range deleted {
+		done, err := r.clean(ctx, f, pods[keyOf(f)])
+		if failed = errors.Join(failed, err); !done {
+			again = lookAgain
 		}
 	}
 	return again, failed
 }
 
+// pods are those of functions, by function. They are asked for, not followed: there are
+// many, and they matter to functions that are deleted only.
+func (r *rounds) pods(ctx context.Context) (map[spillway.FunctionKey][]metav1.PartialObjectMetadata, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("PodList"))
+	if err := r.live.List(ctx, list, client.HasLabels{podpool.LabelTenant, podpool.LabelFunction}); err != nil {
+		return nil, fmt.Errorf("look for pods of functions: %w", err)
+	}
+	all := map[spillway.FunctionKey][]metav1.PartialObjectMetadata{}
+	for _, p := range list.Items {
+		key := spillway.FunctionKey{Namespace: p.Labels[podpool.LabelTenant], Name: p.Labels[podpool.LabelFunction]}
+		all[key] = append(all[key], p)
+	}
+	return all, nil
+}
+
 // clean takes a function that is deleted one step further. Its calls may end, its pods
 // that are left are deleted, and it goes when they are gone, or did not go in time.
-func (r *rounds) clean(ctx context.Context, f *kube.Function) (done bool, err error) {
-	var pods corev1.PodList
-	if err := r.live.List(ctx, &pods, client.MatchingLabels{podpool.LabelTenant: f.Namespace, podpool.LabelFunction: f.Name}); err != nil {
-		return false, fmt.Errorf("look for pods of function %s: %w", keyOf(f), err)
-	}
+func (r *rounds) clean(ctx context.Context, f *kube.Function, pods []metav1.PartialObjectMetadata) (done bool, err error) {
 	timeout := defaultTimeout
 	if t := f.Spec.Timeout; t != nil {
 		timeout = time.Duration(*t)
 	}
 	now, drained := r.now(), f.DeletionTimestamp.Add(timeout+r.o.Drain)
 	switch {
-	case len(pods.Items) == 0:
+	case len(pods) == 0:
 	case now.Before(drained):
 		return false, nil
 	case now.Before(drained.Add(r.o.Cleanup)):
-		return false, r.removePods(ctx, pods.Items)
+		return false, r.removePods(ctx, pods)
 	default:
 		r.event(f, corev1.EventTypeWarning, "CleanupTimedOut", "CleanUp", fmt.Sprintf("%d pods are still there, such as %s/%s; the function goes without waiting for them.",
-			len(pods.Items), pods.Items[0].Namespace, pods.Items[0].Name))
+			len(pods), pods[0].Namespace, pods[0].Name))
 	}
 	return true, r.finalizer(ctx, f, controllerutil.RemoveFinalizer)
 }
 
-func (r *rounds) removePods(ctx context.Context, pods []corev1.Pod) error {
+func (r *rounds) removePods(ctx context.Context, pods []metav1.PartialObjectMetadata) error {
 	var failed error
 	for i := range pods {
 		p := &pods[i]
 		if p.DeletionTimestamp != nil {
 			continue
 		}
-		err := r.client.Delete(ctx, p, client.Preconditions{UID: &p.UID})
+		gone := &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: p.Namespace, Name: p.Name}}
+		err := r.client.Delete(ctx, gone, client.Preconditions{UID: &p.UID}, client.DisableReadYourWritesConsistency)
 		failed = errors.Join(failed, wrap(client.IgnoreNotFound(err), "delete pod "+p.Namespace+"/"+p.Name))
 	}
 	return failed

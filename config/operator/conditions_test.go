@@ -41,7 +41,7 @@ func TestConditionsOfFunctions(t *testing.T) {
 		functionText("poor", "pay", "a", "burst: allow, cloud: [{pool: lambda-us}]"),
 		functionText("shop", "unbound", "a", "burst: allow"),
 		functionText("shop", "wrong", "a", "burstPolicy: nope"))
-	l.run(Options{})
+	stop := l.run(Options{})
 
 	pay, wrong := function("shop", "pay"), function("shop", "wrong")
 	l.condition(pay, kube.Ready, ReasonValid)
@@ -79,6 +79,13 @@ func TestConditionsOfFunctions(t *testing.T) {
 	t.Run("the last good serves", func(t *testing.T) {
 		l.apply(functionText("shop", "wrong", "a", "burstPolicy: nope"))
 		l.contains(l.condition(wrong, kube.Ready, ReasonLastGood), "nope", "last had no faults")
+		before := wrong.ResourceVersion
+		stop()
+		l.run(Options{}) // which has not seen what was good
+		l.round()
+		if get(l, wrong).ResourceVersion != before {
+			t.Errorf("another operator says otherwise: %+v", wrong.Status)
+		}
 	})
 	t.Run("revisions do not change", func(t *testing.T) {
 		l.apply(functionText("shop", "pay", "b", "burst: allow"))

@@ -74,7 +74,7 @@ func (j *judgement) status(o kube.Object) owned {
 	}
 	switch o := o.(type) {
 	case *kube.Function:
-		j.function(o, &s, ready.reason == ReasonValid)
+		j.function(o, &s, ready.reason)
 	case *kube.BurstPolicy:
 		s.Functions = 0
 		for i, p := range j.loaded.Platform.BurstPolicies {
@@ -122,14 +122,17 @@ func (j *judgement) hasLastGood(o kube.Object, was *metav1.Condition) bool {
 		was.Reason == ReasonBlocked && len(o.Observed().Conditions) > 1
 }
 
-func (j *judgement) function(o *kube.Function, s *owned, valid bool) {
+func (j *judgement) function(o *kube.Function, s *owned, ready string) {
 	f := j.loaded.Platform.Function(keyOf(o))
 	if f == nil {
+		if ready == ReasonLastGood { // an operator that has just started has not seen that
+			return
+		}
 		s.set(kube.Burstable, say{metav1.ConditionFalse, "NotReady", "The function has faults; see condition Ready."}, o.Generation, j.now)
 		return
 	}
 	s.set(kube.Burstable, burstable(f, j.now), o.Generation, j.now)
-	if valid {
+	if ready == ReasonValid {
 		s.Revisions = revisions(s.Revisions, o.Spec.Revisions, j.now)
 		s.Traffic = traffic(f)
 	}

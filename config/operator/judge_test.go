@@ -79,20 +79,18 @@ func TestLimitOf(t *testing.T) {
 		return n
 	}
 	const none = spillway.Unlimited
-	small := spillway.Resources{MilliCPU: 100, MiB: 128}
 	for _, c := range []struct {
-		node     *spillway.QuotaNode
-		smallest spillway.Resources
-		want     string // pods, cpu, memory
+		node *spillway.QuotaNode
+		want string // pods, cpu, memory
 	}{
-		{node(spillway.Resources{Slots: none, MilliCPU: none, MiB: none}, spillway.Resources{}), small, "nil"},
-		{node(spillway.Resources{Slots: 4, MilliCPU: none, MiB: none}, spillway.Resources{Slots: 2}), small, "6 - -"},
-		{node(spillway.Resources{Slots: none, MilliCPU: none, MiB: 1024}, spillway.Resources{}), small, "- - 1280Mi"}, // 8 pods fit
-		{node(spillway.Resources{Slots: 2, MilliCPU: 1000, MiB: 1024}, spillway.Resources{MiB: 1024}), small, "2 1020m 2112Mi"},
-		{node(spillway.Resources{Slots: none, MilliCPU: 1000, MiB: none}, spillway.Resources{}), spillway.Resources{}, "- 1 -"}, // no functions yet
-		{node(spillway.Resources{Slots: 0, MilliCPU: none, MiB: none}, spillway.Resources{}), small, "0 - -"},
+		{node(spillway.Resources{Slots: none, MilliCPU: none, MiB: none}, spillway.Resources{}), "nil"},
+		{node(spillway.Resources{Slots: 4, MilliCPU: none, MiB: none}, spillway.Resources{Slots: 2}), "6 - -"},
+		{node(spillway.Resources{Slots: none, MilliCPU: none, MiB: 1024}, spillway.Resources{}), "- - 1280Mi"}, // 8 pods fit
+		{node(spillway.Resources{Slots: 2, MilliCPU: 1000, MiB: 1024}, spillway.Resources{MiB: 1024}), "2 1020m 2112Mi"},
+		{node(spillway.Resources{Slots: none, MilliCPU: 1000, MiB: none}, spillway.Resources{}), "- 1100m -"},
+		{node(spillway.Resources{Slots: 0, MilliCPU: none, MiB: none}, spillway.Resources{}), "0 - -"},
 	} {
-		l := limitOf(c.node, "shop", c.smallest)
+		l := limitOf(c.node, "shop")
 		got := "nil"
 		if l != nil {
 			var parts []string

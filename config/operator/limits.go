@@ -46,8 +46,9 @@ func quotaAt(namespace string) string { return "ResourceQuota " + namespace + "/
 
 // limitOf is what the quota tree's node leaves to a namespace, what may be borrowed
 // included; nil if nothing is limited. Pods ask for more than their functions, by what
-// their agents need. smallest is the smallest instance of the namespace's functions.
-func limitOf(node *spillway.QuotaNode, namespace string, smallest spillway.Resources) *limit {
+// their agents need. It depends on the Quota alone: functions come and go without
+// changing what is in force.
+func limitOf(node *spillway.QuotaNode, namespace string) *limit {
 	most := spillway.Resources{}
 	for _, at := range []struct{ to, nominal, borrow *int64 }{
 		{&most.Slots, &node.Nominal[spillway.ClassOnPrem].Slots, &node.Borrowing[spillway.ClassOnPrem].Slots},
@@ -57,7 +58,7 @@ func limitOf(node *spillway.QuotaNode, namespace string, smallest spillway.Resou
 		*at.to = saturated(*at.nominal, *at.borrow)
 	}
 	l := &limit{namespace: namespace, quota: node.Name, hard: corev1.ResourceList{}}
-	pods, extra := podsOf(most, smallest), podpool.Overhead()
+	pods, extra := podsOf(most), podpool.Overhead()
 	if n := most.Slots; n != spillway.Unlimited {
 		l.hard[corev1.ResourcePods] = *resource.NewQuantity(n, resource.DecimalSI)
 		l.want.Slots = &n
@@ -78,41 +79,27 @@ func limitOf(node *spillway.QuotaNode, namespace string, smallest spillway.Resou
 	return l
 }
 
-// podsOf is the most pods that fit what is limited; 0 if there are no functions.
-func podsOf(most, smallest spillway.Resources) int64 {
+// usual is what a function asks for that does not say.
+var usual = spillway.Resources{MilliCPU: 100, MiB: 128}
+
+// podsOf is how many pods of the usual size fit what is limited.
+func podsOf(most spillway.Resources) int64 {
 	pods := most.Slots
 	if most.MilliCPU != spillway.Unlimited {
-		pods = min(pods, most.MilliCPU/max(1, smallest.MilliCPU))
+		pods = min(pods, most.MilliCPU/usual.MilliCPU)
 	}
 	if most.MiB != spillway.Unlimited {
-		pods = min(pods, most.MiB/max(1, smallest.MiB))
-	}
-	if smallest == (spillway.Resources{}) || pods == spillway.Unlimited {
-		return 0
+		pods = min(pods, most.MiB/usual.MiB)
 	}
 	return pods
 }
 
-// saturated adds what may be borrowed. A server takes no more than 2^53 bytes, which is
-// more than any configuration may have.
+// saturated adds what may be borrowed.
 func saturated(nominal, borrow int64) int64 {
 	if nominal == spillway.Unlimited || borrow == spillway.Unlimited {
 		return spillway.Unlimited
 	}
 	return nominal + borrow
-}
-
-// smallestInstances are by namespace.
-func smallestInstances(p *spillway.Platform) map[string]spillway.Resources {
-	all := map[string]spillway.Resources{}
-	for _, f := range p.Functions {
-		is, ok := all[f.FunctionKey.Namespace]
-		if !ok {
-			is = f.Instance
-		}
-		all[f.FunctionKey.Namespace] = spillway.Resources{MilliCPU: min(is.MilliCPU, f.Instance.MilliCPU), MiB: min(is.MiB, f.Instance.MiB)}
-	}
-	return all
 }
 
 func (l *limit) spec() corev1.ResourceQuotaSpec {

@@ -24,7 +24,6 @@ import (
 type projecting struct {
 	*rounds
 	nodes      map[string]*spillway.QuotaNode
-	smallest   map[string]spillway.Resources
 	namespaces map[string]*metav1.PartialObjectMetadata
 	quotas     map[string]*corev1.ResourceQuota // by namespace
 	wanted     map[string]bool                  // namespaces
@@ -42,7 +41,7 @@ func (r *rounds) projecting(ctx context.Context, p *spillway.Platform, namespace
 	if err := r.client.List(ctx, &list, client.MatchingLabels(ours())); err != nil {
 		return nil, fmt.Errorf("read resource quotas: %w", err)
 	}
-	a := &projecting{rounds: r, nodes: map[string]*spillway.QuotaNode{}, smallest: smallestInstances(p), namespaces: namespaces,
+	a := &projecting{rounds: r, nodes: map[string]*spillway.QuotaNode{}, namespaces: namespaces,
 		quotas: map[string]*corev1.ResourceQuota{}, wanted: map[string]bool{}}
 	for i := range p.Quotas {
 		a.nodes[p.Quotas[i].Name] = &p.Quotas[i]
@@ -63,7 +62,7 @@ func (a *projecting) project(ctx context.Context, o *kube.Quota, s *owned) error
 	}
 	var p projection
 	for _, name := range slices.Sorted(slices.Values(o.Spec.Namespaces)) {
-		l := limitOf(node, name, a.smallest[name])
+		l := limitOf(node, name)
 		if l == nil {
 			continue
 		}

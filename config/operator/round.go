@@ -150,32 +150,29 @@ func (r *rounds) limits(ctx context.Context, objects []cluster.Object, wanted ma
 
 // write applies the statuses that differ, and says what has changed.
 func (r *rounds) write(ctx context.Context, objects []cluster.Object, wanted map[types.UID]*owned) error {
+	return inParallel(objects, func(o cluster.Object) error {
+		s, was := wanted[o.GetUID()], ownedOf(o)
+		if s == nil || s.same(was) {
+			return nil
+		}
+		if err := r.apply(ctx, o, s); err != nil {
+			return err
+		}
+		r.tell(o, was, *s)
+		return nil
+	})
+}
+
+// inParallel does what is to be done with each, and returns all that failed.
+func inParallel[T any](each []T, do func(T) error) error {
+	failed := make([]error, len(each))
 	var group errgroup.Group
 	group.SetLimit(atOnce)
-	var mu sync.Mutex
-	var failed error
-	for _, o := range objects {
-		s := wanted[o.GetUID()]
-		if s == nil {
-			continue
-		}
-		was := ownedOf(o)
-		if s.same(was) {
-			continue
-		}
-		group.Go(func() error {
-			if err := r.apply(ctx, o, s); err != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = errors.Join(failed, err)
-				return nil
-			}
-			r.tell(o, was, *s)
-			return nil
-		})
+	for i, v := range each {
+		group.Go(func() error { failed[i] = do(v); return nil })
 	}
 	_ = group.Wait() // failed has what failed
-	return failed
+	return errors.Join(failed...)
 }
 
 func (r *rounds) apply(ctx context.Context, o kube.Object, s *owned) error {
