@@ -92,12 +92,10 @@ func (s *server) accounts(t *testing.T) {
 		{"watch configmaps", "spillway-system", true},
 		{"update configmaps", "spillway-system", false},
 		{"get configmaps", "shop", false},
-		{"get secrets spillway-agent-ca", "spillway-system", true},
-		{"update secrets spillway-agent-ca", "spillway-system", true},
 		{"get secrets spillway-clouds", "spillway-system", false},
 		{"list secrets", "spillway-system", false},
+		{"get pods/log", "shop", true},
 		{"create secrets", "spillway-system", false},
-		{"get secrets spillway-agent-ca", "shop", false},
 		{"get secrets database", "shop", false},
 		{"list secrets", "*", false},
 		{"create serviceaccounts/token default", "shop", false},
@@ -126,12 +124,12 @@ func (s *server) accounts(t *testing.T) {
 		{"delete namespaces", "*", false},
 		{"watch configmaps", "spillway-system", true},
 		{"get configmaps", "shop", false},
-		{"get secrets spillway-agent-ca", "spillway-system", false},
+		{"get secrets spillway-clouds", "spillway-system", false},
 		{"list secrets", "*", false},
 		{"patch events", "shop", true},
 	})
 	s.holds(t, account("shop", "default"), []access{
-		{"get secrets spillway-agent-ca", "spillway-system", false},
+		{"get secrets spillway-clouds", "spillway-system", false},
 		{"get " + crds + "functions", "shop", false},
 		{"invoke " + crds + "functions pay", "shop", false},
 	})
@@ -159,16 +157,16 @@ func (s *server) people(t *testing.T) {
 		{"patch " + crds + "functions/status", "shop", false},
 	}
 	s.holds(t, viewer, append([]access{
-		{"get secrets spillway-agent-ca", "spillway-system", false},
+		{"get secrets spillway-clouds", "spillway-system", false},
 		{"get " + crds + "functions", "shop", true}, {"create " + crds + "functions", "shop", false}, {"list " + crds + "functions", "other", false},
 	}, none...))
 	s.holds(t, editor, append([]access{
-		{"get secrets spillway-agent-ca", "spillway-system", false},
+		{"get secrets spillway-clouds", "spillway-system", false},
 		{"get " + crds + "functions", "shop", true}, {"delete " + crds + "functions", "shop", true}, {"create " + crds + "functions", "other", false},
 		{"create " + crds + "quotas", "", false}, {"bind rbac.authorization.k8s.io:clusterroles spillway-invoker", "shop", false},
 	}, none...))
 	s.holds(t, owner, append([]access{
-		{"get secrets spillway-agent-ca", "spillway-system", false},
+		{"get secrets spillway-clouds", "spillway-system", false},
 		{"update " + crds + "functions", "shop", true}, {"update " + crds + "quotas", "", false}, {"approve " + crds + "quotarequests", "", false},
 		{"bind rbac.authorization.k8s.io:clusterroles spillway-invoker", "shop", true},
 		{"bind rbac.authorization.k8s.io:clusterroles spillway-invoker", "other", false},
