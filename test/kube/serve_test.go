@@ -2,11 +2,9 @@ package kube
 
 import (
 	"errors"
-	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -26,24 +24,16 @@ func TestServe(t *testing.T) {
 	}
 	w.apply(w.platform(endpoint, digest, 2))
 	client := w.web()
-	w.until(time.Minute, "the function answers", func() error {
-		a, err := w.call(client, w.token, "report", `{"millis":1}`)
-		if err != nil || a.status != http.StatusOK {
-			return fmt.Errorf("%+v, %w", a, err)
-		}
-		if a.pool != "onprem" || a.body != `{"rows":10,"millis":1}` {
-			return fmt.Errorf("%+v", a)
+	w.until(time.Minute, "the function is known", func() error {
+		if functions := w.run("list"); !strings.Contains(functions, "shop/report") {
+			return errors.New(functions)
 		}
 		return nil
 	})
+	accept(t, &place{front: front, client: client, token: w.token, cloud: w.cloud, cli: func(args ...string) string {
+		return w.run(append(args, "--admin", "http://127.0.0.1:8081")...)
+	}})
 	t.Run("strangers", func(t *testing.T) { strangers(t, w) })
-	t.Run("overflow", func(t *testing.T) { overflow(t, w, 60) })
-	t.Run("bill", func(t *testing.T) {
-		report := w.run("report", "--by", "function", "-o", "json")
-		if !strings.Contains(report, `"key": "shop/report"`) || !strings.Contains(report, `"calls": 61,`) {
-			t.Errorf("report: %s", report)
-		}
-	})
 	t.Run("function that is edited to nonsense", func(t *testing.T) { nonsense(t, w) })
 	w.stop()
 	left, err := w.client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{LabelSelector: "spillway.dev/pool"})
@@ -69,36 +59,6 @@ func strangers(t *testing.T, w *world) {
 		if err != nil || a.status != c.status {
 			t.Errorf("%s: %+v, %v", name, a, err)
 		}
-	}
-}
-
-// overflow sends n calls at once to a pool of two places.
-func overflow(t *testing.T, w *world, n int) {
-	answers, errs := make([]answer, n), make([]error, n)
-	var calls sync.WaitGroup
-	for i := range n {
-		calls.Go(func() { answers[i], errs[i] = w.call(w.web(), w.token, "report", `{"millis":500}`) })
-	}
-	calls.Wait()
-	if err := errors.Join(errs...); err != nil {
-		t.Fatal(err)
-	}
-	by := map[string]int{}
-	for _, a := range answers {
-		by[fmt.Sprintf("%d %s %s", a.status, a.pool, a.reason)]++
-	}
-	inCloud := by["200 lambda overflow_wait"] + by["200 lambda overflow_capacity"]
-	onPrem := 0
-	for what, k := range by {
-		if strings.HasPrefix(what, "200 onprem ") {
-			onPrem += k
-		}
-	}
-	if inCloud+onPrem != n || inCloud == 0 || onPrem == 0 {
-		t.Errorf("answers: %v", by)
-	}
-	if bill := w.cloud.Bill(); bill.Executions != inCloud {
-		t.Errorf("the cloud bills %d requests, %d calls went there", bill.Executions, inCloud)
 	}
 }
 

@@ -131,8 +131,16 @@ func (w *world) tokenOf(account, audience string) string {
 	return r.Status.Token
 }
 
-// startCloud runs a stand-in of Lambda that answers each payload after a while.
+// startCloud runs a stand-in of Lambda in the cluster's network.
 func (w *world) startCloud() (endpoint string) {
+	w.t.Helper()
+	l, err := w.Listen(w.t.Context(), "tcp", kubetest.NodeAddress+":0")
+	must(w.t, err)
+	return w.cloudOn(l)
+}
+
+// cloudOn runs a stand-in of Lambda that answers each payload after a while.
+func (w *world) cloudOn(l net.Listener) (endpoint string) {
 	w.t.Helper()
 	s, err := cloud.New(cloud.Config{Region: "us-east-1", Keys: map[string]string{keyID: keySecret}, Concurrency: 500, Functions: []cloud.Function{{
 		Name: "report", Qualifiers: map[string]string{"live": "1"}, MiB: 128, Timeout: 10 * time.Second,
@@ -143,8 +151,6 @@ func (w *world) startCloud() (endpoint string) {
 	}}})
 	must(w.t, err)
 	w.cloud = s
-	l, err := w.Listen(w.t.Context(), "tcp", kubetest.NodeAddress+":0")
-	must(w.t, err)
 	admin, err := net.Listen("tcp", "127.0.0.1:0")
 	must(w.t, err)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -260,17 +266,23 @@ func (w *world) call(client *http.Client, token, function, payload string) (answ
 	return answer{resp.StatusCode, h.Get("X-Spillway-Pool"), h.Get("X-Spillway-Reason"), h.Get("X-Amz-Function-Error"), string(body)}, err
 }
 
-// platform is the objects of the example, as YAML.
+// platform is the objects of the example in a cluster, as YAML.
 func (w *world) platform(endpoint, digest string, slots int) string {
+	return w.objects(endpoint, fmt.Sprintf("{digest: %q}", digest), fmt.Sprintf(`kind: kubernetes
+  region: headquarters
+  capacity: {slots: %d, cpu: "100", memory: 100Gi}
+  kubernetes: {runtimeImage: %q, sizes: [{memory: 128Mi, cpu: 100m, ready: 2}]}`, slots, w.agent))
+}
+
+// objects are the example, which differs between a cluster and one machine in where its
+// package is and what its pool is.
+func (w *world) objects(endpoint, code, pool string) string {
 	return fmt.Sprintf(`
 apiVersion: spillway.dev/v1alpha1
 kind: Pool
 metadata: {name: onprem}
 spec:
-  kind: kubernetes
-  region: headquarters
-  capacity: {slots: %[3]d, cpu: "100", memory: 100Gi}
-  kubernetes: {runtimeImage: %[4]q, sizes: [{memory: 128Mi, cpu: 100m, ready: 2}]}
+  %[3]s
 ---
 apiVersion: spillway.dev/v1alpha1
 kind: Pool
@@ -294,12 +306,12 @@ apiVersion: spillway.dev/v1alpha1
 kind: Function
 metadata: {name: report, namespace: shop}
 spec:
-  revisions: [{name: v1, package: {digest: %[2]q}}]
+  revisions: [{name: v1, package: %[2]s}]
   resources: {cpu: 100m, memory: 128Mi}
   timeout: 10s
   burst: allow
   cloud: [{pool: lambda, function: report, qualifier: live, memory: 128Mi, timeout: 10s}]
-`, endpoint, digest, slots, w.agent)
+`, endpoint, code, pool)
 }
 
 func decode[T any](t *testing.T, text string) (v T) {
