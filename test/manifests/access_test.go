@@ -2,7 +2,6 @@ package manifests
 
 import (
 	"context"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -13,7 +12,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 )
 
 type subject struct {
@@ -212,20 +210,8 @@ func (s *server) bind(t *testing.T, namespace, user, role string) {
 // aggregate runs the one controller that puts roles together.
 func (s *server) aggregate(t *testing.T) {
 	t.Helper()
-	user, err := s.env.AddUser(envtest.User{Name: "controller", Groups: []string{"system:masters"}}, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	text, err := user.KubeConfig()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "kubeconfig")
-	if err := os.WriteFile(file, text, 0o600); err != nil {
-		t.Fatal(err)
-	}
 	ctx, cancel := context.WithCancel(context.Background())
-	cmd := exec.CommandContext(ctx, filepath.Join(s.programs, "kubebox"), "kube-controller-manager", "--kubeconfig="+file,
+	cmd := exec.CommandContext(ctx, filepath.Join(s.programs, "kubebox"), "kube-controller-manager", "--kubeconfig="+s.admin(t),
 		"--controllers=clusterrole-aggregation-controller", "--leader-elect=false", "--secure-port=0")
 	var said strings.Builder
 	cmd.Stderr = &said

@@ -67,6 +67,11 @@ func parse(t testing.TB, text []byte) []object {
 // kustomized are the objects of a directory below manifests.
 func kustomized(t testing.TB, dir string) []object {
 	t.Helper()
+	return sorted(unsorted(t, dir))
+}
+
+func unsorted(t testing.TB, dir string) []object {
+	t.Helper()
 	built, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), path.Join(root, dir))
 	if err != nil {
 		t.Fatal(err)
@@ -75,7 +80,7 @@ func kustomized(t testing.TB, dir string) []object {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return sorted(parse(t, text))
+	return parse(t, text)
 }
 
 // rendered is what Helm makes of the chart with values.
@@ -171,6 +176,20 @@ func firstDifference(want, got string) string {
 		}
 	}
 	return ""
+}
+
+// TestOrder sees that what others need to be there is applied before them.
+func TestOrder(t *testing.T) {
+	for _, dir := range []string{"overlays/dev", "overlays/prod"} {
+		kinds := []string{}
+		for _, o := range unsorted(t, dir) {
+			kinds = append(kinds, o.GetKind())
+		}
+		others := slices.IndexFunc(kinds, func(k string) bool { return k != "CustomResourceDefinition" && k != "Namespace" })
+		if late := slices.Index(kinds[others:], "Namespace"); late >= 0 {
+			t.Errorf("%s: a namespace comes after a %s", dir, kinds[others])
+		}
+	}
 }
 
 // TestCRDs fails when a generated kind is not among what is applied.

@@ -175,6 +175,24 @@ func eventually(t testing.TB, what string, is func() bool) {
 	}
 }
 
+// admin is the kubeconfig file of somebody who may do everything.
+func (s *server) admin(t *testing.T) string {
+	t.Helper()
+	user, err := s.env.AddUser(envtest.User{Name: "admin", Groups: []string{"system:masters"}}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := user.KubeConfig()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
 // prometheus are the kinds of the Prometheus operator.
 func prometheus(t *testing.T) []object {
 	t.Helper()
@@ -211,9 +229,10 @@ func TestServer(t *testing.T) {
 	for name, all := range variants {
 		t.Run(name, func(t *testing.T) { s.takes(t, all) })
 	}
-	for _, o := range append(variants["prod"], variants["example"]...) {
-		if err := s.apply(t.Context(), o); err != nil {
-			t.Errorf("%s: %v", named(o), err)
+	for _, what := range [][]string{{"-k", root + "/overlays/prod"}, {"-f", root + "/examples/tenant.yaml"}} {
+		said := run(t, ".", append([]string{filepath.Join(s.programs, "kubectl"), "--kubeconfig=" + s.admin(t), "apply", "--server-side", "--force-conflicts"}, what...)...)
+		if applied := strings.Count(said, "serverside-applied"); applied < 5 || strings.Contains(said, "Warning") {
+			t.Errorf("kubectl says:\n%s", said)
 		}
 	}
 	t.Run("restricted", s.restricted)
