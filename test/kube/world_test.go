@@ -75,8 +75,8 @@ func must(t testing.TB, err error) {
 	}
 }
 
-// newWorld brings everything up but the server.
-func newWorld(t *testing.T) *world {
+// newCluster brings an empty cluster up.
+func newCluster(t *testing.T) *world {
 	t.Helper()
 	c := kubetest.Up(t)
 	w := &world{Cluster: c, t: t, dir: t.TempDir()}
@@ -85,11 +85,19 @@ func newWorld(t *testing.T) *world {
 	config.Dial, config.QPS = c.Dial, -1
 	w.client, err = kubernetes.NewForConfig(config)
 	must(t, err)
+	return w
+}
+
+// newWorld brings everything up but the server.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := newCluster(t)
 	must(t, testbed.Build(w.dir, map[string]string{
 		"spillway": "cmd/spillway", "spillway-agent": "cmd/spillway-agent", "functions/report/bootstrap": "examples/functions/report",
 	}))
 	w.spillway = filepath.Join(w.dir, "spillway")
-	w.agent, err = c.Image(t.Context(), "localhost/spillway/agent:test", filepath.Join(w.dir, "spillway-agent"), "serve")
+	var err error
+	w.agent, err = w.Image(t.Context(), "localhost/spillway/agent:test", filepath.Join(w.dir, "spillway-agent"), "serve")
 	must(t, err)
 	w.kubectl("apply", "--server-side", "-f", "../../manifests/base/crds")
 	w.apply(`{apiVersion: v1, kind: Namespace, metadata: {name: spillway-system}}
