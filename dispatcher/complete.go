@@ -167,7 +167,7 @@ func (e *Engine) free(now spillway.Instant, s *onPremState, in *instance, gone b
 			}
 			s.lost(in.of, now, since)
 			s.setTotal(in.of, -1)
-			s.promised = s.promised.Sub(in.fn.Instance)
+			s.promised = s.promised.Sub(in.of.fn.Instance)
 			in.offer()
 		}
 		if in.calls > 0 {
@@ -185,7 +185,7 @@ func (e *Engine) free(now spillway.Instant, s *onPremState, in *instance, gone b
 // its function. One without calls rests, or is stopped when its function is retired.
 // fresh says that it has just been started.
 func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance, fresh bool) {
-	for in.calls < in.fn.Concurrency {
+	for int(in.calls) < in.of.fn.Concurrency {
 		h, ok := in.of.activating.pop()
 		if !ok {
 			break
@@ -200,7 +200,7 @@ func (e *Engine) hand(now spillway.Instant, s *onPremState, in *instance, fresh 
 	case in.calls > 0:
 	case in.of.retired:
 		s.setTotal(in.of, -1)
-		s.promised = s.promised.Sub(in.fn.Instance)
+		s.promised = s.promised.Sub(in.of.fn.Instance)
 		e.stop(s, in)
 	default:
 		s.rest(in, now)

@@ -20,20 +20,19 @@ const (
 // twice: in their pool by how long they have been idle, and in their function so
 // that the most recently used is taken first.
 type instance struct {
-	id     spillway.InstanceID
-	fn     *spillway.Function
-	of     *functionState
-	state  instanceState
-	calls  int              // that it runs now
-	dying  bool             // it is gone, and not all its calls have ended
-	exited bool             // it ended by itself while an attempt was on its way to it
-	since  spillway.Instant // idle since
+	id      spillway.InstanceID
+	of      *functionState
+	since   spillway.Instant // idle since
+	calls   int32            // that it runs now
+	state   instanceState
+	dying   bool // it is gone, and not all its calls have ended
+	exited  bool // it ended by itself while an attempt was on its way to it
+	hasRoom bool // it is in its function's list of busy ones with room
 
 	older, newer *instance // in the pool's idle list
 	below, above *instance // in the function's idle stack
 
 	before, after *instance // in the function's list of busy ones with room
-	hasRoom       bool      // it is in that list
 }
 
 // onPremState is a pool of instances. Capacity is held by instances, busy or
@@ -136,7 +135,7 @@ func (s *onPremState) take(now spillway.Instant, f *spillway.Function) *instance
 // offer puts a busy instance into the list of those with room, or takes it out.
 func (in *instance) offer() {
 	fs := in.of
-	want := in.calls > 0 && in.calls < in.fn.Concurrency && !in.exited && !in.dying
+	want := in.calls > 0 && int(in.calls) < in.of.fn.Concurrency && !in.exited && !in.dying
 	switch {
 	case want && !in.hasRoom:
 		in.before, in.after = nil, fs.room
@@ -161,7 +160,7 @@ func (in *instance) offer() {
 // rest makes an instance idle.
 func (s *onPremState) rest(in *instance, now spillway.Instant) {
 	in.state, in.since = idle, now
-	s.idleSlots += in.fn.Instance.Slots
+	s.idleSlots += in.of.fn.Instance.Slots
 	in.older, in.newer = s.newest, nil
 	if s.newest != nil {
 		s.newest.newer = in
@@ -183,7 +182,7 @@ func (s *onPremState) rest(in *instance, now spillway.Instant) {
 
 // unidle takes an instance off both idle lists.
 func (s *onPremState) unidle(in *instance) {
-	s.idleSlots -= in.fn.Instance.Slots
+	s.idleSlots -= in.of.fn.Instance.Slots
 	if in.older != nil {
 		in.older.newer = in.newer
 	} else {
@@ -269,13 +268,13 @@ func (e *Engine) launch(now spillway.Instant, s *onPremState, f *spillway.Functi
 func (e *Engine) evict(s *onPremState, in *instance) {
 	s.unidle(in)
 	s.setTotal(in.of, -1)
-	s.promised = s.promised.Sub(in.fn.Instance)
+	s.promised = s.promised.Sub(in.of.fn.Instance)
 	e.stop(s, in)
 }
 
 func (e *Engine) stop(s *onPremState, in *instance) {
 	in.state = stopping
-	e.emit(Effect{Kind: StopInstance, Pool: s.pool.Index, Instance: in.id, Function: in.fn})
+	e.emit(Effect{Kind: StopInstance, Pool: s.pool.Index, Instance: in.id, Function: in.of.fn})
 }
 
 // startPending starts the instances whose room has become free, in order.
@@ -299,14 +298,14 @@ func (s *onPremState) newInstance(id spillway.InstanceID, fs *functionState) *in
 	} else {
 		s.free = in.below
 	}
-	*in = instance{id: id, fn: fs.fn, of: fs, state: starting}
+	*in = instance{id: id, of: fs, state: starting}
 	s.live[id] = in
 	return in
 }
 
 // gone forgets an instance that is reaped. Its total was given up by the caller.
 func (s *onPremState) gone(in *instance) {
-	s.used = s.used.Sub(in.fn.Instance)
+	s.used = s.used.Sub(in.of.fn.Instance)
 	delete(s.live, in.id)
 	*in = instance{below: s.free}
 	s.free = in

@@ -131,7 +131,7 @@ func (e *Engine) notComing(now spillway.Instant, s *onPremState, in *instance) [
 	stranded := fs.strand()
 	s.unclaim(fs, now.Add(aheadRetry))
 	s.setTotal(fs, -1)
-	s.promised = s.promised.Sub(in.fn.Instance)
+	s.promised = s.promised.Sub(in.of.fn.Instance)
 	s.gone(in)
 	e.startPending(s)
 	return stranded

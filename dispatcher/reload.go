@@ -207,9 +207,6 @@ func (e *Engine) reloadFunctions(now spillway.Instant, s *onPremState) {
 		fs.retired = true
 		s.setMinWarm(fs, 0)
 	}
-	for _, in := range s.live {
-		in.fn = in.of.fn
-	}
 	for in := s.oldest; in != nil; {
 		next := in.newer
 		if in.of.retired {

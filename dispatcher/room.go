@@ -54,7 +54,7 @@ func (s *onPremState) giveUp(now spillway.Instant, fs *functionState) []Handle {
 // room for. It has no more than what it holds then, until it is measured again, and
 // the calls are placed again.
 func (e *Engine) unplaced(now spillway.Instant, s *onPremState, in *instance, detail string) {
-	room := s.used.Sub(in.fn.Instance)
+	room := s.used.Sub(in.of.fn.Instance)
 	s.found, s.capacity = least(s.found, room), least(s.capacity, room)
 	calls := e.notComing(now, s, in)
 	e.resize(now, s, s.capacity)

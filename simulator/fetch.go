@@ -15,13 +15,20 @@ type fetching struct {
 	read      int64
 }
 
-// arrivalsAhead is for how many arrivals is read at once.
-const arrivalsAhead = 16
+const (
+	// arrivalsAhead is for how many arrivals is read at once.
+	arrivalsAhead = 16
+	// manyChunks and manyFunctions are where the caches begin to be too small.
+	manyChunks, manyFunctions = 4, 256
+)
 
 // fetchEnds reads for the ends of calls.
 func (r *run) fetchEnds(soon []event) {
 	f := &r.fetching
 	f.calls, f.functions = f.calls[:0], f.functions[:0]
+	if len(r.flights.chunks) < manyChunks {
+		return
+	}
 	for i := range soon {
 		if soon[i].kind != callEnds {
 			continue
@@ -45,6 +52,10 @@ func (r *run) fetchArrivals() {
 	f := &r.fetching
 	f.functions = f.functions[:0]
 	f.until = min(r.at+arrivalsAhead, len(r.batch))
+	if len(r.seen) < manyFunctions {
+		f.until = len(r.batch)
+		return
+	}
 	for i := range r.batch[r.at:f.until] {
 		if index := r.Functions[r.batch[r.at+i].Function]; index >= 0 {
 			f.functions = append(f.functions, r.Platform.Functions[index])
@@ -56,6 +67,9 @@ func (r *run) fetchArrivals() {
 
 func (r *run) fetchFunctions() {
 	f := &r.fetching
+	if len(r.seen) < manyFunctions {
+		return
+	}
 	for _, of := range f.functions {
 		f.read += r.tally.functions[of.Index].calls + r.tally.cell(of.Index, 0).executed + int64(r.tally.waits[of.Namespace].total)
 	}

@@ -139,7 +139,10 @@ func (r *run) startInstance(e *dispatcher.Effect) {
 		}
 		took = draw(r.random, r.Pools[e.Pool].Cold, recorded)
 	}
-	r.pools[e.Pool].begin(e.Instance, e.Function, took)
+	r.pools[e.Pool].begin(e.Instance, e.Function)
+	if !r.Warm {
+		r.pools[e.Pool].inits[e.Instance] = took
+	}
 	r.tally.launch(e.Pool, e.Function, took.whole())
 	r.events.push(r.now, event{at: r.now.Add(took.whole()), kind: instanceReady, pool: uint8(e.Pool), what: uint64(e.Instance)})
 }

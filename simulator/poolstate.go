@@ -10,7 +10,7 @@ import (
 // poolState is what the simulator knows of one pool beside the Engine.
 type poolState struct {
 	model *PoolModel
-	inits map[spillway.InstanceID]start // of instances that no call has used
+	inits map[spillway.InstanceID]start // of instances that no call has used; none if Warm
 
 	changes bool // its capacity does
 	// All instances of a pool whose capacity changes, of others those that take several
@@ -30,8 +30,7 @@ func newPoolState(p *spillway.Pool, m *PoolModel) poolState {
 		changes: len(m.Capacity) > 0 && !p.Kind.Cloud()}
 }
 
-func (s *poolState) begin(id spillway.InstanceID, f *spillway.Function, took start) {
-	s.inits[id] = took
+func (s *poolState) begin(id spillway.InstanceID, f *spillway.Function) {
 	if s.changes || f.Concurrency > 1 {
 		s.instances[id] = &instance{function: f, starting: true}
 	}

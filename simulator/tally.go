@@ -45,6 +45,7 @@ const maxReasons = 32
 
 // poolTally is what a pool holds now and held in all.
 type poolTally struct {
+	class      spillway.Class
 	held       spillway.Resources // by instances, starting ones too
 	busy       spillway.Resources
 	peak       spillway.Resources // of busy
@@ -66,11 +67,15 @@ type Point struct {
 
 func newTally(c *Config) tally {
 	p := c.Platform
-	return tally{
+	t := tally{
 		c: c, cells: make([]cell, len(p.Functions)*len(p.Pools)), skipped: make([]int64, len(c.Functions)),
 		functions: make([]answers, len(p.Functions)), waits: make([]Histogram, len(p.Namespaces)), pools: make([]poolTally, len(p.Pools)),
 		series: make([]Point, 0, int(c.Length/c.Step)+2),
 	}
+	for i, pool := range p.Pools {
+		t.pools[i].class = pool.Class()
+	}
+	return t
 }
 
 func (t *tally) cell(function, pool int) *cell {
@@ -129,27 +134,25 @@ func (t *tally) at(now spillway.Instant) *Point {
 }
 
 // held is what an attempt on a pool holds: of a cloud its memory there.
-func held(x *flight, pool int) spillway.Resources {
-	a := x.d.Last()
-	if a.Function.Platform.Pools[pool].Kind.Cloud() {
-		return spillway.Resources{Slots: 1, MiB: a.Function.Bindings[pool].MiB, MilliCPU: a.Function.Resources.MilliCPU}
+func (t *tally) held(pool int, x *flight) (spillway.Resources, *poolTally) {
+	f, p := x.d.Last().Function, &t.pools[pool]
+	if p.class == spillway.ClassCloud {
+		return spillway.Resources{Slots: 1, MiB: f.Bindings[pool].MiB, MilliCPU: f.Resources.MilliCPU}, p
 	}
-	return a.Function.Resources
+	return f.Resources, p
 }
 
 func (t *tally) start(pool int, x *flight) {
-	r, p := held(x, pool), &t.pools[pool]
+	r, p := t.held(pool, x)
 	p.busy = p.busy.Add(r)
 	p.peak.Slots, p.peak.MilliCPU, p.peak.MiB = max(p.peak.Slots, p.busy.Slots), max(p.peak.MilliCPU, p.busy.MilliCPU), max(p.peak.MiB, p.busy.MiB)
-	class := t.c.Platform.Pools[pool].Class()
-	t.running[class] = t.running[class].Add(r)
+	t.running[p.class] = t.running[p.class].Add(r)
 }
 
 func (t *tally) end(pool int, x *flight) {
-	r, p := held(x, pool), &t.pools[pool]
+	r, p := t.held(pool, x)
 	p.busy = p.busy.Sub(r)
-	class := t.c.Platform.Pools[pool].Class()
-	t.running[class] = t.running[class].Sub(r)
+	t.running[p.class] = t.running[p.class].Sub(r)
 }
 
 // launch counts the start of an instance, and drop its end.
@@ -232,7 +235,7 @@ func (t *tally) reply(now spillway.Instant, d *dispatcher.Decision) {
 	}
 	f.byWhat[d.Reason]++
 	waited := d.Waited
-	if last := d.Last(); last != nil && t.c.Platform.Pools[last.Pool].Kind.Cloud() {
+	if last := d.Last(); last != nil && t.pools[last.Pool].class == spillway.ClassCloud {
 		waited += d.Owner.(*flight).cold // which Waited has of owned pools alone
 	}
 	t.all.Add(waited)
