@@ -9,6 +9,8 @@ import (
 // functions and calls most of that is in no cache, and reads that do not depend on
 // each other wait for memory together.
 type fetching struct {
+	manyCalls, manyFunctions int // from how many on it is done
+
 	calls     []dispatcher.Handle
 	functions []*spillway.Function
 	until     int // of the batch of arrivals
@@ -18,15 +20,15 @@ type fetching struct {
 const (
 	// arrivalsAhead is for how many arrivals is read at once.
 	arrivalsAhead = 16
-	// manyChunks and manyFunctions are where the caches begin to be too small.
-	manyChunks, manyFunctions = 4, 256
+	// manyCalls at once and manyFunctions are where caches begin to be too small.
+	manyCalls, manyFunctions = 1024, 256
 )
 
 // fetchEnds reads for the ends of calls.
 func (r *run) fetchEnds(soon []event) {
 	f := &r.fetching
 	f.calls, f.functions = f.calls[:0], f.functions[:0]
-	if len(r.flights.chunks) < manyChunks {
+	if len(r.flights.chunks)*flightsAtOnce < f.manyCalls {
 		return
 	}
 	for i := range soon {
@@ -52,7 +54,7 @@ func (r *run) fetchArrivals() {
 	f := &r.fetching
 	f.functions = f.functions[:0]
 	f.until = min(r.at+arrivalsAhead, len(r.batch))
-	if len(r.seen) < manyFunctions {
+	if len(r.seen) < f.manyFunctions {
 		f.until = len(r.batch)
 		return
 	}
@@ -67,7 +69,7 @@ func (r *run) fetchArrivals() {
 
 func (r *run) fetchFunctions() {
 	f := &r.fetching
-	if len(r.seen) < manyFunctions {
+	if len(r.seen) < f.manyFunctions {
 		return
 	}
 	for _, of := range f.functions {

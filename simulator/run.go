@@ -85,6 +85,8 @@ func newRun(ctx context.Context, c Config) (*run, error) {
 		changed: make([]int, len(c.Pools)),
 		seen:    make([]verdictOf, len(c.Platform.Functions)),
 		batch:   make([]trace.Call, 0, batchSize),
+
+		fetching: fetching{manyCalls: manyCalls, manyFunctions: manyFunctions},
 	}
 	for i, p := range c.Platform.Pools {
 		var f *fleet
