@@ -31,6 +31,9 @@ type Client struct {
 
 	dialTCP func(ctx context.Context, network, addr string) (net.Conn, error)
 
+	life context.Context // until Close
+	end  context.CancelFunc
+
 	mu     sync.Mutex
 	closed bool
 	pinned bool
@@ -49,6 +52,7 @@ func Dial(addr string, config *tls.Config) *Client {
 // DialWith is Dial by way of dial, which returns TCP connections.
 func DialWith(dial func(ctx context.Context, network, addr string) (net.Conn, error), addr string, config *tls.Config) *Client {
 	c := &Client{dialTCP: dial, addr: addr, name: newClientName(), graces: usualGraces, open: map[*conn]bool{}}
+	c.life, c.end = context.WithCancel(context.Background())
 	c.tls = config.Clone()
 	c.tls.InsecureSkipVerify = true // its key is made in memory; verify holds it to that
 	c.tls.VerifyConnection = c.verify
@@ -57,6 +61,7 @@ func DialWith(dial func(ctx context.Context, network, addr string) (net.Conn, er
 
 // Close cuts all connections. Calls in flight end as unknown.
 func (c *Client) Close() {
+	c.end()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.closed = true

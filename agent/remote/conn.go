@@ -87,9 +87,10 @@ func (c *Client) dial(ctx context.Context, until time.Time) (*conn, error) {
 	}
 	ctx, cancel := context.WithDeadline(ctx, limit)
 	defer cancel()
+	defer context.AfterFunc(c.life, cancel)()
 	tcp, err := c.dialTCP(ctx, "tcp", c.addr)
 	if err != nil {
-		return nil, fmt.Errorf("connect to the agent: %w", err)
+		return nil, c.unmade(err)
 	}
 	raw, err := tcp.(syscall.Conn).SyscallConn()
 	if err != nil {
@@ -99,7 +100,7 @@ func (c *Client) dial(ctx context.Context, until time.Time) (*conn, error) {
 	secure := tls.Client(tcp, c.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = tcp.Close()
-		return nil, fmt.Errorf("connect to the agent: %w", err)
+		return nil, c.unmade(err)
 	}
 	n := &conn{Conn: secure, raw: raw, br: bufio.NewReaderSize(secure, readBuffer), head: make([]byte, 0, 4<<10)}
 	c.mu.Lock()
@@ -110,6 +111,14 @@ func (c *Client) dial(ctx context.Context, until time.Time) (*conn, error) {
 	}
 	c.open[n] = true
 	return n, nil
+}
+
+// unmade says why there is no connection.
+func (c *Client) unmade(err error) error {
+	if c.life.Err() != nil {
+		return errClosed
+	}
+	return fmt.Errorf("connect to the agent: %w", err)
 }
 
 // verify holds the agent to the key that was seen first: one that comes later at the

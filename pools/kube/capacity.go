@@ -15,8 +15,9 @@ type node struct {
 
 // claim is what one pod asks of the node that it is bound to, "" if of none yet.
 type claim struct {
-	node string
-	need spillway.Resources
+	node    string
+	need    spillway.Resources
+	earlier bool // an earlier run of the dispatcher made it for the pool
 }
 
 // nodeOf reads a node. One that is not ready, is cordoned, is no machine, is tainted
@@ -96,7 +97,14 @@ func capacityOf(nodes map[string]node, claims func(yield func(claim) bool), held
 		left = left.Add(free)
 	}
 	left = left.Sub(floating)
-	floor := func(n int64) int64 { return max(0, n) }
-	left = spillway.Resources{Slots: floor(left.Slots), MilliCPU: floor(left.MilliCPU), MiB: floor(left.MiB)}
-	return held.Add(waiting).Add(left)
+	return held.Add(waiting).Add(positive(left))
+}
+
+func positive(r spillway.Resources) spillway.Resources {
+	return spillway.Resources{Slots: max(0, r.Slots), MilliCPU: max(0, r.MilliCPU), MiB: max(0, r.MiB)}
+}
+
+// least is the smaller of both in each dimension, and never less than nothing.
+func least(a, b spillway.Resources) spillway.Resources {
+	return positive(spillway.Resources{Slots: min(a.Slots, b.Slots), MilliCPU: min(a.MilliCPU, b.MilliCPU), MiB: min(a.MiB, b.MiB)})
 }

@@ -27,16 +27,16 @@ func TestCapacityOf(t *testing.T) {
 		{name: "nothing"},
 		{name: "an empty node", nodes: map[string]node{"a": usable(110, 2000, 4000)}, want: of(110, 2000, 4000)},
 		{name: "two nodes, others on one", nodes: map[string]node{"a": usable(110, 2000, 4000), "b": usable(10, 1000, 1000)},
-			claims: []claim{{"a", of(1, 500, 3000)}, {"elsewhere", of(1, 500, 1)}}, want: of(119, 2500, 2000)},
+			claims: []claim{{node: "a", need: of(1, 500, 3000)}, {node: "elsewhere", need: of(1, 500, 1)}}, want: of(119, 2500, 2000)},
 		{name: "a node without any memory left offers nothing", nodes: map[string]node{"a": usable(110, 2000, 4000)},
-			claims: []claim{{"a", of(1, 1, 4000)}}},
+			claims: []claim{{node: "a", need: of(1, 1, 4000)}}},
 		{name: "more claimed than there is", nodes: map[string]node{"a": usable(110, 2000, 4000), "b": usable(1, 100, 100)},
-			claims: []claim{{"a", of(1, 1, 5000)}}, want: of(1, 100, 100)},
+			claims: []claim{{node: "a", need: of(1, 1, 5000)}}, want: of(1, 100, 100)},
 		{name: "a cordoned node", nodes: map[string]node{"a": {of(110, 2000, 4000), false}, "b": usable(1, 100, 100)}, want: of(1, 100, 100)},
 		{name: "what instances hold and pods that wait", nodes: map[string]node{"a": usable(10, 1000, 1000)},
-			claims: []claim{{"a", of(1, 110, 160)}, {"a", of(1, 110, 160)}}, held: of(1, 100, 128), waiting: of(1, 100, 128), want: of(10, 980, 936)},
-		{name: "a pod on no node yet", nodes: map[string]node{"a": usable(10, 1000, 1000)}, claims: []claim{{"", of(1, 100, 100)}}, want: of(9, 900, 900)},
-		{name: "more on no node than is left", nodes: map[string]node{"a": usable(10, 1000, 1000)}, claims: []claim{{"", of(1, 2000, 100)}}, want: of(9, 0, 900)},
+			claims: []claim{{node: "a", need: of(1, 110, 160)}, {node: "a", need: of(1, 110, 160)}}, held: of(1, 100, 128), waiting: of(1, 100, 128), want: of(10, 980, 936)},
+		{name: "a pod on no node yet", nodes: map[string]node{"a": usable(10, 1000, 1000)}, claims: []claim{{node: "", need: of(1, 100, 100)}}, want: of(9, 900, 900)},
+		{name: "more on no node than is left", nodes: map[string]node{"a": usable(10, 1000, 1000)}, claims: []claim{{node: "", need: of(1, 2000, 100)}}, want: of(9, 0, 900)},
 	} {
 		if got := capacityOf(c.nodes, slices.Values(c.claims), c.held, c.waiting); got != c.want {
 			t.Errorf("%s: %v, want %v", c.name, got, c.want)

@@ -65,9 +65,7 @@ func TestMain(m *testing.M) {
 // onCluster returns the cluster, started by the first test that asks.
 func onCluster(t testing.TB) *bench {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a cluster, which -short leaves out")
-	}
+	kubetest.Need(t)
 	begin.Do(func() {
 		kubetest.Assets(t)
 		shared, sharedErr = newBench(context.Background())
@@ -127,7 +125,7 @@ func (b *bench) fill(ctx context.Context) error {
 }
 
 func build(to, what string) error {
-	command := exec.Command("go", "build", "-o", to, what)
+	command := exec.Command("go", "build", "-trimpath", "-o", to, what)
 	command.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := command.CombinedOutput(); err != nil {
 		return fmt.Errorf("build %s: %w\n%s", what, err, out)
@@ -162,7 +160,7 @@ func (b *bench) open(t testing.TB, ready int) *kube.Pool {
 	return b.openAs(t, "onprem", ready)
 }
 
-func (b *bench) openAs(t testing.TB, name string, ready int) *kube.Pool {
+func (b *bench) openAs(t testing.TB, name string, ready int, changes ...func(*kube.Config)) *kube.Pool {
 	t.Helper()
 	ca, err := remote.NewCA()
 	if err != nil {
@@ -170,13 +168,17 @@ func (b *bench) openAs(t testing.TB, name string, ready int) *kube.Pool {
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	p, err := kube.Open(ctx, kube.Config{
+	c := kube.Config{
 		Client: b.client, CA: ca, Owner: fmt.Sprintf("run-%d", b.runs.Add(1)), Dial: b.Dial,
-		Pool: &spillway.Pool{Name: name, Kind: spillway.PoolKubernetes, Region: "local", InitTimeout: 30 * time.Second, Kubernetes: spillway.KubernetesPods{
+		Pool: &spillway.Pool{Name: name, Kind: spillway.PoolKubernetes, Region: "local", InitTimeout: 30 * time.Second, Capacity: unlimited, Kubernetes: spillway.KubernetesPods{
 			RuntimeImage: b.agent, Namespace: "spillway-pool",
 			Sizes: []spillway.PodSize{{Resources: spillway.Resources{Slots: 1, MilliCPU: 50, MiB: 192}, Ready: ready}},
 		}},
-	})
+	}
+	for _, change := range changes {
+		change(&c)
+	}
+	p, err := kube.Open(ctx, c)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -387,21 +389,4 @@ func TestStrangerCannotInvoke(t *testing.T) {
 	}
 }
 
-// TestNextRunSweeps: what a run left that was killed is gone after the next has opened.
-func TestNextRunSweeps(t *testing.T) {
-	b := onCluster(t)
-	left, err := b.client.CoreV1().Pods("spillway-pool").Create(t.Context(), &corev1.Pod{
-		ObjectMeta: metav1.ObjectMeta{GenerateName: "left-", Labels: map[string]string{kube.LabelPool: "swept", kube.LabelOwner: "killed"}},
-		Spec: corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
-			TerminationGracePeriodSeconds: new(int64(0)),
-			Containers:                    []corev1.Container{{Name: "c", Image: b.agent, SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}}},
-	}, metav1.CreateOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	b.openAs(t, "swept", 0)
-	b.awaitPods(t, kube.LabelOwner+"=killed", 0)
-	if _, err := b.client.CoreV1().Pods("spillway-pool").Get(t.Context(), left.Name, metav1.GetOptions{}); err == nil {
-		t.Error("it is still there")
-	}
-}
+var unlimited = spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}

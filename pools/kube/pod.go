@@ -24,6 +24,7 @@ type pod struct {
 	size            int // of the package pool; −1: made for one instance
 	made            time.Time
 	instance        *instance // that has it; guarded by Pool.mu
+	undead, givenUp bool      // it should have ended; its calls have; guarded by Pool.mu
 	agent           *remote.Client
 
 	mu     sync.Mutex
@@ -52,10 +53,19 @@ func (w *pod) look() (*corev1.Pod, <-chan struct{}) {
 // create makes a pod. Room and quota that are not there are pools.ErrNoRoom and
 // pools.ErrQuota.
 func (p *Pool) create(ctx context.Context, spec *corev1.Pod, size int) (*pod, error) {
+	if err := p.shut(time.Now()); err != nil {
+		return nil, err
+	}
 	made := time.Now()
-	created, err := p.client.CoreV1().Pods(spec.Namespace).Create(ctx, spec, metav1.CreateOptions{})
+	asking, cancel := context.WithTimeout(ctx, createWithin)
+	defer cancel()
+	created, err := p.client.CoreV1().Pods(spec.Namespace).Create(asking, spec, metav1.CreateOptions{})
 	if err != nil {
-		return nil, createFailure(spec, err)
+		err = createFailure(spec, err)
+		if errors.Is(err, pools.ErrNoRoom) && ctx.Err() == nil {
+			p.shutFor(err)
+		}
+		return nil, err
 	}
 	w := &pod{namespace: created.Namespace, name: created.Name, uid: created.UID, size: size, made: made,
 		latest: created, seen: make(chan struct{}), left: make(chan struct{})}
@@ -73,6 +83,32 @@ func (p *Pool) create(ctx context.Context, spec *corev1.Pod, size int) (*pod, er
 	return w, nil
 }
 
+const (
+	// createWithin is when the API server is not waited for any longer, and takenWithin
+	// when a node must have taken notice of a pod.
+	createWithin = 5 * time.Second
+	takenWithin  = 5 * time.Second
+	// shutAfter is how long no pod is made after that: calls overflow at once.
+	shutAfter = 2 * time.Second
+)
+
+// shut says why no pod can be made now.
+func (p *Pool) shut(now time.Time) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if now.Before(p.shutUntil) {
+		return p.shutBy
+	}
+	return nil
+}
+
+func (p *Pool) shutFor(why error) {
+	p.mu.Lock()
+	p.shutUntil, p.shutBy = time.Now().Add(shutAfter), why
+	p.mu.Unlock()
+	p.changed()
+}
+
 func createFailure(spec *corev1.Pod, err error) error {
 	said := fmt.Errorf("make a pod in namespace %s: %w", spec.Namespace, err)
 	switch {
@@ -86,6 +122,10 @@ func createFailure(spec *corev1.Pod, err error) error {
 
 // await returns the address of a pod whose container runs, or why it never will.
 func (p *Pool) await(ctx context.Context, w *pod) (address string, err error) {
+	taken := time.NewTimer(time.Until(w.made.Add(takenWithin)))
+	defer taken.Stop()
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		o, next := w.look()
 		if err := hopeless(o); err != nil {
@@ -96,8 +136,17 @@ func (p *Pool) await(ctx context.Context, w *pod) (address string, err error) {
 		}
 		select {
 		case <-next:
+		case <-look.C:
+			p.refresh(ctx, w)
 		case <-w.left:
-			return "", &pools.StartError{Type: "Runtime.ExitError", Err: fmt.Errorf("its pod %s/%s was deleted", w.namespace, w.name)}
+			return "", fmt.Errorf("%w: its pod %s/%s was deleted", pools.ErrNoRoom, w.namespace, w.name)
+		case <-taken.C:
+			p.refresh(ctx, w)
+			if o, _ := w.look(); o.Status.StartTime == nil {
+				err := fmt.Errorf("%w: its pod %s/%s is not taken within %s: %s", pools.ErrNoRoom, w.namespace, w.name, takenWithin, whyPending(o))
+				p.shutFor(err)
+				return "", err
+			}
 		case <-ctx.Done():
 			return "", &pools.StartError{Type: "Runtime.InitTimeout", Err: fmt.Errorf("its pod %s/%s does not run: %s", w.namespace, w.name, whyPending(o))}
 		}
@@ -165,28 +214,4 @@ func whyEnded(o *corev1.Pod) string {
 		}
 	}
 	return strings.TrimSpace(string(o.Status.Phase) + " " + o.Status.Reason + " " + o.Status.Message)
-}
-
-// remove asks for the end of a pod. One that is not there is not an error.
-func (p *Pool) remove(ctx context.Context, o metav1.Object) error {
-	uid := o.GetUID()
-	err := p.client.CoreV1().Pods(o.GetNamespace()).Delete(ctx, o.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
-	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
-		return nil
-	}
-	return err
-}
-
-// end deletes a pod and waits until it is gone, or ctx ends.
-func (p *Pool) end(ctx context.Context, w *pod) error {
-	o, _ := w.look()
-	if err := p.remove(ctx, o); err != nil {
-		return fmt.Errorf("delete pod %s/%s: %w", w.namespace, w.name, err)
-	}
-	select {
-	case <-w.left:
-		return nil
-	case <-ctx.Done():
-		return fmt.Errorf("pod %s/%s is still there: %w", w.namespace, w.name, context.Cause(ctx))
-	}
 }

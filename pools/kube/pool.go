@@ -65,6 +65,9 @@ type Pool struct {
 	ready     []*pod      // that wait for a package, the oldest first
 	coming    []int       // by size: pods that are being made to wait
 	roomless  []time.Time // by size: no pod of it is made before
+	resting   map[revision]*resting
+	shutUntil time.Time // no pod is made before, because of shutBy
+	shutBy    error
 }
 
 // stopWithin bounds how long Close waits for pods to be gone.
@@ -90,7 +93,7 @@ func Open(ctx context.Context, c Config) (*Pool, error) {
 		spec:  specOf{pool: c.Pool.Name, owner: c.Owner, agent: k.RuntimeImage, ca: string(c.CA.Certificate()), priority: c.PriorityClass, region: c.Pool.Region, pods: k},
 		found: make(chan spillway.Resources, 1), wake: make(chan struct{}, 1),
 		nodes: map[string]node{}, claims: map[types.UID]claim{}, instances: map[spillway.InstanceID]*instance{}, pods: map[types.UID]*pod{}, early: map[types.UID]early{},
-		roomless: make([]time.Time, len(k.Sizes)), coming: make([]int, len(k.Sizes)),
+		resting: map[revision]*resting{}, roomless: make([]time.Time, len(k.Sizes)), coming: make([]int, len(k.Sizes)),
 	}
 	p.life, p.stop = context.WithCancel(context.Background())
 	p.exits = exits.New()
@@ -114,22 +117,33 @@ func (p *Pool) Capacity() (spillway.Resources, <-chan spillway.Resources) {
 	return p.capacity(), p.found
 }
 
-// capacity is what instances may hold; mu is held.
+// capacity is what instances may hold; mu is held. Pods of earlier runs, and those that
+// should have ended, lessen what the pool may have at most until they are gone.
 func (p *Pool) capacity() spillway.Resources {
-	var held, waiting spillway.Resources
+	var held, waiting, undead spillway.Resources
 	for _, i := range p.instances {
 		held = held.Add(i.function.Instance)
+	}
+	for uid, c := range p.claims {
+		if w := p.pods[uid]; c.earlier || w != nil && w.undead {
+			undead = undead.Add(c.need)
+		}
 	}
 	for _, w := range p.ready {
 		waiting = waiting.Add(p.spec.pods.Sizes[w.size].Resources)
 	}
-	return capacityOf(p.nodes, func(yield func(claim) bool) {
+	nodes := p.nodes
+	if time.Now().Before(p.shutUntil) {
+		nodes = nil
+	}
+	has := capacityOf(nodes, func(yield func(claim) bool) {
 		for _, c := range p.claims {
 			if !yield(c) {
 				return
 			}
 		}
 	}, held, waiting)
+	return least(has, p.config.Pool.Capacity.Sub(undead))
 }
 
 // changed lets tend look again.
@@ -154,7 +168,10 @@ func (p *Pool) tend() {
 	defer close(p.found)
 	for p.life.Err() == nil {
 		p.mu.Lock()
-		has, orders, strays := p.capacity(), p.orders(time.Now()), p.unanswered(time.Now())
+		now := time.Now()
+		stranded := p.stranded()
+		has, orders, strays := p.capacity(), p.orders(now), p.unanswered(now)
+		p.rested(now)
 		p.mu.Unlock()
 		select { // the latest replaces one that nobody has taken
 		case <-p.found:
@@ -163,6 +180,9 @@ func (p *Pool) tend() {
 		p.found <- has
 		for _, size := range orders {
 			p.background.Go(func() { p.order(size) })
+		}
+		for _, w := range stranded {
+			p.background.Go(func() { p.drop(w) })
 		}
 		for _, o := range strays {
 			p.background.Go(func() { p.discard(o) })

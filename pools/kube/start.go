@@ -25,6 +25,7 @@ type instance struct {
 	started bool
 	stopped bool // somebody asked for its end
 	calls   int
+	ejected bool // its agent cannot be reached, or its pod was deleted: it takes no more calls
 }
 
 // StartInstance implements pools.Starter. The steps of the cold start are: until the
@@ -35,7 +36,9 @@ func (p *Pool) StartInstance(ctx context.Context, id spillway.InstanceID, f *spi
 	i, err := p.reserve(id, f, cancel)
 	if err == nil {
 		var cold pools.ColdStart
-		if cold, err = p.start(ctx, i); err == nil {
+		cold, err = p.start(ctx, i)
+		p.settleStart(ctx, i, err)
+		if err == nil {
 			return cold, nil
 		}
 		p.abandon(i)
@@ -52,9 +55,23 @@ func (p *Pool) reserve(id spillway.InstanceID, f *spillway.Function, cancel cont
 	case p.instances[id] != nil:
 		return nil, fmt.Errorf("instance %d exists", id)
 	}
+	if err := p.mayStart(f, time.Now()); err != nil {
+		return nil, err
+	}
 	i := &instance{id: id, function: f, cancel: cancel}
 	p.instances[id] = i
 	return i, nil
+}
+
+// settleStart remembers of the function how its start ended. One that was given up says
+// nothing.
+func (p *Pool) settleStart(ctx context.Context, i *instance, err error) {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		err = context.Canceled
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tried(i.function, err, time.Now())
 }
 
 func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) {
@@ -67,7 +84,7 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 	i.pod, w.instance = w, i
 	p.mu.Unlock()
 	if err := p.equip(ctx, w, i.function); err != nil {
-		return pools.ColdStart{}, err
+		return pools.ColdStart{}, p.blame(ctx, w, err)
 	}
 	ready := time.Since(began)
 	spec := remote.SpecOf(i.function)
@@ -75,11 +92,11 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 	spec.LogStream = w.name
 	cold, err := w.agent.Start(ctx, spec)
 	if err != nil {
-		return pools.ColdStart{}, err
+		return pools.ColdStart{}, p.blame(ctx, w, err)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if i.stopped || p.pods[w.uid] != w {
+	if o, _ := w.look(); i.stopped || p.pods[w.uid] != w || over(o) || o.DeletionTimestamp != nil {
 		return pools.ColdStart{}, &pools.StartError{Type: "Runtime.ExitError", Err: errors.New("it ended as soon as it was ready")}
 	}
 	i.started = true
@@ -88,11 +105,53 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 	return cold, nil
 }
 
+// blame says whose fault it is that an agent did not start a function. One that cannot
+// be asked any more has ended with its container, which says why, or is out of reach:
+// that says nothing against the function.
+func (p *Pool) blame(ctx context.Context, w *pod, err error) error {
+	if _, told := errors.AsType[*pools.StartError](err); told || ctx.Err() != nil {
+		return err
+	}
+	asking, cancel := context.WithTimeout(ctx, askWithin)
+	defer cancel()
+	if _, silent := w.agent.Health(asking); silent == nil {
+		return err
+	}
+	for {
+		o, next := w.look()
+		if over(o) {
+			return hopeless(o)
+		}
+		select {
+		case <-next:
+		case <-w.left:
+			return fmt.Errorf("%w: its pod %s/%s was deleted", pools.ErrNoRoom, w.namespace, w.name)
+		case <-asking.Done():
+			return fmt.Errorf("%w: its pod %s/%s is out of reach: %w", pools.ErrNoRoom, w.namespace, w.name, err)
+		}
+	}
+}
+
+// askWithin is how long an agent has to answer that it is there.
+const askWithin = 3 * time.Second
+
 // outlive waits for the end of an instance's function. One that ends while it runs
 // nothing is reported, and its pod deleted; what it runs says so itself.
 func (p *Pool) outlive(i *instance) {
-	if i.pod.agent.Wait(p.life) != nil {
-		return // the pod is gone, or nobody wants to know any more
+	for wait := 100 * time.Millisecond; i.pod.agent.Wait(p.life) != nil; wait = min(2*wait, 5*time.Second) {
+		select {
+		case <-time.After(wait):
+		case <-i.pod.left:
+			return
+		case <-p.life.Done():
+			return
+		}
+		p.mu.Lock()
+		forgotten := p.instances[i.id] != i
+		p.mu.Unlock()
+		if forgotten {
+			return
+		}
 	}
 	p.mu.Lock()
 	idle := p.instances[i.id] == i && i.calls == 0 && !i.stopped
@@ -166,7 +225,7 @@ func (p *Pool) equip(ctx context.Context, w *pod, f *spillway.Function) error {
 		if start, ok := errors.AsType[*pools.StartError](err); ok {
 			return start
 		}
-		return &pools.StartError{Type: "Spillway.PackageError", Err: err}
+		return err
 	}
 	return nil
 }
@@ -183,7 +242,12 @@ func (p *Pool) abandon(i *instance) {
 	}
 }
 
-// StopInstance deletes the pod of an instance and returns when it is gone, or ctx ends.
+// stopInstanceWithin is when an instance is given up whose pod does not go away, as on a
+// node that is lost.
+const stopInstanceWithin = 20 * time.Second
+
+// StopInstance deletes the pod of an instance and returns when it is gone. One that does
+// not go away is given up after a while: the pool has less room until it is gone.
 func (p *Pool) StopInstance(ctx context.Context, id spillway.InstanceID) {
 	p.mu.Lock()
 	i := p.instances[id]
@@ -199,10 +263,16 @@ func (p *Pool) StopInstance(ctx context.Context, id spillway.InstanceID) {
 		return // StartInstance reports that it was abandoned
 	}
 	p.mu.Unlock()
-	err := p.end(ctx, w)
+	ending, cancel := context.WithTimeout(ctx, stopInstanceWithin)
+	defer cancel()
+	err := p.end(ending, w)
 	w.agent.Close()
 	p.mu.Lock()
 	delete(p.instances, id)
+	if err != nil {
+		p.undead(w)
+		p.background.Go(func() { o, _ := w.look(); p.discard(o) })
+	}
 	p.mu.Unlock()
 	p.changed()
 	if err != nil {

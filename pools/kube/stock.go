@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	corev1 "k8s.io/api/core/v1"
-
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/pools"
 )
@@ -17,8 +15,6 @@ const (
 	// next of a size is tried after one that could not be made.
 	orderWithin = 2 * time.Minute
 	notBefore   = 5 * time.Second
-	// discardWithin bounds a deletion that nobody waits for.
-	discardWithin = 30 * time.Second
 )
 
 // orders are the sizes of the pods to be made so that as many wait as should; mu is
@@ -95,7 +91,7 @@ func (p *Pool) takeReady(need spillway.Resources) *pod {
 	defer p.mu.Unlock()
 	best := -1
 	for i, w := range p.ready {
-		if p.spec.pods.Sizes[w.size].Exceeds(spillway.Resources{}, need) == spillway.DimNone && (best < 0 || w.size < p.ready[best].size) {
+		if p.onGoodNode(w) && p.spec.pods.Sizes[w.size].Exceeds(spillway.Resources{}, need) == spillway.DimNone && (best < 0 || w.size < p.ready[best].size) {
 			best = i
 		}
 	}
@@ -108,26 +104,30 @@ func (p *Pool) takeReady(need spillway.Resources) *pod {
 	return w
 }
 
-// unready takes a pod that has ended out of those that wait; mu is held.
-func (p *Pool) unready(w *pod) {
-	if i := slices.Index(p.ready, w); i >= 0 {
+// unready takes a pod out of those that wait, if it is one; mu is held.
+func (p *Pool) unready(w *pod) bool {
+	i := slices.Index(p.ready, w)
+	if i >= 0 {
 		p.ready = slices.Delete(p.ready, i, i+1)
 	}
+	return i >= 0
 }
 
-// drop deletes a pod that nobody waits for.
-func (p *Pool) drop(w *pod) {
-	if w.agent != nil {
-		w.agent.Close()
-	}
+// onGoodNode reports whether a pod is on a node that may run pods of the pool; mu is held.
+func (p *Pool) onGoodNode(w *pod) bool {
 	o, _ := w.look()
-	p.discard(o)
+	return p.nodes[o.Spec.NodeName].usable
 }
 
-func (p *Pool) discard(o *corev1.Pod) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(p.life), discardWithin)
-	defer cancel()
-	if err := p.remove(ctx, o); err != nil {
-		p.log.Warn("a pod is left over and deleted by the next run", "pod", o.Namespace+"/"+o.Name, "error", err)
-	}
+// stranded takes out the pods that wait on a node that may not run them any more; mu is
+// held.
+func (p *Pool) stranded() (out []*pod) {
+	p.ready = slices.DeleteFunc(p.ready, func(w *pod) bool {
+		good := p.onGoodNode(w)
+		if !good {
+			out = append(out, w)
+		}
+		return !good
+	})
+	return out
 }

@@ -96,13 +96,16 @@ func (p *Pool) podIs(object any) {
 	if over(o) {
 		delete(p.claims, o.UID)
 	} else {
-		p.claims[o.UID] = claim{o.Spec.NodeName, needOf(o)}
+		p.claims[o.UID] = claim{o.Spec.NodeName, needOf(o), o.Labels[LabelPool] == p.spec.pool && o.Labels[LabelOwner] != p.spec.owner}
 	}
 	p.changed()
 	if w := p.own(o, false); w != nil {
 		w.see(o)
-		if over(o) {
+		switch {
+		case over(o):
 			p.lost(w)
+		case o.DeletionTimestamp != nil:
+			p.leaving(w)
 		}
 	}
 }
@@ -166,15 +169,39 @@ func (p *Pool) unanswered(now time.Time) (strays []*corev1.Pod) {
 }
 
 // lost is told of a pod that has ended by itself or is gone; mu is held. An instance
-// that runs nothing is reported.
+// that runs nothing is reported; the calls of others are ended.
 func (p *Pool) lost(w *pod) {
-	p.unready(w)
+	if p.unready(w) {
+		p.background.Go(func() { p.drop(w) })
+		return
+	}
 	i := w.instance
-	if i == nil || p.instances[i.id] != i || !i.started || i.calls > 0 {
+	if i == nil || p.instances[i.id] != i || !i.started || w.givenUp {
+		return
+	}
+	w.givenUp = true
+	if i.calls > 0 {
+		p.background.Go(func() { p.giveUp(w) })
 		return
 	}
 	delete(p.instances, i.id)
 	if !i.stopped {
+		p.exits.Add(i.id)
+		p.background.Go(func() { p.drop(w) })
+	}
+}
+
+// leaving is told of a pod that somebody has deleted and that may still run for its grace
+// period; mu is held. It takes no more calls.
+func (p *Pool) leaving(w *pod) {
+	p.unready(w)
+	i := w.instance
+	if i == nil || p.instances[i.id] != i || !i.started || i.stopped {
+		return
+	}
+	i.ejected = true
+	if i.calls == 0 {
+		delete(p.instances, i.id)
 		p.exits.Add(i.id)
 	}
 }

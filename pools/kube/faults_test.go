@@ -1,0 +1,213 @@
+package kube_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/kube"
+)
+
+// flaky is a client whose requests may fail: before they are sent, or after they have
+// been carried out.
+type flaky struct {
+	unsent, unanswered func(*http.Request) bool
+	next               http.RoundTripper
+}
+
+var errCut = errors.New("the connection is cut")
+
+// RoundTrip implements http.RoundTripper.
+func (f *flaky) RoundTrip(r *http.Request) (*http.Response, error) {
+	if f.unsent != nil && f.unsent(r) {
+		return nil, errCut
+	}
+	answer, err := f.next.RoundTrip(r)
+	if err == nil && f.unanswered != nil && f.unanswered(r) {
+		answer.Body.Close()
+		return nil, errCut
+	}
+	return answer, err
+}
+
+func (b *bench) flaky(t *testing.T, f flaky) kubernetes.Interface {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", b.Kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Dial, config.QPS = b.Dial, -1
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { f.next = next; return &f })
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return client
+}
+
+func of(method string) func(*http.Request) bool {
+	return func(r *http.Request) bool {
+		return r.Method == method && strings.Contains(r.URL.Path, "/pods")
+	}
+}
+
+// TestUnansweredCreate: a pod that was made although nobody was told is deleted.
+func TestUnansweredCreate(t *testing.T) {
+	b := onCluster(t)
+	var cut atomic.Bool
+	client := b.flaky(t, flaky{unanswered: func(r *http.Request) bool { return of(http.MethodPost)(r) && cut.CompareAndSwap(false, true) }})
+	p := b.openAs(t, "unanswered", 0, func(c *kube.Config) { c.Client = client })
+	if _, err := p.StartInstance(t.Context(), 1, b.image(t)); !errors.Is(err, pools.ErrNoRoom) || !errors.Is(err, errCut) {
+		t.Fatalf("got %v", err)
+	}
+	if _, err := p.StartInstance(t.Context(), 2, b.image(t)); !errors.Is(err, pools.ErrNoRoom) {
+		t.Errorf("at once after that: %v", err)
+	}
+	b.awaitPods(t, kube.LabelPool+"=unanswered", 1)
+	b.awaitPods(t, kube.LabelPool+"=unanswered", 0)
+}
+
+// TestStopWithoutAPI: an instance is not stopped before its pod is gone, although the API
+// server does not hear of it at first.
+func TestStopWithoutAPI(t *testing.T) {
+	b := onCluster(t)
+	var cut atomic.Int32
+	client := b.flaky(t, flaky{unsent: func(r *http.Request) bool { return of(http.MethodDelete)(r) && cut.Add(1) <= 3 }})
+	p := b.openAs(t, "stopped", 0, func(c *kube.Config) { c.Client = client })
+	started(t, p, 1, b.function(t))
+	p.StopInstance(t.Context(), 1)
+	left, err := b.client.CoreV1().Pods("").List(t.Context(), metav1.ListOptions{LabelSelector: kube.LabelPool + "=stopped"})
+	if err != nil || len(left.Items) > 0 || cut.Load() < 4 {
+		t.Errorf("%d pods, %v, after %d requests", len(left.Items), err, cut.Load())
+	}
+}
+
+// TestOutlier: an instance whose agent cannot be reached is ended, and another serves.
+func TestOutlier(t *testing.T) {
+	b := onCluster(t)
+	var away atomic.Value // address of the pod that is out of reach
+	away.Store("")
+	var open []net.Conn
+	p := b.openAs(t, "outlier", 0, func(c *kube.Config) {
+		c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
+			if strings.HasPrefix(address, away.Load().(string)+":") {
+				return nil, errCut
+			}
+			conn, err := b.Dial(ctx, network, address)
+			if err == nil {
+				open = append(open, conn) // by one start, before it is read
+			}
+			return conn, err
+		}
+	})
+	f := b.image(t)
+	started(t, p, 1, f)
+	invoke := func(id spillway.InstanceID) pools.Result {
+		return p.Invoke(t.Context(), pools.Request{Invocation: "i", Attempt: 1, Function: f, Payload: []byte(`{}`), Deadline: time.Now().Add(time.Minute), Instance: id})
+	}
+	if r := invoke(1); r.Outcome.Class != spillway.Executed {
+		t.Fatalf("%+v", r)
+	}
+	away.Store(b.awaitPods(t, kube.LabelPool+"=outlier", 1)[0].Status.PodIP)
+	for _, conn := range open {
+		conn.Close()
+	}
+	r := invoke(1)
+	for range 3 { // the first may have found its connection cut
+		if r.Outcome.Class != spillway.NotExecuted || r.Outcome.Cause != spillway.CauseConnect || r.InstanceGone {
+			break
+		}
+		r = invoke(1)
+	}
+	if r.Outcome.Class != spillway.NotExecuted || !r.InstanceGone {
+		t.Fatalf("out of reach: %+v", r)
+	}
+	b.awaitPods(t, kube.LabelPool+"=outlier", 0)
+	started(t, p, 2, f)
+	if r := invoke(2); r.Outcome.Class != spillway.Executed {
+		t.Errorf("its successor: %+v", r)
+	}
+}
+
+// TestDeletedPods: whoever deletes a pod ends its instance, one that runs nothing at once.
+func TestDeletedPods(t *testing.T) {
+	b := onCluster(t)
+	p := b.openAs(t, "deleted", 0)
+	started(t, p, 1, b.image(t))
+	pod := b.awaitPods(t, kube.LabelPool+"=deleted", 1)[0]
+	if err := b.client.CoreV1().Pods(pod.Namespace).Delete(t.Context(), pod.Name, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case id := <-p.Exits():
+		if id != 1 {
+			t.Errorf("instance %d", id)
+		}
+	case <-time.After(time.Minute):
+		t.Fatal("its end is not told")
+	}
+	if r := p.Invoke(t.Context(), pools.Request{Invocation: "i", Attempt: 1, Function: b.image(t), Deadline: time.Now().Add(time.Minute), Instance: 1}); r.Outcome.Class != spillway.NotExecuted {
+		t.Errorf("after it: %+v", r)
+	}
+	b.awaitPods(t, kube.LabelPool+"=deleted", 0)
+}
+
+// TestNodeThatIsOut: pods that wait on a node that may run nothing new are not used, and
+// go; the others come when it is back.
+func TestNodeThatIsOut(t *testing.T) {
+	b := onCluster(t)
+	p := b.openAs(t, "out", 1)
+	before := b.awaitPods(t, kube.LabelPool+"=out", 1)[0]
+	cordon := func(on bool) {
+		t.Helper()
+		patch := []byte(`{"spec":{"unschedulable":true}}`)
+		if !on {
+			patch = []byte(`{"spec":{"unschedulable":null}}`)
+		}
+		if _, err := b.client.CoreV1().Nodes().Patch(context.Background(), before.Spec.NodeName, "application/merge-patch+json", patch, metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cordon(true)
+	b.awaitPods(t, kube.LabelPool+"=out", 0)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if _, err := p.StartInstance(ctx, 1, b.function(t)); !errors.Is(err, pools.ErrNoRoom) {
+		t.Errorf("on a node that is out: %v", err)
+	}
+	cordon(false)
+	if after := b.awaitPods(t, kube.LabelPool+"=out", 1)[0]; after.Name == before.Name || after.Status.Phase != corev1.PodRunning {
+		t.Errorf("%s waits", after.Name)
+	}
+}
+
+// TestNextRunSweeps: what a run left that was killed is gone after the next has opened.
+func TestNextRunSweeps(t *testing.T) {
+	b := onCluster(t)
+	left, err := b.client.CoreV1().Pods("spillway-pool").Create(t.Context(), &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{GenerateName: "left-", Labels: map[string]string{kube.LabelPool: "swept", kube.LabelOwner: "killed"}},
+		Spec: corev1.PodSpec{SecurityContext: &corev1.PodSecurityContext{RunAsNonRoot: new(true), SeccompProfile: &corev1.SeccompProfile{Type: corev1.SeccompProfileTypeRuntimeDefault}},
+			TerminationGracePeriodSeconds: new(int64(0)),
+			Containers:                    []corev1.Container{{Name: "c", Image: b.agent, SecurityContext: &corev1.SecurityContext{AllowPrivilegeEscalation: new(false), Capabilities: &corev1.Capabilities{Drop: []corev1.Capability{"ALL"}}}}}},
+	}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b.openAs(t, "swept", 0)
+	b.awaitPods(t, kube.LabelOwner+"=killed", 0)
+	if _, err := b.client.CoreV1().Pods("spillway-pool").Get(t.Context(), left.Name, metav1.GetOptions{}); err == nil {
+		t.Error("it is still there")
+	}
+}
