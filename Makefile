@@ -8,10 +8,10 @@ FUNCTIONS := $(notdir $(patsubst %/main.go,%,$(wildcard examples/functions/*/mai
 .PHONY: help build functions demo test peers race fuzz lint bench bench-sim verify clean
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 build: ## the spillway command, in bin/
-	$(GO) build -trimpath -o $(BIN)/ ./cmd/...
+	CGO_ENABLED=0 $(GO) build -trimpath -o $(BIN)/ ./cmd/...
 
 functions: ## the example functions: Lambda packages in bin/functions/, SCF packages in bin/scf/
 	@mkdir -p $(BIN)/scf
@@ -26,7 +26,7 @@ demo: build functions ## a burst to a cloud on this machine, with a bill that ch
 	$(BIN)/spillway-demo $(DEMO_FLAGS)
 
 test: ## all tests, with the race detector
-	$(GO) test -race ./...
+	$(GO) test -race -timeout 30m ./...
 
 peers: ## clients and runtimes that others wrote against ours; installs them first
 	test/peers/install
@@ -67,14 +67,25 @@ cluster-down: $(BIN)/cluster ## ends it, and leaves nothing
 cluster-k: $(BIN)/cluster ## kubectl in that cluster: make cluster-k ARGS='get pods -A'
 	@KUBE_MINOR=$(KUBE_MINOR) $< kubectl $(ARGS)
 
+# Packages with tests that need a cluster, or its API server.
+CLUSTER_TESTS := ./internal/kubetest ./api/... ./auth/kube ./config/cluster ./config/operator ./pools/kube ./test/kube
+
 test-cluster: ## tests on a real Kubernetes; installs and builds what it needs first
 	test/cluster/install
 	cd test/cluster && $(GO) vet ./... && $(GO) test -race ./...
-	$(GO) test -race -count=1 ./internal/kubetest
+	SPILLWAY_CLUSTER=required $(GO) test -race -count=1 -timeout 30m $(CLUSTER_TESTS)
 
 .PHONY: test-manifests
 test-manifests: ## manifests, the chart and their RBAC on a real API server; builds that first
 	cd test/manifests && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 60m ./...
+
+.PHONY: cluster-images
+cluster-images: $(BIN)/cluster ## Spillway, its agent and an example as images on that cluster's node
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BIN)/images/ ./cmd/spillway ./cmd/spillway-agent
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -tags lambda.norpc -o $(BIN)/images/report/bootstrap ./examples/functions/report
+	$(BIN)/cluster image localhost/spillway:dev $(BIN)/images/spillway
+	$(BIN)/cluster image localhost/spillway-agent:dev $(BIN)/images/spillway-agent
+	$(BIN)/cluster image localhost/spillway-report:dev $(BIN)/images/report/bootstrap
 
 .PHONY: $(BIN)/cluster
 $(BIN)/cluster:

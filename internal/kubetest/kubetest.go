@@ -7,7 +7,8 @@
 // cluster DNS and no proxy of services: pods are reached by their addresses, and the
 // API server from pods as usual.
 //
-// What a machine lacks fails a test, with the words what to install. Only -short skips.
+// Without SPILLWAY_CLUSTER=required in the environment, and with -short, such tests are
+// skipped; with it, what a machine lacks fails them, with the words what to install.
 package kubetest
 
 import (
@@ -28,14 +29,31 @@ import (
 // buildTime is what a test must have left to start a build of Kubernetes.
 const buildTime = 30 * time.Minute
 
+// Variable of the environment that lets tests need a cluster, and its value.
+const (
+	variable = "SPILLWAY_CLUSTER"
+	required = "required"
+)
+
+// Need skips a test where no Kubernetes is asked for.
+func Need(t testing.TB) {
+	t.Helper()
+	switch value := os.Getenv(variable); {
+	case value != "" && value != required:
+		t.Fatalf("%s is %q; allowed: %s, or nothing", variable, value, required)
+	case value == "":
+		t.Skipf("needs Kubernetes: 'make test-cluster' runs it, or %s=%s", variable, required)
+	case testing.Short():
+		t.Skip("needs Kubernetes, which -short leaves out")
+	}
+}
+
 // Assets returns a directory with etcd, kube-apiserver and kubectl, as envtest's
 // BinaryAssetsDirectory wants it. They are built if this machine has none yet and the
 // test has half an hour left. It needs no root.
 func Assets(t testing.TB) string {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs Kubernetes, which -short leaves out")
-	}
+	Need(t)
 	command, err := build(t.Context(), t.TempDir())
 	if err != nil {
 		t.Fatal(err)
@@ -74,9 +92,7 @@ func tooLate(t testing.TB) bool {
 // fails if anything is left then, or if the cluster ended by itself.
 func Up(t testing.TB) *Cluster {
 	t.Helper()
-	if testing.Short() {
-		t.Skip("needs a cluster, which -short leaves out")
-	}
+	Need(t)
 	c, err := start(t.Context(), tooLate(t))
 	if err != nil {
 		t.Fatal(err)

@@ -36,7 +36,7 @@ func NewDir(pattern string) (string, error) {
 // slower.
 func Build(dir string, folders map[string]string) error {
 	for path, folder := range folders {
-		cmd := exec.Command("go", "build", "-tags", "lambda.norpc", "-o", filepath.Join(dir, path), root+"/"+folder)
+		cmd := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-o", filepath.Join(dir, path), root+"/"+folder)
 		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			return fmt.Errorf("build %s: %w\n%s", folder, err, out)
