@@ -353,8 +353,14 @@ func TestFirstSchemaIsReadAndBroughtForward(t *testing.T) {
 		values = append(values, v.Value)
 	}
 	for _, do := range []func() error{
-		func() error { _, err := db.Exec(migrations[0] + "INSERT INTO meta VALUES (1, 'w', 1, 0); PRAGMA user_version = 1"); return err },
-		func() error { _, err := db.Exec("INSERT INTO line VALUES (?"+strings.Repeat(", ?", columnCount-2)+")", values...); return err },
+		func() error {
+			_, err := db.Exec(migrations[0] + "INSERT INTO meta VALUES (1, 'w', 1, 0); PRAGMA user_version = 1")
+			return err
+		},
+		func() error {
+			_, err := db.Exec("INSERT INTO line VALUES (?"+strings.Repeat(", ?", columnCount-2)+")", values...)
+			return err
+		},
 		db.Close,
 	} {
 		if err := do(); err != nil {
