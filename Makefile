@@ -46,6 +46,11 @@ lint: ## go vet and golangci-lint, with the reasons in .golangci.yml
 bench: ## the measured table of docs/benchmarks.md
 	$(GO) run ./test/bench
 
+.PHONY: bench-cluster
+bench-cluster: ## Spillway on a real Kubernetes, beside what that does by itself (as root); half an hour
+	test/cluster/install
+	$(GO) run ./test/benchcluster
+
 bench-sim: ## replay every trace below TRACE_DIR, timed
 	@test -n "$(TRACE_DIR)" || { echo 'bench-sim needs TRACE_DIR, a directory of traces: make bench-sim TRACE_DIR=traces'; exit 2; }
 	TRACE_DIR="$(abspath $(TRACE_DIR))" $(GO) test ./simulator/scenario -run '^$$' -bench Traces -benchtime 1x -timeout 60m
