@@ -48,7 +48,8 @@ type Result struct {
 	Web *WebAnswer
 
 	// InstanceGone reports that the instance ended with this attempt (timeout,
-	// crash, memory limit) and has been reaped: its place is free.
+	// crash, memory limit) and has been reaped: its place is free. Of a Measurer's
+	// it may not be yet: then its room is missing from Capacity until it is.
 	InstanceGone bool
 }
 
