@@ -20,6 +20,9 @@ const (
 	// remembered is served without waiting for another one for away.
 	askAgain = time.Second
 	away     = 10 * time.Second
+	// settling is how long after a failed review a no to what was allowed is not believed:
+	// an API server that has just started refuses all before it has read its roles.
+	settling = 15 * time.Second
 )
 
 // key is a digest of what is asked about.
@@ -146,6 +149,7 @@ func (m *memory[V]) begin(k key, ask func(context.Context) (answer[V], error)) <
 		asked := time.Now()
 		a, err := m.review(ctx, ask)
 		m.told(err)
+		unsettled := m.unsettled(k)
 		switch {
 		case err != nil:
 			if e, known := m.good.Peek(k); known {
@@ -158,6 +162,9 @@ func (m *memory[V]) begin(k key, ask func(context.Context) (answer[V], error)) <
 			m.metrics.yes.Inc()
 			m.good.Add(k, m.keep(a, asked))
 			m.bad.Remove(k)
+		case unsettled != nil:
+			unsettled.asking.Store(false)
+			return m.served(unsettled), nil
 		default:
 			m.metrics.no.Inc()
 			m.good.Remove(k)
@@ -165,6 +172,15 @@ func (m *memory[V]) begin(k key, ask func(context.Context) (answer[V], error)) <
 		}
 		return a, nil
 	})
+}
+
+// unsettled is what was allowed, if a review of it failed a moment ago; else nil.
+func (m *memory[V]) unsettled(k key) *entry[V] {
+	e, known := m.good.Peek(k)
+	if now := time.Now(); known && e.failedWithin(settling, now) && now.Before(e.until) {
+		return e
+	}
+	return nil
 }
 
 // review asks, when few enough others do.

@@ -70,6 +70,38 @@ func TestOutageIsNotWaitedFor(t *testing.T) {
 	})
 }
 
+// TestRestartRefusesAll: what an API server says that has just started and not read its
+// roles is not believed of those who were allowed, for a moment; later it is.
+func TestRestartRefusesAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		may := d.may
+		d.want(t, "token-web", "allowed")
+		d.with(func() { d.gone = true })
+		time.Sleep(40 * time.Second)
+		d.want(t, "token-web", "allowed_stale")
+		refuses := func(*authorization.SubjectAccessReviewSpec) bool { return false }
+		d.with(func() { d.gone, d.may = false, refuses })
+		for range 50 {
+			time.Sleep(100 * time.Millisecond)
+			d.want(t, "token-web", "allowed_stale")
+		}
+		d.with(func() { d.may = may })
+		time.Sleep(time.Second)
+		d.call(t, "token-web")
+		time.Sleep(time.Second)
+		d.want(t, "token-web", "allowed")
+		d.with(func() { d.gone = true })
+		time.Sleep(40 * time.Second)
+		d.want(t, "token-web", "allowed_stale")
+		d.with(func() { d.gone, d.may = false, refuses })
+		time.Sleep(settling + time.Second)
+		d.call(t, "token-web")
+		time.Sleep(time.Second)
+		d.want(t, "token-web", "denied")
+	})
+}
+
 // TestFirstInOutageWaits 3 seconds and no longer: nothing said yet that the API server
 // is silent.
 func TestFirstInOutageWaits(t *testing.T) {
