@@ -70,15 +70,29 @@ func run(args []string, out io.Writer) error {
 	c.attach = c.flags.Bool("attached", false, "up: stay, and take the cluster down when standard input ends")
 	c.cached = c.flags.Bool("cached", false, "assets: fail instead of building")
 	c.kube = c.flags.String("kubebox", "", "pid1: the program that holds the components")
-	if err := c.flags.Parse(args[1:]); err != nil {
+	own, theirs := ownFlags(args[0], args[1:])
+	if err := c.flags.Parse(own); err != nil {
 		return err
 	}
-	c.args = c.flags.Args()
+	c.args = append(c.flags.Args(), theirs...)
 	var err error
 	if c.site, err = siteAt(*dir); err != nil {
 		return err
 	}
 	return commands[args[0]](c)
+}
+
+// ownFlags splits what is for this command from what is for the program that kubectl and
+// exec run: theirs begins with whatever is not -dir.
+func ownFlags(command string, args []string) (own, theirs []string) {
+	if command != "kubectl" && command != "exec" {
+		return args, nil
+	}
+	n := 0
+	for n+1 < len(args) && args[n] == "-dir" {
+		n += 2
+	}
+	return args[:n], args[n:]
 }
 
 // need checks how many arguments there are, which are named in what.

@@ -88,3 +88,20 @@ func TestChosen(t *testing.T) {
 		t.Errorf("nothing is built: %v", err)
 	}
 }
+
+// TestOwnFlags: flags of kubectl are kubectl's.
+func TestOwnFlags(t *testing.T) {
+	for _, c := range []struct {
+		command, args, own, theirs string
+	}{
+		{"kubectl", "-n shop get pods", "", "-n shop get pods"},
+		{"kubectl", "-dir d -n shop get", "-dir d", "-n shop get"},
+		{"exec", "curl -k url", "", "curl -k url"},
+		{"up", "-dir d -attached", "-dir d -attached", ""},
+	} {
+		own, theirs := ownFlags(c.command, strings.Fields(c.args))
+		if strings.Join(own, " ") != c.own || strings.Join(theirs, " ") != c.theirs {
+			t.Errorf("%s %s: %q and %q", c.command, c.args, own, theirs)
+		}
+	}
+}
