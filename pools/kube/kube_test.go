@@ -246,6 +246,19 @@ func TestImage(t *testing.T) {
 	b.awaitPods(t, kube.LabelPool+"=onprem", 0)
 }
 
+// TestSteps: no part of a cold start is told twice.
+func TestSteps(t *testing.T) {
+	b := onCluster(t)
+	p := b.open(t, 1)
+	b.awaitPods(t, kube.LabelPool+"=onprem", 1)
+	at := time.Now()
+	cold := started(t, p, 1, b.function(t))
+	took := time.Since(at)
+	if sum := cold.Unpack + cold.Start + cold.Init; sum > took || cold.Unpack <= 0 || cold.Start <= 0 || cold.Init <= 0 {
+		t.Errorf("%+v make %s of %s", cold, sum, took)
+	}
+}
+
 // started starts an instance that ends with the test.
 func started(t testing.TB, p *kube.Pool, id spillway.InstanceID, f *spillway.Function) pools.ColdStart {
 	t.Helper()

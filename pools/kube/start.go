@@ -101,7 +101,7 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 	}
 	i.started = true
 	p.background.Go(func() { p.outlive(i) })
-	cold.Unpack += ready
+	cold.Unpack = ready // the agent's own part of it is in there
 	return cold, nil
 }
 
