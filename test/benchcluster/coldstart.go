@@ -28,18 +28,18 @@ const stock = 4
 const poolSelector = kube.LabelPool + "=onprem"
 
 // podsAndQuota is an on-prem pool of pods for small functions, and a quota.
-func (w *world) podsAndQuota(ready int, keepAlive, more string) string {
+func (w *world) podsAndQuota(ready int, cpu, keepAlive, more string) string {
 	return fmt.Sprintf(`
 apiVersion: spillway.dev/v1alpha1
 kind: Pool
 metadata: {name: onprem}
-spec: {kind: kubernetes, keepAlive: %s, kubernetes: {runtimeImage: %q, sizes: [{memory: 64Mi, cpu: 10m, ready: %d}]}%s}
+spec: {kind: kubernetes, keepAlive: %s, kubernetes: {runtimeImage: %q, sizes: [{memory: 64Mi, cpu: %s, ready: %d}]}%s}
 ---
 apiVersion: spillway.dev/v1alpha1
 kind: Quota
 metadata: {name: company}
 spec: {department: retail, namespaces: [shop], nominal: {cloud: {slots: 1000}}, budgets: [{window: day, amount: "100"}]}
-`, keepAlive, w.agent, ready, more)
+`, keepAlive, w.agent, cpu, ready, more)
 }
 
 // functionOf is one whose revision has what code says.
@@ -61,7 +61,7 @@ func coldStartSection(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	server, err := b.begin(ctx, platform{pools: b.podsAndQuota(stock, "20s", ""), functions: func(digest map[string]string) (all []string) {
+	server, err := b.begin(ctx, platform{pools: b.podsAndQuota(stock, "100m", "10s", ""), functions: func(digest map[string]string) (all []string) {
 		for i := range b.samples {
 			all = append(all, functionOf("shop", "cold"+strconv.Itoa(i), packaged(digest["echo"]), ""))
 		}
@@ -215,7 +215,7 @@ func (b *bench) steps(ctx context.Context) (steps []step, err error) {
 		return nil, err
 	}
 	b.authority = string(ca.Certificate())
-	size := spillway.Resources{Slots: 1, MilliCPU: 10, MiB: 64}
+	size := spillway.Resources{Slots: 1, MilliCPU: 100, MiB: 64}
 	p, err := kube.Open(ctx, kube.Config{Client: b.client, CA: ca, Owner: "bench", Dial: b.Dial, Pool: &spillway.Pool{
 		Name: "onprem", Kind: spillway.PoolKubernetes, Region: "local", InitTimeout: time.Minute,
 		Kubernetes: spillway.KubernetesPods{RuntimeImage: b.agent, Namespace: "spillway-pool", Sizes: []spillway.PodSize{{Resources: size, Ready: stock}}},

@@ -62,7 +62,7 @@ func overflowSection(ctx context.Context, b *bench) (err error) {
 }
 
 func (b *bench) bothPools(endpoint string) string {
-	return b.podsAndQuota(stock, "1m", fmt.Sprintf(", capacity: {slots: %d, cpu: \"100\", memory: 100Gi}", places)) + fmt.Sprintf(`---
+	return b.podsAndQuota(stock, "10m", "1m", fmt.Sprintf(", capacity: {slots: %d, cpu: \"100\", memory: 100Gi}", places)) + fmt.Sprintf(`---
 apiVersion: spillway.dev/v1alpha1
 kind: Pool
 metadata: {name: lambda}

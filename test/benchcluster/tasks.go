@@ -18,33 +18,33 @@ import (
 const (
 	// block is how many tasks of a kind are one after another before the next kind.
 	block = 10
-	// warmStock is how many pods wait, and instances are kept, when all tasks come at once.
+	// warmStock is how many pods wait, and instances are kept, when all tasks come at
+	// once. No more first calls come than pods wait: a node has 110 pods.
 	warmStock = 32
 )
 
 // tasksSection runs short tasks as functions and as Jobs of the same cluster: one after
 // another, in turn, and then all at once.
 func tasksSection(ctx context.Context, b *bench) error {
-	oneByOne, err := b.tasksInTurn(ctx)
+	t, err := b.tasksInTurn(ctx)
 	if err != nil {
 		return err
 	}
-	atOnce, err := b.tasksAtOnce(ctx)
-	if err != nil {
+	b.taskTable("Short tasks, one after another", t)
+	if t, err = b.tasksAtOnce(ctx); err != nil {
 		return err
 	}
-	for _, part := range []struct {
-		title string
-		*taskTimes
-	}{{"Short tasks, one after another", oneByOne}, {"Short tasks, all at once", atOnce}} {
-		job := quantile(part.jobs, 50)
-		b.heading(part.title, append(spreadColumns, "Job / this, p50")...)
-		b.spread("Job, create to Complete", part.jobs, "")
-		b.spread("of it until its pod has succeeded", part.pods, times(job, quantile(part.pods, 50)))
-		b.spread("function, warm", part.warm, times(job, quantile(part.warm, 50)))
-		b.spread("function, a pod of the package pool made it for the call", part.cold, times(job, quantile(part.cold, 50)))
-	}
+	b.taskTable("Short tasks, all at once", t)
 	return nil
+}
+
+func (b *bench) taskTable(title string, t *taskTimes) {
+	job := quantile(t.jobs, 50)
+	b.heading(title, append(spreadColumns, "Job / this, p50")...)
+	b.spread("Job, create to Complete", t.jobs, "")
+	b.spread("of it until its pod has succeeded", t.pods, times(job, quantile(t.pods, 50)))
+	b.spread("function, warm", t.warm, times(job, quantile(t.warm, 50)))
+	b.spread("function, first call, in a pod that waited for a package", t.cold, times(job, quantile(t.cold, 50)))
 }
 
 // taskTimes is how long each task took from being asked for until its end was known.
@@ -61,7 +61,7 @@ func (b *bench) taskFunctions(n, minWarm int) func(map[string]string) []string {
 }
 
 func (b *bench) tasksInTurn(ctx context.Context) (_ *taskTimes, err error) {
-	server, err := b.begin(ctx, platform{b.podsAndQuota(stock, "15s", ""), b.taskFunctions(b.samples, 1)})
+	server, err := b.begin(ctx, platform{b.podsAndQuota(stock, "100m", "10s", ""), b.taskFunctions(b.samples, 1)})
 	if err != nil {
 		return nil, err
 	}
@@ -107,7 +107,7 @@ func (b *bench) tasksAtOnce(ctx context.Context) (_ *taskTimes, err error) {
 	if t.jobs, t.pods, err = b.jobs(ctx, b.tasks, b.tasks); err != nil {
 		return nil, err
 	}
-	server, err := b.begin(ctx, platform{b.podsAndQuota(warmStock, "15s", ""), b.taskFunctions(b.tasks, warmStock)})
+	server, err := b.begin(ctx, platform{b.podsAndQuota(warmStock, "10m", "1m", ""), b.taskFunctions(warmStock, warmStock)})
 	if err != nil {
 		return nil, err
 	}
@@ -116,19 +116,19 @@ func (b *bench) tasksAtOnce(ctx context.Context) (_ *taskTimes, err error) {
 	if err := s.await(ctx, 2*warmStock); err != nil { // those of the function that is kept warm, and those that wait
 		return nil, err
 	}
-	if t.warm, err = b.callsAtOnce(ctx, func(int) string { return "warm" }); err != nil {
+	if t.warm, err = b.callsAtOnce(ctx, b.tasks, func(int) string { return "warm" }); err != nil {
 		return nil, err
 	}
-	if t.cold, err = b.callsAtOnce(ctx, func(i int) string { return "task" + strconv.Itoa(i) }); err != nil {
+	if t.cold, err = b.callsAtOnce(ctx, warmStock, func(i int) string { return "task" + strconv.Itoa(i) }); err != nil {
 		return nil, err
 	}
 	return t, nil
 }
 
-func (b *bench) callsAtOnce(ctx context.Context, function func(i int) string) ([]time.Duration, error) {
-	all, failed := make([]time.Duration, b.tasks), make([]error, b.tasks)
+func (b *bench) callsAtOnce(ctx context.Context, n int, function func(i int) string) ([]time.Duration, error) {
+	all, failed := make([]time.Duration, n), make([]error, n)
 	var calls sync.WaitGroup
-	for i := range b.tasks {
+	for i := range n {
 		calls.Go(func() { all[i], failed[i] = b.good(ctx, function(i), fmt.Sprintf(`{"n":%d}`, i), "onprem") })
 	}
 	calls.Wait()
