@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/spillway-dev/spillway/dispatcher/server"
 	"github.com/spillway-dev/spillway/pools/process"
 )
 
@@ -124,21 +125,33 @@ func (a *app) run(ctx context.Context, front, admin net.Listener, log *slog.Logg
 	return err
 }
 
-// drain lets calls in flight end: no new ones are admitted, then the front door
-// closes. The admin port says "not ready" meanwhile.
+// drain lets calls in flight end. The door is shut first: who comes later is refused a
+// connection, which is no answer and may be tried again at the next server, and who is in
+// is served. The admin port says "not ready" meanwhile.
 func (a *app) drain() error {
+	a.leaving.Store(true)
 	ctx, cancel := context.WithTimeout(context.Background(), a.loaded.Server.DrainTimeout)
 	defer cancel()
-	err := a.server.Drain(ctx)
-	if err != nil {
+	late := a.front.Shutdown(ctx)
+	if err := a.server.Drain(ctx); err != nil {
 		err = fmt.Errorf("drain: %w; they are ended now and billed for what they ran", err)
 		return errors.Join(err, a.front.Close())
 	}
-	// All calls have ended; what is left is writing their answers.
-	if err := a.front.Shutdown(ctx); err != nil {
-		return errors.Join(fmt.Errorf("drain: answers not taken by their clients: %w", err), a.front.Close())
+	if late != nil {
+		return errors.Join(fmt.Errorf("drain: answers not taken by their clients: %w", late), a.front.Close())
 	}
 	return nil
+}
+
+// ready reports why the server should not be sent calls, or nil.
+func (a *app) ready() error {
+	switch {
+	case a.server == nil:
+		return errors.New("starting")
+	case a.leaving.Load():
+		return server.ErrDraining
+	}
+	return a.server.Ready()
 }
 
 // publish writes the addresses to the data directory, whole or not at all.

@@ -12,7 +12,10 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/klog/v2"
+	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/spillway-dev/spillway/auth"
 	kubeauth "github.com/spillway-dev/spillway/auth/kube"
@@ -79,6 +82,9 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	log := f.logger(s.err)
+	ctrllog.SetLogger(logr.FromSlogHandler(log.Handler()))
+	klog.SetSlogLogger(log)
 	connect := clusterAt(f.kubeconfig)
 	c, err := connect()
 	if err != nil {
@@ -92,7 +98,7 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
-	from := &inCluster{source: source, dir: f.config, policies: filepath.Join(data, "policy"), packages: deployedIn(data), log: f.logger(s.err)}
+	from := &inCluster{source: source, dir: f.config, policies: filepath.Join(data, "policy"), packages: deployedIn(data), log: log}
 	return launch(ctx, s, &f.upFlags, from, func(a *app) error {
 		a.link = newKubeLink(a.loaded.Server.DataDir, connect)
 		a.link.priority = instancePriority
@@ -153,12 +159,7 @@ func (a *app) showHealth(at string) error {
 	if err != nil {
 		return wrongInput("--metrics: %w", err)
 	}
-	h := httpapi.HealthServer(func() error {
-		if a.server == nil {
-			return errors.New("starting")
-		}
-		return a.server.Ready()
-	}, a.metrics, a.log)
+	h := httpapi.HealthServer(a.ready, a.metrics, a.log)
 	a.health, a.healthAt = h, l
 	a.note("health", "http://%s/readyz /metrics", l.Addr())
 	a.onClose(func() error { _ = l.Close(); return nil }) // it was served and is closed, or never was

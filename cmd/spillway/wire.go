@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -57,6 +58,7 @@ type app struct {
 	health   *http.Server // what a cluster reads of it; nil: nothing
 	healthAt net.Listener
 	besides  []func(context.Context) // what runs beside the server
+	leaving  atomic.Bool             // it drains
 
 	requested  *requested.Store
 	simulating sync.Mutex // one quota request at a time
@@ -234,7 +236,7 @@ func (a *app) buildPorts(context.Context) error {
 	routes := a.deployRoutes()
 	maps.Copy(routes, a.quotaRoutes())
 	a.admin = httpapi.AdminServer(httpapi.AdminConfig{
-		Ready: a.server.Ready, Metrics: a.metrics, Explain: a, Logger: a.log,
+		Ready: a.ready, Metrics: a.metrics, Explain: a, Logger: a.log,
 		Report: func(ctx context.Context, q httpapi.ReportQuery) (any, error) {
 			return billOf(ctx, a.ledger, period{billing.By(q.By), q.From, q.To}, ownedOf(a.server.Platform()), time.Now())
 		},

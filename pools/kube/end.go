@@ -2,6 +2,7 @@ package kube
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -64,10 +65,13 @@ func (p *Pool) end(ctx context.Context, w *pod) error {
 		case <-look.C:
 			p.refresh(ctx, w)
 		case <-ctx.Done():
-			return fmt.Errorf("pod %s/%s is still there: %w", w.namespace, w.name, context.Cause(ctx))
+			return fmt.Errorf("pod %s/%s %w: %w", w.namespace, w.name, errThere, context.Cause(ctx))
 		}
 	}
 }
+
+// errThere says that the cluster was told to end a pod and has not within its time.
+var errThere = errors.New("is still there")
 
 // lookEvery is how often a pod is looked at that is waited for: a watch that has been
 // cut may take half a minute to come back.

@@ -16,6 +16,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/agent/remote"
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/kube"
 )
@@ -209,5 +210,43 @@ func TestNextRunSweeps(t *testing.T) {
 	b.awaitPods(t, kube.LabelOwner+"=killed", 0)
 	if _, err := b.client.CoreV1().Pods("spillway-pool").Get(t.Context(), left.Name, metav1.GetOptions{}); err == nil {
 		t.Error("it is still there")
+	}
+}
+
+// empty waits until no pod matches a selector, as after Close on a busy machine.
+func (b *bench) empty(t testing.TB, selector string) {
+	t.Helper()
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		left, err := b.client.CoreV1().Pods("").List(context.Background(), metav1.ListOptions{LabelSelector: selector})
+		if err == nil && len(left.Items) == 0 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%d pods left, %v", len(left.Items), err)
+			return
+		}
+	}
+}
+
+// TestStrangerCannotInvoke: an agent answers its own dispatcher only.
+func TestStrangerCannotInvoke(t *testing.T) {
+	b := onCluster(t)
+	p := b.open(t, 1)
+	started(t, p, 1, b.function(t))
+	pods := b.awaitPods(t, kube.LabelPool+"=onprem,"+kube.LabelSize+"=0", 2) // and the next that waits
+	stranger, err := remote.NewCA()
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := stranger.Client()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range pods {
+		c := remote.DialWith(b.Dial, net.JoinHostPort(pods[i].Status.PodIP, "8791"), config)
+		if _, err := c.Health(t.Context()); err == nil {
+			t.Errorf("pod %s answers a stranger", pods[i].Name)
+		}
+		c.Close()
 	}
 }

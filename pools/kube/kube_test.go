@@ -186,10 +186,7 @@ func (b *bench) openAs(t testing.TB, name string, ready int, changes ...func(*ku
 		if err := p.Close(context.Background()); err != nil {
 			t.Error(err)
 		}
-		left, err := b.client.CoreV1().Pods("").List(context.Background(), metav1.ListOptions{LabelSelector: kube.LabelPool + "=" + name})
-		if err != nil || len(left.Items) > 0 {
-			t.Errorf("%d pods left, %v", len(left.Items), err)
-		}
+		b.empty(t, kube.LabelPool+"="+name)
 	})
 	return p
 }
@@ -377,29 +374,6 @@ func TestCapacityFollows(t *testing.T) {
 		t.Fatal(err)
 	}
 	until("an uncordoned node offers none", func(now spillway.Resources) bool { return now == all })
-}
-
-// TestStrangerCannotInvoke: an agent answers its own dispatcher only.
-func TestStrangerCannotInvoke(t *testing.T) {
-	b := onCluster(t)
-	p := b.open(t, 1)
-	started(t, p, 1, b.function(t))
-	pods := b.awaitPods(t, kube.LabelPool+"=onprem,"+kube.LabelSize+"=0", 2) // and the next that waits
-	stranger, err := remote.NewCA()
-	if err != nil {
-		t.Fatal(err)
-	}
-	config, err := stranger.Client()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range pods {
-		c := remote.DialWith(b.Dial, net.JoinHostPort(pods[i].Status.PodIP, "8791"), config)
-		if _, err := c.Health(t.Context()); err == nil {
-			t.Errorf("pod %s answers a stranger", pods[i].Name)
-		}
-		c.Close()
-	}
 }
 
 var unlimited = spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}

@@ -94,6 +94,7 @@ func newWorld(t *testing.T) *world {
 	w := newCluster(t)
 	must(t, testbed.Build(w.dir, map[string]string{
 		"spillway": "cmd/spillway", "spillway-agent": "cmd/spillway-agent", "functions/report/bootstrap": "examples/functions/report",
+		"functions/witness/bootstrap": "test/kube/witness",
 	}))
 	w.spillway = filepath.Join(w.dir, "spillway")
 	var err error
@@ -115,6 +116,14 @@ func newWorld(t *testing.T) *world {
 {apiVersion: rbac.authorization.k8s.io/v1, kind: RoleBinding, metadata: {name: caller, namespace: shop}, roleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: invoker}, subjects: [{kind: ServiceAccount, name: caller, namespace: shop}]}
 `)
 	w.token = w.tokenOf("caller", "spillway.dev")
+	t.Cleanup(func() {
+		if w.server != nil {
+			w.kill()
+		}
+		if t.Failed() && w.output != nil {
+			t.Logf("the server said:\n%s", w.output)
+		}
+	})
 	return w
 }
 
@@ -140,23 +149,23 @@ func (w *world) tokenOf(account, audience string) string {
 }
 
 // startCloud runs a stand-in of Lambda in the cluster's network.
-func (w *world) startCloud() (endpoint string) {
+func (w *world) startCloud(more ...cloud.Function) (endpoint string) {
 	w.t.Helper()
 	l, err := w.Listen(w.t.Context(), "tcp", kubetest.NodeAddress+":0")
 	must(w.t, err)
-	return w.cloudOn(l)
+	return w.cloudOn(l, more...)
 }
 
 // cloudOn runs a stand-in of Lambda that answers each payload after a while.
-func (w *world) cloudOn(l net.Listener) (endpoint string) {
+func (w *world) cloudOn(l net.Listener, more ...cloud.Function) (endpoint string) {
 	w.t.Helper()
-	s, err := cloud.New(cloud.Config{Region: "us-east-1", Keys: map[string]string{keyID: keySecret}, Concurrency: 500, Functions: []cloud.Function{{
+	s, err := cloud.New(cloud.Config{Region: "us-east-1", Keys: map[string]string{keyID: keySecret}, Concurrency: 500, Functions: append(more, cloud.Function{
 		Name: "report", Qualifiers: map[string]string{"live": "1"}, MiB: 128, Timeout: 10 * time.Second,
 		Handle: func(_ context.Context, call cloud.Event) ([]byte, error) {
 			time.Sleep(20 * time.Millisecond)
 			return call.Payload, nil
 		},
-	}}})
+	})})
 	must(w.t, err)
 	w.cloud = s
 	admin, err := net.Listen("tcp", "127.0.0.1:0")
@@ -180,15 +189,6 @@ func (w *world) serve() {
 	must(w.t, cmd.Start())
 	w.server, w.stopped = cmd, make(chan error, 1)
 	go func(stopped chan error) { stopped <- cmd.Wait() }(w.stopped)
-	w.t.Cleanup(func() {
-		if w.server != nil {
-			_ = syscall.Kill(-w.server.Process.Pid, syscall.SIGKILL)
-			<-w.stopped
-		}
-		if w.t.Failed() {
-			w.t.Logf("the server said:\n%s", w.output)
-		}
-	})
 	w.until(time.Minute, "the server is ready", func() error {
 		resp, err := w.web().Get("http://" + health + "/readyz")
 		if err != nil {
@@ -215,6 +215,26 @@ func (w *world) stop() {
 	case <-time.After(time.Minute):
 		w.t.Fatalf("the server does not end\n%s", w.output)
 	}
+}
+
+// empty waits until no pod of the server is left.
+func (w *world) empty() {
+	w.t.Helper()
+	w.until(30*time.Second, "no pod of the server is left", func() error {
+		left, err := w.client.CoreV1().Pods("").List(w.t.Context(), metav1.ListOptions{LabelSelector: "spillway.dev/pool"})
+		if err != nil || len(left.Items) > 0 {
+			return fmt.Errorf("%d pods, %w", len(left.Items), err)
+		}
+		return nil
+	})
+}
+
+// kill ends the server as a power cut does.
+func (w *world) kill() {
+	w.t.Helper()
+	must(w.t, syscall.Kill(-w.server.Process.Pid, syscall.SIGKILL))
+	<-w.stopped
+	w.server = nil
 }
 
 // until tries again and again, and fails the test when it has not worked in time.
@@ -253,12 +273,16 @@ func (w *world) run(args ...string) string {
 type answer struct {
 	status               int
 	pool, reason, errors string
-	body                 string
+	invocation, body     string
 }
 
-// call invokes a function by its URL.
+// call invokes a function of shop, or the one of NAMESPACE/NAME, by its URL.
 func (w *world) call(client *http.Client, token, function, payload string) (answer, error) {
-	r, err := http.NewRequest(http.MethodPost, "http://"+front+"/namespaces/shop/functions/"+function+"/invoke", strings.NewReader(payload))
+	namespace, name, other := strings.Cut(function, "/")
+	if !other {
+		namespace, name = "shop", function
+	}
+	r, err := http.NewRequest(http.MethodPost, "http://"+front+"/namespaces/"+namespace+"/functions/"+name+"/invoke", strings.NewReader(payload))
 	if err != nil {
 		return answer{}, err
 	}
@@ -271,7 +295,7 @@ func (w *world) call(client *http.Client, token, function, payload string) (answ
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	h := resp.Header
-	return answer{resp.StatusCode, h.Get("X-Spillway-Pool"), h.Get("X-Spillway-Reason"), h.Get("X-Amz-Function-Error"), string(body)}, err
+	return answer{resp.StatusCode, h.Get("X-Spillway-Pool"), h.Get("X-Spillway-Reason"), h.Get("X-Spillway-Function-Error"), h.Get("X-Spillway-Invocation"), string(body)}, err
 }
 
 // platform is the objects of the example in a cluster, as YAML.
