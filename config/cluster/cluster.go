@@ -53,24 +53,32 @@ func Open(ctx context.Context, c *rest.Config, namespace string) (*Source, error
 		return nil, fmt.Errorf("follow the cluster: %w", err)
 	}
 	s := &Source{cache: followed, namespace: namespace, changes: make(chan struct{}, 1)}
+	var seen []toolscache.InformerSynced
 	for _, kind := range append(kinds(), &corev1.ConfigMap{}) {
-		if err := s.follow(ctx, kind); err != nil {
+		handled, err := s.follow(ctx, kind)
+		if err != nil {
 			return nil, err
 		}
+		seen = append(seen, handled)
 	}
 	go func() { _ = followed.Start(ctx) }() // it returns nil when ctx ends
-	if !followed.WaitForCacheSync(ctx) {
+	if !followed.WaitForCacheSync(ctx) || !toolscache.WaitForCacheSync(ctx.Done(), seen...) {
 		return nil, fmt.Errorf("see the objects of the cluster: %w", context.Cause(ctx))
+	}
+	select { // what was there from the start is no change
+	case <-s.changes:
+	default:
 	}
 	return s, nil
 }
 
-func (s *Source) follow(ctx context.Context, kind client.Object) error {
+// follow returns what tells whether everything that was there has been handled.
+func (s *Source) follow(ctx context.Context, kind client.Object) (toolscache.InformerSynced, error) {
 	informer, err := s.cache.GetInformer(ctx, kind)
 	if err != nil {
-		return fmt.Errorf("follow %T: %w; are the CRDs of spillway.dev there, and may this account list and watch them?", kind, err)
+		return nil, fmt.Errorf("follow %T: %w; are the CRDs of spillway.dev there, and may this account list and watch them?", kind, err)
 	}
-	_, err = informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
+	handled, err := informer.AddEventHandler(toolscache.ResourceEventHandlerFuncs{
 		AddFunc: func(any) { s.changed() },
 		UpdateFunc: func(before, now any) {
 			if written(before) != written(now) {
@@ -79,7 +87,10 @@ func (s *Source) follow(ctx context.Context, kind client.Object) error {
 		},
 		DeleteFunc: func(any) { s.changed() },
 	})
-	return err
+	if err != nil {
+		return nil, err
+	}
+	return handled.HasSynced, nil
 }
 
 // written is what differs when a person changed an object, and does not when its status
