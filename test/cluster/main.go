@@ -83,7 +83,7 @@ func run(args []string, out io.Writer) error {
 }
 
 // ownFlags splits what is for this command from what is for the program that kubectl and
-// exec run: theirs begins with whatever is not -dir.
+// exec run: theirs begins with whatever is not -dir, or after a --.
 func ownFlags(command string, args []string) (own, theirs []string) {
 	if command != "kubectl" && command != "exec" {
 		return args, nil
@@ -92,7 +92,11 @@ func ownFlags(command string, args []string) (own, theirs []string) {
 	for n+1 < len(args) && args[n] == "-dir" {
 		n += 2
 	}
-	return args[:n], args[n:]
+	own, theirs = args[:n], args[n:]
+	if len(theirs) > 0 && theirs[0] == "--" {
+		theirs = theirs[1:]
+	}
+	return own, theirs
 }
 
 // need checks how many arguments there are, which are named in what.

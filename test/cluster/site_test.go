@@ -97,6 +97,8 @@ func TestOwnFlags(t *testing.T) {
 		{"kubectl", "-n shop get pods", "", "-n shop get pods"},
 		{"kubectl", "-dir d -n shop get", "-dir d", "-n shop get"},
 		{"exec", "curl -k url", "", "curl -k url"},
+		{"kubectl", "-dir d -- apply -f -", "-dir d", "apply -f -"},
+		{"exec", "-dir d -- sh -- x", "-dir d", "sh -- x"},
 		{"up", "-dir d -attached", "-dir d -attached", ""},
 	} {
 		own, theirs := ownFlags(c.command, strings.Fields(c.args))
