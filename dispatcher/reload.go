@@ -264,7 +264,7 @@ func (e *Engine) dropPending(s *onPremState) {
 
 // servesOn reports that an instance of f can serve calls of its successor.
 func servesOn(f, next *spillway.Function) bool {
-	if f.Package.Digest != next.Package.Digest || f.Handler != next.Handler || f.Contract != next.Contract ||
+	if f.Package.Digest != next.Package.Digest || f.Image != next.Image || f.ServiceAccount != next.ServiceAccount || f.Handler != next.Handler || f.Contract != next.Contract ||
 		f.Instance != next.Instance || f.Concurrency != next.Concurrency || len(f.Env) != len(next.Env) {
 		return false
 	}

@@ -47,7 +47,9 @@ func inNamespace(t *testing.T, leader int) []string {
 	var members []string
 	for _, dir := range must[[]string](t)(filepath.Glob("/proc/[0-9]*")) {
 		if ns, err := os.Readlink(dir + "/ns/pid"); err == nil && ns == of {
-			members = append(members, dir+" "+began(dir))
+			if since := began(dir); since != "" { // it may have ended meanwhile
+				members = append(members, dir+" "+since)
+			}
 		}
 	}
 	// Containers have pid namespaces of their own, children of this one.
@@ -187,9 +189,9 @@ func TestOrphaned(t *testing.T) {
 	c := Up(t)
 	members := inNamespace(t, c.pid)
 	before := machine(t)
-	c.run.Process.Kill()
 	leader := fmt.Sprintf("/proc/%d", c.pid)
 	since := began(leader)
+	c.run.Process.Kill()
 	eventually(t, func() error {
 		if began(leader) == since {
 			return fmt.Errorf("%s lives", leader)

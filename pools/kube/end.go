@@ -26,7 +26,7 @@ const (
 // remove asks for the end of a pod. One that is not there is not an error.
 func (p *Pool) remove(ctx context.Context, o metav1.Object) error {
 	uid := o.GetUID()
-	err := p.client.CoreV1().Pods(o.GetNamespace()).Delete(ctx, o.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}})
+	err := p.client.CoreV1().Pods(o.GetNamespace()).Delete(ctx, o.GetName(), metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, GracePeriodSeconds: new(int64(graceSeconds))})
 	if apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
 		return nil
 	}

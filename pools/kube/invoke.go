@@ -23,7 +23,8 @@ func (p *Pool) Invoke(ctx context.Context, r pools.Request) pools.Result {
 	switch {
 	case result.Outcome.Class == spillway.Unknown:
 		result = p.sure(i, &r, result)
-	case result.Outcome.Cause == spillway.CauseConnect:
+	case result.Outcome.Class == spillway.NotExecuted && (result.Outcome.Cause == spillway.CauseConnect || result.Outcome.Cause == spillway.CauseTimeout):
+		// A silent address is a timeout where the deadline is sooner than a connection's.
 		p.judge(ctx, i, result.Outcome.Detail)
 	}
 	p.giveBack(i, &result)

@@ -9,6 +9,7 @@ import (
 	"sync"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/spillway-dev/spillway"
 )
@@ -44,15 +45,21 @@ func (p *Pool) ReadLog(ctx context.Context, function spillway.FunctionKey, tail 
 	return context.Cause(ctx)
 }
 
+// longestLine is where a line of a log is cut.
+const longestLine = 64 << 10
+
 func (p *Pool) readPod(ctx context.Context, w *pod, tail int, follow bool, write func([]byte) error) error {
 	log, err := p.client.CoreV1().Pods(w.namespace).GetLogs(w.name, &corev1.PodLogOptions{Container: container, Follow: follow, TailLines: new(int64(tail))}).Stream(ctx)
+	if apierrors.IsNotFound(err) {
+		return nil // it has gone meanwhile
+	}
 	if err != nil {
 		return fmt.Errorf("read the log of pod %s/%s: %w", w.namespace, w.name, err)
 	}
 	defer log.Close()
-	lines := bufio.NewReader(log)
+	lines := bufio.NewReaderSize(log, longestLine)
 	for {
-		line, err := lines.ReadBytes('\n')
+		line, err := lines.ReadSlice('\n')
 		if len(line) > 0 {
 			if err := write(line); err != nil {
 				return err
@@ -61,6 +68,7 @@ func (p *Pool) readPod(ctx context.Context, w *pod, tail int, follow bool, write
 		switch {
 		case errors.Is(err, io.EOF):
 			return nil
+		case errors.Is(err, bufio.ErrBufferFull): // it goes on as the next
 		case err != nil:
 			return fmt.Errorf("read the log of pod %s/%s: %w", w.namespace, w.name, err)
 		}

@@ -114,7 +114,9 @@ func createFailure(spec *corev1.Pod, err error) error {
 	switch {
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "exceeded quota"):
 		return errors.Join(pools.ErrQuota, said)
-	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err), apierrors.IsBadRequest(err):
+	case apierrors.IsConflict(err): // of those who count against one ResourceQuota at once
+		return errors.Join(pools.ErrQuota, said)
+	case apierrors.IsForbidden(err), apierrors.IsInvalid(err), apierrors.IsNotFound(err), apierrors.IsBadRequest(err), apierrors.IsInternalError(err):
 		return &pools.StartError{Type: "Spillway.PodRefused", Err: said}
 	}
 	return errors.Join(pools.ErrNoRoom, said) // the API server cannot be asked

@@ -39,9 +39,12 @@ const (
 	overheadMiB      = 32
 	overheadMilliCPU = 10
 
-	// graceSeconds is how long a pod that is deleted may take: its agent kills the
-	// function at once, since the Engine stops idle instances only.
+	// graceSeconds is how long a pod may take that we delete: it runs nothing that is
+	// wanted. drainSeconds is how long one may that others delete, as a drain of its node
+	// does: its agent takes no more calls then and ends with the last, which the longest
+	// timeout bounds.
 	graceSeconds = 2
+	drainSeconds = 15*60 + 5
 
 	container = "function"
 )
@@ -113,7 +116,7 @@ func (s specOf) pod(namespace, name string, size spillway.Resources) *corev1.Pod
 			RestartPolicy:                 corev1.RestartPolicyNever,
 			AutomountServiceAccountToken:  new(false),
 			EnableServiceLinks:            new(false),
-			TerminationGracePeriodSeconds: new(int64(graceSeconds)),
+			TerminationGracePeriodSeconds: new(int64(drainSeconds)),
 			NodeSelector:                  s.pods.NodeSelector,
 			Affinity:                      realNodes(),
 			SecurityContext: &corev1.PodSecurityContext{
@@ -148,8 +151,12 @@ func (s specOf) pod(namespace, name string, size spillway.Resources) *corev1.Pod
 	return p
 }
 
+// mostWritten bounds what a function writes to each of its volumes; a package has at
+// most half of it.
+var mostWritten = resource.MustParse("1Gi")
+
 func emptyDir(name string) corev1.Volume {
-	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{}}}
+	return corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{EmptyDir: &corev1.EmptyDirVolumeSource{SizeLimit: &mostWritten}}}
 }
 
 // realNodes keeps pods off nodes that are no machines. A toleration that somebody's

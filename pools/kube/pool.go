@@ -62,9 +62,10 @@ type Pool struct {
 	instances map[spillway.InstanceID]*instance
 	pods      map[types.UID]*pod // ours
 	early     map[types.UID]early
-	ready     []*pod      // that wait for a package, the oldest first
-	coming    []int       // by size: pods that are being made to wait
-	roomless  []time.Time // by size: no pod of it is made before
+	swept     map[types.UID]bool // pods that earlier runs left
+	ready     []*pod             // that wait for a package, the oldest first
+	coming    []int              // by size: pods that are being made to wait
+	roomless  []time.Time        // by size: no pod of it is made before
 	resting   map[revision]*resting
 	shutUntil time.Time // no pod is made before, because of shutBy
 	shutBy    error
@@ -93,7 +94,7 @@ func Open(ctx context.Context, c Config) (*Pool, error) {
 		client: c.Client, config: c, tls: client, log: c.Log.With("pool", c.Pool.Name),
 		spec:  specOf{pool: c.Pool.Name, owner: c.Owner, agent: k.RuntimeImage, ca: string(c.CA.Certificate()), priority: c.PriorityClass, region: c.Pool.Region, pods: k},
 		found: make(chan spillway.Resources, 1), wake: make(chan struct{}, 1),
-		nodes: map[string]node{}, claims: map[types.UID]claim{}, instances: map[spillway.InstanceID]*instance{}, pods: map[types.UID]*pod{}, early: map[types.UID]early{},
+		nodes: map[string]node{}, claims: map[types.UID]claim{}, instances: map[spillway.InstanceID]*instance{}, pods: map[types.UID]*pod{}, early: map[types.UID]early{}, swept: map[types.UID]bool{},
 		resting: map[revision]*resting{}, roomless: make([]time.Time, len(k.Sizes)), coming: make([]int, len(k.Sizes)),
 	}
 	p.life, p.stop = context.WithCancel(context.Background())
@@ -212,6 +213,7 @@ func (p *Pool) sweep(ctx context.Context) error {
 	}
 	var all []error
 	for i := range left.Items {
+		p.swept[left.Items[i].UID] = true
 		all = append(all, p.remove(ctx, &left.Items[i]))
 	}
 	return errors.Join(all...)

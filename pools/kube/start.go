@@ -184,7 +184,7 @@ func (p *Pool) place(ctx context.Context, i *instance) (*pod, error) {
 		return nil, err
 	}
 	if err := p.reach(ctx, w); err != nil {
-		p.drop(w)
+		p.background.Go(func() { p.drop(w) })
 		return nil, err
 	}
 	return w, nil
@@ -238,7 +238,7 @@ func (p *Pool) abandon(i *instance) {
 	p.mu.Unlock()
 	p.changed()
 	if w != nil {
-		p.drop(w)
+		p.background.Go(func() { p.drop(w) })
 	}
 }
 

@@ -71,7 +71,7 @@ func (p *Pool) makeGeneric(ctx context.Context, size int) (*pod, error) {
 		return nil, err
 	}
 	if err := p.reach(ctx, w); err != nil {
-		p.drop(w)
+		p.background.Go(func() { p.drop(w) })
 		return nil, err
 	}
 	return w, nil

@@ -96,7 +96,12 @@ func (p *Pool) podIs(object any) {
 	if over(o) {
 		delete(p.claims, o.UID)
 	} else {
-		p.claims[o.UID] = claim{o.Spec.NodeName, needOf(o), o.Labels[LabelPool] == p.spec.pool && o.Labels[LabelOwner] != p.spec.owner}
+		c := claim{o.Spec.NodeName, needOf(o), p.swept[o.UID]}
+		if c.node == "" && o.Labels[LabelOwner] != p.spec.owner {
+			delete(p.claims, o.UID) // it may never have a node, and takes its room with it when it has
+		} else {
+			p.claims[o.UID] = c
+		}
 	}
 	p.changed()
 	if w := p.own(o, false); w != nil {
