@@ -92,6 +92,9 @@ func (a *app) putPackage(w http.ResponseWriter, r *http.Request) {
 		a.sayProblem(w, err)
 		return
 	}
+	if _, there := a.from.(*inCluster); there { // a Function may have waited for it
+		_, _ = a.reloadNow(context.WithoutCancel(r.Context())) // it logs what came of it
+	}
 	w.WriteHeader(http.StatusNoContent)
 }
 

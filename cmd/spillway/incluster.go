@@ -32,6 +32,8 @@ type inCluster struct {
 	mu     sync.Mutex
 	loader config.Cluster
 	said   map[string]bool // faults that are known
+	// refused are the faults of the policies that were refused last.
+	refused string
 }
 
 // readObjects bounds the reading of what is in memory already.
@@ -71,8 +73,8 @@ func (c *inCluster) load(checks config.Checks) (*config.Loaded, error) {
 	return loaded, nil
 }
 
-// putPolicies makes the policy directory hold what the cluster has. Whoever watches it
-// keeps the last good policy.
+// putPolicies makes the policy directory hold what the cluster has, if that compiles:
+// the last good policy stays there, for the next start too.
 func (c *inCluster) putPolicies(ctx context.Context) error {
 	want, err := c.source.Policies(ctx)
 	if err != nil {
@@ -81,6 +83,19 @@ func (c *inCluster) putPolicies(ctx context.Context) error {
 	if err := os.MkdirAll(c.policies, 0o700); err != nil {
 		return fmt.Errorf("put the policies of the cluster: %w", err)
 	}
+	faults, err := judgePolicies(want)
+	if err != nil {
+		return err
+	}
+	said := fmt.Sprint(faults)
+	if len(faults) > 0 {
+		if said != c.refused {
+			c.log.Error("policies of the cluster refused, the last good ones stay", "faults", said)
+		}
+		c.refused = said
+		return nil
+	}
+	c.refused = ""
 	for name, text := range want {
 		path := filepath.Join(c.policies, name)
 		if has, err := os.ReadFile(path); err == nil && string(has) == text {
@@ -103,6 +118,25 @@ func (c *inCluster) putPolicies(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// judgePolicies compiles policies in a directory of their own.
+func judgePolicies(files map[string]string) ([]config.Fault, error) {
+	dir, err := os.MkdirTemp("", "spillway-policy-")
+	if err != nil {
+		return nil, fmt.Errorf("judge the policies of the cluster: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	for name, text := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			return nil, fmt.Errorf("judge the policies of the cluster: %w", err)
+		}
+	}
+	faults := policyFaults(dir, nil)
+	for i := range faults {
+		faults[i].File = filepath.Base(faults[i].File)
+	}
+	return faults, nil
 }
 
 // watch tells of objects and policies of the cluster and of files of the directory.

@@ -75,8 +75,16 @@ func (r *rounds) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	again, err := r.cleanUp(ctx, objects)
 	failed = errors.Join(failed, err, r.judgePolicies(ctx, loaded))
 	r.o.Log.Debug("round", slog.Int("objects", len(objects)), slog.Int("faults", len(faults)), slog.Duration("took", r.now().Sub(began)))
-	return reconcile.Result{RequeueAfter: min(again, next(loaded, began))}, failed
+	after := min(again, next(loaded, began))
+	if failed != nil { // of some objects: the others are not to wait for ever longer
+		r.o.Log.Warn("a part of the round failed and is tried again", "after", retryAfter.String(), "error", failed)
+		after = min(after, retryAfter)
+	}
+	return reconcile.Result{RequeueAfter: after}, nil
 }
+
+// retryAfter is when a round is made again of which a part failed.
+const retryAfter = 10 * time.Second
 
 // nothing keeps the loader from asking the machine, which is not where calls run.
 var nothing = spillway.Resources{Slots: 1, MilliCPU: 1000, MiB: 1024}

@@ -33,6 +33,7 @@ func TestServe(t *testing.T) {
 	}})
 	t.Run("strangers", func(t *testing.T) { strangers(t, w) })
 	t.Run("function that is edited to nonsense", func(t *testing.T) { nonsense(t, w) })
+	t.Run("policies that do not compile", func(t *testing.T) { badPolicy(t, w) })
 	w.stop()
 	w.empty()
 }
@@ -68,6 +69,27 @@ func nonsense(t *testing.T, w *world) {
 	w.until(30*time.Second, "the server says so", func() error {
 		if !strings.Contains(w.output.String(), "nowhere") {
 			return errors.New("nothing said yet")
+		}
+		return nil
+	})
+	if a, err := w.call(w.web(), w.token, "report", `{"millis":1}`); err != nil || a.status != http.StatusOK {
+		t.Errorf("got %+v, %v", a, err)
+	}
+}
+
+// badPolicy leaves the policy that holds, and does not keep other objects from changing.
+func badPolicy(t *testing.T, w *world) {
+	w.apply(`{apiVersion: v1, kind: ConfigMap, metadata: {name: placement, namespace: spillway-system, labels: {spillway.dev/policy: "true"}}, data: {placement.rego: "package nonsense {"}}`)
+	w.until(30*time.Second, "the server says so", func() error {
+		if !strings.Contains(w.output.String(), "policies of the cluster refused") {
+			return errors.New("nothing said yet")
+		}
+		return nil
+	})
+	w.kubectl("patch", "burstpolicy", "default", "--type=merge", "-p", `{"spec":{"killSwitch":true}}`)
+	w.until(30*time.Second, "the kill switch holds", func() error {
+		if bursts := w.run("burst", "show"); !strings.Contains(bursts, "kill_switch") {
+			return errors.New(bursts)
 		}
 		return nil
 	})
