@@ -92,14 +92,15 @@ func (w *world) fill(ctx context.Context) (err error) {
 	if err := w.Apply(ctx, namespaces); err != nil {
 		return err
 	}
-	r, err := w.client.CoreV1().ServiceAccounts("shop").CreateToken(ctx, "caller", &authentication.TokenRequest{
-		Spec: authentication.TokenRequestSpec{Audiences: []string{"spillway.dev"}, ExpirationSeconds: new(int64(4 * 3600))},
-	}, metav1.CreateOptions{})
-	if err != nil {
+	return until(ctx, 10*time.Second, "a token for callers", func() error { // the API server may not see the namespace yet
+		r, err := w.client.CoreV1().ServiceAccounts("shop").CreateToken(ctx, "caller", &authentication.TokenRequest{
+			Spec: authentication.TokenRequestSpec{Audiences: []string{"spillway.dev"}, ExpirationSeconds: new(int64(4 * 3600))},
+		}, metav1.CreateOptions{})
+		if err == nil {
+			w.token = r.Status.Token
+		}
 		return err
-	}
-	w.token = r.Status.Token
-	return nil
+	})
 }
 
 // images builds the programs and puts those on the node that pods run.
