@@ -312,12 +312,18 @@ func (f *faults) countPods(t *testing.T, namespace string) func(function string)
 	}
 }
 
-// namespaceDeleted: instance pods go with their namespace, and so does the function.
+// namespaceDeleted: a pod that is deleted with its namespace, or in a drain of its node,
+// ends with the call that it has, and takes no other; the function goes with it.
 func namespaceDeleted(t *testing.T, f *faults) {
-	done := f.inFlight(t, "doomed", "doomed/imaged", 25_000)
+	done := f.inFlight(t, "doomed", "doomed/imaged", 8_000)
 	f.kubectl("delete", "namespace", "doomed", "--wait=false")
-	f.crashed(t, done, 20*time.Second)
-	f.until(40*time.Second, "its function is gone", func() error {
+	if a := <-done; a.err != nil || a.status != http.StatusOK {
+		t.Errorf("its caller is told %v", a)
+	}
+	if s := f.n.look("doomed"); s.began != 1 || s.ended != 1 || s.cloud != 0 {
+		t.Errorf("it ran %+v", s)
+	}
+	f.until(2*time.Minute, "its function is gone", func() error {
 		a, err := f.call(f.web(), f.token, "doomed/imaged", `{}`)
 		if err != nil || a.status != http.StatusForbidden && a.status != http.StatusNotFound {
 			return fmt.Errorf("%+v, %w", a, err)
