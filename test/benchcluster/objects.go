@@ -198,7 +198,7 @@ func (b *bench) lookUp(ctx context.Context) error {
 	at = time.Now()
 	loaded, faults, err := c.Load("", objects, time.Now(), config.Checks{InCluster: true, WithoutCode: true})
 	if err != nil || len(faults) > 0 {
-		return errors.Join(err, fmt.Errorf("faults: %v", faults))
+		return errors.Join(err, errors.New("faults: "+fmt.Sprint(faults)))
 	}
 	compiled := time.Since(at)
 	keys := make([]spillway.FunctionKey, len(loaded.Platform.Functions))

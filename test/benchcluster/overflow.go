@@ -115,7 +115,7 @@ func (b *bench) startCloud(ctx context.Context) (s *stand, endpoint string, err 
 	return s, "http://" + data.Addr().String(), nil
 }
 
-func (s *stand) close() { s.end(); <-s.done }
+func (s *stand) close() { s.end(); _ = <-s.done }
 
 // report is what function report answers.
 func report(millis int) string { return fmt.Sprintf(`{"rows":%d,"millis":%d}`, 10*millis, millis) }
