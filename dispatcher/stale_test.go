@@ -67,7 +67,8 @@ func TestStaleStaysOnPrem(t *testing.T) {
 	}
 }
 
-// TestStaleWithoutOnPrem is refused for now, not for good.
+// TestStaleWithoutOnPrem: a call that only a cloud could run is refused as unavailable, and
+// not as denied: its caller may try again.
 func TestStaleWithoutOnPrem(t *testing.T) {
 	_, admit := staleEngine(t)
 	d, _ := admit("cloudy", true)

@@ -323,14 +323,7 @@ func TestImage(t *testing.T) {
 }
 
 func TestPackageSeesNothingOfTheAgent(t *testing.T) {
-	ca, config := authority(t)
-	p, err := launch(ca, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.kill()
-	c := remote.Dial(p.addr, config)
-	defer c.Close()
+	p, c := launched(t)
 	f := functionOf(t, agentProbe)
 	if _, err := start(context.Background(), c, f); err != nil {
 		t.Fatal(err)

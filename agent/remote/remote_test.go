@@ -144,6 +144,20 @@ func (p *pod) kill() {
 	<-p.exited
 }
 
+// launched is an agent that takes packages, and a client of it, until the test ends.
+func launched(t testing.TB) (*pod, *remote.Client) {
+	t.Helper()
+	ca, config := authority(t)
+	p, err := launch(ca, t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(p.kill)
+	c := remote.Dial(p.addr, config)
+	t.Cleanup(c.Close)
+	return p, c
+}
+
 // starter is a small pool of agents on this machine.
 type starter struct {
 	dir    string

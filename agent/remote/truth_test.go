@@ -352,14 +352,7 @@ func TestNothingListens(t *testing.T) {
 func TestDrain(t *testing.T) {
 	f := functionOf(t, agentProbe)
 	f.Timeout = time.Second
-	ca, config := authority(t)
-	p, err := launch(ca, t.TempDir())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer p.kill()
-	c := remote.Dial(p.addr, config)
-	defer c.Close()
+	p, c := launched(t)
 	if _, err := start(context.Background(), c, f); err != nil {
 		t.Fatal(err)
 	}
