@@ -51,6 +51,12 @@ bench-cluster: ## Spillway on a real Kubernetes, beside what that does by itself
 	test/cluster/install
 	$(GO) run ./test/benchcluster
 
+.PHONY: soak
+SOAK ?= 1h
+soak: ## online load that swings over Jobs on idle capacity, a node killed every minute, for SOAK (default 1h; as root)
+	test/cluster/install
+	SPILLWAY_CLUSTER=required SPILLWAY_SOAK=$(SOAK) SPILLWAY_SOAK_JOBS=$(SOAK_JOBS) $(GO) test -count=1 -v -timeout 24h -run TestNodeSoak ./test/node
+
 bench-sim: ## replay every trace below TRACE_DIR, timed
 	@test -n "$(TRACE_DIR)" || { echo 'bench-sim needs TRACE_DIR, a directory of traces: make bench-sim TRACE_DIR=traces'; exit 2; }
 	TRACE_DIR="$(abspath $(TRACE_DIR))" $(GO) test ./simulator/scenario -run '^$$' -bench Traces -benchtime 1x -timeout 60m
@@ -73,7 +79,7 @@ cluster-k: $(BIN)/cluster ## kubectl in that cluster: make cluster-k ARGS='get p
 	@KUBE_MINOR=$(KUBE_MINOR) $< kubectl $(ARGS)
 
 # Packages with tests that need a cluster, or its API server.
-CLUSTER_TESTS := ./internal/kubetest ./api/... ./auth/kube ./config/cluster ./config/operator ./pools/kube ./test/kube
+CLUSTER_TESTS := ./internal/kubetest ./api/... ./auth/kube ./config/cluster ./config/operator ./pools/kube ./pools/offline ./provider/... ./test/kube ./test/node
 
 test-cluster: ## tests on a real Kubernetes; installs and builds what it needs first
 	test/cluster/install
@@ -85,13 +91,27 @@ test-cluster: ## tests on a real Kubernetes; installs and builds what it needs f
 test-manifests: ## manifests, the chart and their RBAC on a real API server; builds that first
 	cd test/manifests && $(GO) vet ./... && $(GO) test -race -count=1 -timeout 60m ./...
 
+PROGRAMS := spillway spillway-agent spillway-node
+BUILDER ?= docker
+TAG ?= dev
+
+.PHONY: images
+images: ## images for clusters of yours: REGISTRY=registry.example/team TAG=0.5.0, BUILDER=podman; see docs/kubernetes.md
+	@test -n "$(REGISTRY)" || { echo 'images needs REGISTRY, what their names begin with: make images REGISTRY=registry.example/team TAG=0.5.0'; exit 2; }
+	GOOS=linux CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BIN)/images/ $(PROGRAMS:%=./cmd/%)
+	@for p in $(PROGRAMS); do \
+	  $(BUILDER) build --platform linux/$$($(GO) env GOARCH) --target $$p -t $(REGISTRY)/$$p:$(TAG) \
+	    $(if $(BASE),--build-arg BASE=$(BASE)) $(if $(RUNTIME),--build-arg RUNTIME=$(RUNTIME)) -f Dockerfile $(BIN)/images || exit 1; \
+	done
+
 .PHONY: cluster-images
-cluster-images: $(BIN)/cluster ## Spillway, its agent and an example as images on that cluster's node
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BIN)/images/ ./cmd/spillway ./cmd/spillway-agent
-	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -tags lambda.norpc -o $(BIN)/images/report/bootstrap ./examples/functions/report
+cluster-images: $(BIN)/cluster functions ## Spillway, its agent and examples as images on that cluster's node
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o $(BIN)/images/ $(PROGRAMS:%=./cmd/%)
 	$(BIN)/cluster image localhost/spillway:dev $(BIN)/images/spillway
 	$(BIN)/cluster image localhost/spillway-agent:dev $(BIN)/images/spillway-agent
-	$(BIN)/cluster image localhost/spillway-report:dev $(BIN)/images/report/bootstrap
+	$(BIN)/cluster image localhost/spillway-node:dev $(BIN)/images/spillway-node
+	$(BIN)/cluster image localhost/spillway-report:dev $(BIN)/functions/report/bootstrap
+	$(BIN)/cluster image localhost/spillway-crunch:dev $(BIN)/functions/crunch/bootstrap
 
 .PHONY: $(BIN)/cluster
 $(BIN)/cluster:

@@ -54,6 +54,9 @@ var rules = []rule{
 	{from: "simulator", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", "log/slog", "os", "time/tzdata", module + "/config", module + "/api", module + "/pools", module + "/dispatcher/server"}, reason: "the simulator drives the Engine in virtual time and is given all else"},
 	{from: "simulator/planner", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", "log/slog", "os", module + "/dispatcher", module + "/config", module + "/pools"}, reason: "the planner is arithmetic; what checks its answer is given to it"},
 	{from: "simulator/trace", deny: []string{awsSDK, tencentSDK, opa, sql, "net/http", module + "/dispatcher", module + "/quota", module + "/pools", module + "/config"}, reason: "a trace knows nothing of what it is replayed on"},
+	{from: "provider/idle", deny: []string{awsSDK, tencentSDK, opa, sql, "k8s.io", "net/http", "log/slog", "os", module + "/dispatcher", module + "/quota", module + "/config", module + "/pools"}, reason: "idle capacity is arithmetic on what the node's shell saw"},
+	{from: "provider/guest", deny: []string{awsSDK, opa, sql, "k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net/http", "log/slog", "os", module + "/dispatcher", module + "/config"}, reason: "what a guest is follows from objects alone"},
+	{from: "provider/course", deny: []string{awsSDK, opa, sql, "k8s.io/client-go", "sigs.k8s.io/controller-runtime", "net/http", "log/slog", "os", module + "/dispatcher", module + "/config"}, reason: "what happens next follows from facts; provider/node fetches them and does it"},
 	{from: "simulator/cloud", deny: []string{module + "/billing", module + "/dispatcher", module + "/quota", module + "/pools/lambda", opa, sql}, reason: "the stand-in keeps a bill of its own, so it shares no billing and no client with us"},
 }
 
@@ -157,7 +160,7 @@ func isStd(path string) bool {
 
 // pureFolders hold decision code: no clock, no global randomness, no goroutine.
 var pureFolders = []string{".", "quota", "dispatcher", "dispatcher/placement", "policy", "billing", "billing/reconcile", "clouddrift", "export/terraform",
-	"dispatcher/keepalive", "simulator", "simulator/planner"}
+	"dispatcher/keepalive", "simulator", "simulator/planner", "provider/idle", "provider/guest", "provider/course"}
 
 // TestPure reads the decision code itself.
 func TestPure(t *testing.T) {

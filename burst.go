@@ -21,7 +21,20 @@ type BurstPolicy struct {
 	Windows    []BurstWindow // when bursting is open; empty: always
 	KillSwitch bool          // nothing new is sent to a cloud
 	Shadow     bool          // decide and count, but send nothing to a cloud
+	Reserved   ReservedMode  // what is done about concurrency that clouds reserve for its functions
 }
+
+// ReservedMode says what is done about the concurrency that a cloud reserves for a
+// function, which is also the most that it may have there.
+type ReservedMode uint8
+
+const (
+	ReservedShow  ReservedMode = iota // what refuses calls that are allowed here is shown
+	ReservedOff                       // it is not looked at
+	ReservedWrite                     // the cloud is made to have what limits here allow
+)
+
+func (m ReservedMode) String() string { return [...]string{"Show", "Off", "Write"}[m] }
 
 // ShareUnit is what a BurstShare counts.
 type ShareUnit uint8

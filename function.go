@@ -71,8 +71,11 @@ type Function struct {
 	MinWarm     int           // instances kept started
 	Burst       Burst
 	Retry       Retry
-	DataClass   string
-	Residency   []string // permitted pool regions; empty permits all
+	// Offline work runs in offline pools, which run nothing else, and in clouds once it
+	// has waited for MaxWait.
+	Offline   bool
+	DataClass string
+	Residency []string // permitted pool regions; empty permits all
 
 	Policy int // position in Platform.BurstPolicies
 

@@ -12,6 +12,7 @@ type Call struct {
 	OnPremOnly   bool    // its payload is a stream, which no cloud takes
 	Stale        bool    // its caller's permission could not be looked up again: no cloud
 	Deadline     Instant // zero: the function's own
+	Pools        PoolSet // the ones that its caller leaves to it; zero: all
 }
 
 // OutcomeClass is what is known about whether the code ran.
@@ -46,12 +47,13 @@ const (
 	CauseCancelled         // cancelled before it started
 	CauseNoRoom            // the pool had no room for its instance
 	CauseQuota             // a quota of the pool's own refused its instance
+	CauseReclaimed         // online work needed the room in which it ran
 	causeCount
 )
 
 func (c Cause) String() string {
 	return [causeCount]string{"", "throttled", "connect", "rejected", "provider", "lost", "timeout", "crashed",
-		"init_failed", "too_large", "out_of_memory", "ledger", "cancelled", "no_room", "quota"}[c]
+		"init_failed", "too_large", "out_of_memory", "ledger", "cancelled", "no_room", "quota", "reclaimed"}[c]
 }
 
 // FunctionError is the Lambda meaning: empty, "Handled" or "Unhandled".

@@ -10,11 +10,12 @@ const (
 	KeepAliveHybrid                           // from a histogram of idle times, head and tail
 	KeepAliveForecast                         // by the chance of a call in each minute
 	KeepAliveProvisioned                      // a share of the recent peak stays started
+	KeepAliveWindows                          // by the mean of calls over two windows
 	keepAliveKindCount
 )
 
 func (k KeepAliveKind) String() string {
-	return [keepAliveKindCount]string{"fixed", "hybrid", "forecast", "provisioned"}[k]
+	return [keepAliveKindCount]string{"fixed", "hybrid", "forecast", "provisioned", "windows"}[k]
 }
 
 // KeepAlivePolicy is a kind and the parameters of that kind; those of other kinds
@@ -30,4 +31,9 @@ type KeepAlivePolicy struct {
 	// rounded up, and the time over which the peak is taken.
 	SharePercent int64
 	Window       time.Duration
+	// Windows: the stable window, from 10 s to 1 h; the percentage of it at its end that
+	// is the panic window, and how many percent of the calls that an instance takes at
+	// once it is to have; both from 1 to 100.
+	Stable                      time.Duration
+	PanicPercent, TargetPercent int64
 }

@@ -31,12 +31,13 @@ const (
 	LimitRemoved               // the function is not in the configuration any more
 	LimitPermission            // whether the caller may still invoke cannot be looked up, so no cloud is used
 	LimitPoolQuota             // a quota of the pool itself, such as a ResourceQuota of a cluster
+	LimitPlace                 // an on-prem pool that found no machine with room for an instance
 	limitKindCount
 )
 
 var limitKindNames = [limitKindCount]string{"none", "quota", "budget", "no_budget", "capacity", "concurrency", "ramp", "ramp_per_minute",
 	"request_rate", "throttled", "max_burst_concurrency", "waiting", "ledger", "max_burst_share", "max_burst_spend", "hysteresis",
-	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "shutdown", "removed", "permission", "pool_quota"}
+	"burst_window", "kill_switch", "shadow", "breaker", "retry_budget", "shutdown", "removed", "permission", "pool_quota", "place"}
 
 func (k LimitKind) String() string { return limitKindNames[k] }
 
@@ -108,6 +109,11 @@ func (l Limit) String() string {
 		return "function " + l.Name + " was removed while the call waited"
 	case LimitPoolQuota:
 		return "a quota of pool " + l.Name + " itself, which Spillway does not set, refused its instance"
+	case LimitPlace:
+		if l.Need > 0 {
+			return "pool " + l.Name + " has no place as large as it asks for"
+		}
+		return "pool " + l.Name + " has found no place for its instance"
 	case LimitPermission:
 		return "whether its caller may still invoke it cannot be looked up now, and until then it goes to no cloud"
 	default:

@@ -154,9 +154,10 @@ const (
 	ModeOnPremOnly Mode = iota
 	ModeHybrid
 	ModeCloudOnly
+	ModeOffline // idle capacity only, whatever class a function is of
 	modeCount
 )
 
 func (m Mode) String() string {
-	return [modeCount]string{"OnPremOnly", "Hybrid", "CloudOnly"}[m]
+	return [modeCount]string{"OnPremOnly", "Hybrid", "CloudOnly", "Offline"}[m]
 }

@@ -32,11 +32,12 @@ const (
 	PoolLambda                     // AWS Lambda
 	PoolSCF                        // Tencent Serverless Cloud Function
 	PoolKubernetes                 // pods of a Kubernetes cluster
+	PoolOffline                    // what online work leaves idle, behind a virtual node
 	poolKindCount
 )
 
 func (k PoolKind) String() string {
-	return [poolKindCount]string{"process", "lambda", "scf", "kubernetes"}[k]
+	return [poolKindCount]string{"process", "lambda", "scf", "kubernetes", "offline"}[k]
 }
 
 // Cloud reports whether a pool of this kind is a public cloud: paid per call,
@@ -49,10 +50,11 @@ type Class uint8
 const (
 	ClassOnPrem Class = iota
 	ClassCloud
+	ClassOffline // idle capacity of the premises, which online work may take back
 	ClassCount
 )
 
-func (c Class) String() string { return [ClassCount]string{"onPrem", "cloud"}[c] }
+func (c Class) String() string { return [ClassCount]string{"onPrem", "cloud", "offline"}[c] }
 
 // Pool is one place that runs invocations.
 type Pool struct {
@@ -65,7 +67,8 @@ type Pool struct {
 	Retired bool
 
 	// Capacity of an on-prem pool: what its instances, busy or idle, may hold
-	// together. Unused for clouds.
+	// together. Unused for clouds. An offline pool has what was last measured, and
+	// nothing before that.
 	Capacity  Resources
 	KeepAlive time.Duration // an idle instance is stopped after this; KeepAlivePolicy may know better
 	// KeepAlivePolicy is how idle instances of an on-prem pool are kept and started
@@ -82,15 +85,21 @@ type Pool struct {
 
 	PriceVersion string // which entry of the price book the rates came from; of a cloud, empty if none holds now
 
-	Lambda     LambdaEndpoint
-	SCF        SCFEndpoint
+	Lambda LambdaEndpoint
+	SCF    SCFEndpoint
+	// Kubernetes of an offline pool is zero if it runs no functions.
 	Kubernetes KubernetesPods
+	// Node is the virtual node whose pods an offline pool runs.
+	Node string
 }
 
 // Class returns the half of a quota that the pool draws from.
 func (p *Pool) Class() Class {
-	if p.Kind.Cloud() {
+	switch p.Kind {
+	case PoolLambda, PoolSCF:
 		return ClassCloud
+	case PoolOffline:
+		return ClassOffline
 	}
 	return ClassOnPrem
 }
@@ -152,11 +161,14 @@ const (
 	ExcludedContract            // a web function without cloud.payload: http-v2
 	ExcludedRetired             // the pool was removed from the configuration
 	ExcludedPrice               // no price or exchange rate of the cloud holds now
-	ExcludedPods                // it is an image or has a service account, and the on-prem pool has no pods
+	ExcludedPods                // it is an image or has a service account, and the on-prem pool has no pods; an offline pool makes none
 	ExcludedTag                 // its image is named by tag, and the pool does not allow that
+	ExcludedClass               // online work does not run on idle capacity, and offline work on nothing else on-prem
+	ExcludedNode                // the pod belongs to another virtual node
+	ExcludedGPU                 // no cloud has the devices that it asks for
 	exclusionCount
 )
 
 func (e Exclusion) String() string {
-	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region", "contract", "retired", "no_price", "needs_pods", "image_tag"}[e]
+	return [exclusionCount]string{"", "mode", "not_in_order", "burst_denied", "residency", "no_binding", "too_large", "region", "contract", "retired", "no_price", "needs_pods", "image_tag", "class", "other_node", "gpu"}[e]
 }

@@ -1,7 +1,6 @@
 package agent
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -17,6 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/internal/textsink"
 	"github.com/spillway-dev/spillway/pools"
 )
 
@@ -45,24 +45,6 @@ func TestMain(m *testing.M) {
 		}
 		return code
 	}())
-}
-
-// logBuffer is a log that a test may read while the function writes.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }
 
 func configOf(t testing.TB, binary string) Config {
@@ -233,7 +215,7 @@ func TestEnvironmentIsClean(t *testing.T) {
 }
 
 func TestLogTail(t *testing.T) {
-	var log logBuffer
+	var log textsink.Sink
 	c := configOf(t, "probe")
 	c.Log = &log
 	i := start(t, c)

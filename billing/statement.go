@@ -179,6 +179,9 @@ func (t *tally) track(e *Entry) {
 	id := attemptID{e.Invocation, e.Attempt}
 	switch e.Kind {
 	case KindIntent:
+		if !e.Cloud { // a job's: it reserves nothing
+			return
+		}
 		if t.closed[id] {
 			delete(t.closed, id)
 			return

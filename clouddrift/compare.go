@@ -101,7 +101,14 @@ func (f *Finding) architecture(w Want, found Found) {
 // reserved compares the concurrency that a cloud keeps for the function, which is
 // also the most that it may have.
 func (f *Finding) reserved(w Want, found Found) {
-	if found.Reserved == nil {
+	if w.Mode == spillway.ReservedWrite && w.Reserve != nil {
+		if !same(found.Reserved, w.Reserve) {
+			f.differ(FieldReserved, reservedText(w.Pool, w.Reserve), reservedText(w.Pool, found.Reserved),
+				"the burst policy has what is allowed here written there: the operator does that, or leaves what somebody else changed")
+		}
+		return
+	}
+	if found.Reserved == nil || w.Mode == spillway.ReservedOff {
 		return
 	}
 	reserved, unit := *found.Reserved, "calls at once"
@@ -116,12 +123,22 @@ func (f *Finding) reserved(w Want, found Found) {
 	}
 	switch {
 	case reserved == 0:
-		f.differ("reservedConcurrency", need, said, "0 is a kill switch: the cloud refuses every call; raise or remove it")
+		f.differ(FieldReserved, need, said, "0 is a kill switch: the cloud refuses every call; raise or remove it")
 	case w.Burst != spillway.Unlimited && calls < w.Burst:
-		f.differ("reservedConcurrency", need, said, "the cloud refuses calls that are allowed here: raise it, or lower maxBurstConcurrency")
+		f.differ(FieldReserved, need, said, "the cloud refuses calls that are allowed here: raise it, or lower maxBurstConcurrency")
 	case w.Burst == spillway.Unlimited:
-		f.note("reservedConcurrency", said+" are kept for the function, and it gets no more")
+		f.note(FieldReserved, said+" are kept for the function, and it gets no more")
 	}
+}
+
+// FieldReserved is the field of differences in reserved concurrency.
+const FieldReserved = "reservedConcurrency"
+
+func reservedText(p *spillway.Pool, n *int64) string {
+	if n == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%d %s at once", *n, Unit(p))
 }
 
 // CompareAccount returns how an account differs from the limits of a pool, which

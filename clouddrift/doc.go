@@ -7,6 +7,10 @@
 //	cloud ──── Found ──┘                     ├─ Report
 //	cloud ──── Account ─ CompareAccount ─────┘
 //
+//	Platform ─ Reservations ─┐
+//	cloud ──── reserved ─────┼─ Decide ─ Step: reserve, take away, leave
+//	Record of what was written ┘
+//
 // What matters here is what the rest of Spillway relies on: memory, timeout and
 // INIT limit are what it reserves money for, the alias or version is what it
 // calls, and the cloud's limits are the ones that it mirrors.
@@ -20,6 +24,9 @@ import (
 // ErrNoAnswer is behind the errors of whoever asks a cloud that says nothing at
 // all: asking it more is of no use.
 var ErrNoAnswer = errors.New("no answer")
+
+// ErrNoFunction is behind the errors of whoever changes a function that is not there.
+var ErrNoFunction = errors.New("no such function")
 
 // Status says how a binding or an account compares.
 type Status string

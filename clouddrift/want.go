@@ -13,9 +13,13 @@ type Want struct {
 	Binding      *spillway.Binding
 	Architecture string // that the price plan is for; empty if it does not say
 	// Burst is how many calls at once Spillway may send to the function: the
-	// smaller of its policy's maxBurstConcurrency and what the pool's limits
-	// leave. Unlimited if neither says.
+	// smallest of its policy's maxBurstConcurrency and what the quota tree and the
+	// pool's limits leave. Unlimited if none says.
 	Burst int64
+	// Mode says what is done about reserved concurrency, and Reserve what is to be
+	// reserved with spillway.ReservedWrite, in its cloud's unit; nil for nothing.
+	Mode    spillway.ReservedMode
+	Reserve *int64
 }
 
 // Wants returns what each binding of a cloud pool relies on, by pool and then in
@@ -29,7 +33,12 @@ func Wants(p *spillway.Platform, pool string, architecture func(*spillway.Pool) 
 			if b.Name == "" {
 				continue
 			}
-			w := Want{Pool: at, Function: f, Binding: b, Architecture: architecture(at), Burst: p.BurstPolicies[f.Policy].MaxBurstConcurrency}
+			policy := &p.BurstPolicies[f.Policy]
+			w := Want{Pool: at, Function: f, Binding: b, Architecture: architecture(at),
+				Burst: min(policy.MaxBurstConcurrency, quotaCalls(p, f, b)), Mode: policy.Reserved}
+			if w.Mode == spillway.ReservedWrite {
+				w.Reserve = reservation(p, f, at)
+			}
 			if limit := poolCalls(at, b); limit > 0 {
 				w.Burst = min(w.Burst, limit)
 			}

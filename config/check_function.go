@@ -36,7 +36,8 @@ func (l *loading) checkFunction(e entry[v1alpha1.Function]) {
 	l.checkRevisions(e.source, spec)
 	checkTraffic(e.source, spec)
 	e.oneOf("spec.contract", spec.Contract, []string{"lambda", "http"})
-	e.oneOf("spec.class", spec.Class, []string{"online"}, "nearline", "offline")
+	e.oneOf("spec.class", spec.Class, []string{"online", "offline"}, "nearline")
+	checkOfflineClass(e.source, spec)
 	e.oneOf("spec.burst", spec.Burst, []string{"allow", "deny"})
 	e.oneOf("spec.retry", spec.Retry, []string{"never", "idempotent"})
 	switch c := *spec.Concurrency; {

@@ -11,10 +11,11 @@ import (
 
 func checkPolicy(e entry[v1alpha1.BurstPolicy]) {
 	spec := &e.object.Spec
-	e.oneOf("spec.mode", spec.Mode, []string{"OnPremOnly", "Hybrid", "CloudOnly"}, "Offline")
+	e.oneOf("spec.mode", spec.Mode, []string{"OnPremOnly", "Hybrid", "CloudOnly", "Offline"})
 	if e.written("spec.order") {
 		e.labels("spec.order", spec.Order, spillway.MaxPools)
 	}
+	e.oneOf("spec.reservedConcurrency", spec.ReservedConcurrency, []string{"Off", "Show", "Write"})
 	e.count("spec.maxBurstConcurrency", spec.MaxBurstConcurrency, 0, maxCount)
 	e.duration("spec.onPremWaitBudget", spec.OnPremWaitBudget, 0, 60*second)
 	e.labels("spec.regions", spec.Regions, maxRegions)

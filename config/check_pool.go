@@ -35,14 +35,23 @@ func (l *loading) validate() {
 
 func (l *loading) checkPool(e entry[v1alpha1.Pool]) {
 	spec := &e.object.Spec
-	e.oneOf("spec.kind", spec.Kind, []string{"process", "kubernetes", "lambda", "scf"}, "offline")
+	e.oneOf("spec.kind", spec.Kind, []string{"process", "kubernetes", "offline", "lambda", "scf"})
 	if e.faulty("spec.kind") {
+		return
+	}
+	if l.checks.InCluster && spec.Kind == "process" {
+		e.fault("spec.kind", "process would run functions in the server's own container, beside its ledger and its keys", "kubernetes, offline, lambda, scf")
 		return
 	}
 	e.label("spec.region", spec.Region)
 	if e.written("spec.pricePlan") {
 		e.label("spec.pricePlan", spec.PricePlan)
 	}
+	if spec.Kind == "offline" {
+		checkOffline(e.source, spec)
+		return
+	}
+	e.onlyOf("offline", "spec.offline")
 	e.duration("spec.initTimeout", spec.InitTimeout, v1alpha1.Duration(time.Millisecond), 300*second)
 	if slices.Contains(onPremKinds, spec.Kind) {
 		e.duration("spec.keepAlive", spec.KeepAlive, v1alpha1.Duration(time.Millisecond), 24*3600*second)
@@ -54,12 +63,13 @@ func (l *loading) checkPool(e entry[v1alpha1.Pool]) {
 		if spec.Kind == "kubernetes" {
 			checkKubernetes(e.source, spec.Kubernetes)
 		} else {
-			e.onlyOf("kubernetes", "spec.kubernetes")
+			e.onlyOf("kubernetes or offline", "spec.kubernetes")
 		}
 		return
 	}
-	e.onlyOf("kubernetes", "spec.kubernetes")
-	e.onlyOf("process or kubernetes", "spec.capacity", "spec.keepAlive", "spec.keepAlivePolicy")
+	e.onlyOf("kubernetes or offline", "spec.kubernetes")
+	e.onlyOf("process or kubernetes", "spec.capacity", "spec.keepAlivePolicy")
+	e.onlyOf("process, kubernetes or offline", "spec.keepAlive")
 	if spec.Kind == "lambda" {
 		e.onlyOf("scf", "spec.scf", "spec.limits.memory", "spec.limits.rampPerMinute")
 		e.endpoint("spec.lambda.endpoint", spec.Lambda.Endpoint)

@@ -22,12 +22,14 @@ func checkQuota(e entry[v1alpha1.Quota]) {
 	e.labels("spec.namespaces", spec.Namespaces, maxQuotas)
 	checkCapacity(e.source, "spec.nominal.onPrem", spec.Nominal.OnPrem, 0)
 	checkCapacity(e.source, "spec.nominal.cloud", spec.Nominal.Cloud, 0)
+	checkCapacity(e.source, "spec.nominal.offline", spec.Nominal.Offline, 0)
 	for _, side := range []struct {
 		name                   string
 		nominal, borrow, lends *v1alpha1.Capacity
 	}{
 		{"onPrem", spec.Nominal.OnPrem, spec.BorrowingLimit.OnPrem, spec.LendingLimit.OnPrem},
 		{"cloud", spec.Nominal.Cloud, spec.BorrowingLimit.Cloud, spec.LendingLimit.Cloud},
+		{"offline", spec.Nominal.Offline, spec.BorrowingLimit.Offline, spec.LendingLimit.Offline},
 	} {
 		checkCapacity(e.source, "spec.borrowingLimit."+side.name, side.borrow, 0)
 		checkCapacity(e.source, "spec.lendingLimit."+side.name, side.lends, 0)
@@ -159,5 +161,5 @@ func resourcesByName(r spillway.Resources) map[string]int64 {
 }
 
 func sides(n *v1alpha1.Nominal) map[string]*v1alpha1.Capacity {
-	return map[string]*v1alpha1.Capacity{"onPrem": n.OnPrem, "cloud": n.Cloud}
+	return map[string]*v1alpha1.Capacity{"onPrem": n.OnPrem, "cloud": n.Cloud, "offline": n.Offline}
 }

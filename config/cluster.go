@@ -25,11 +25,30 @@ type Object interface {
 // keeper is an Object that had revisions before: by name, what their code was.
 type keeper interface{ Kept() map[string]string }
 
+// aged is an Object whose time of creation is known. Of two objects that cannot both
+// hold, the younger has the fault.
+type aged interface{ Made() time.Time }
+
 // Cluster loads the objects of a cluster again and again. A Function with faults is
 // taken as it was when it last had none, and left out if it never was; faults of any
 // other object refuse all. It is not safe for concurrent use.
 type Cluster struct {
-	good map[spillway.FunctionKey]Object
+	good   map[spillway.FunctionKey]Object
+	others []any
+}
+
+// Begin takes functions among objects as those that were good last.
+func (c *Cluster) Begin(objects []Object) { c.good, _ = c.sort(objects) }
+
+// Good are the objects of the last Loaded: functions with faults as they were before.
+func (c *Cluster) Good() []Object {
+	var all []Object
+	for _, o := range slices.Concat(c.others, inOrder(c.good)) {
+		if o, ok := o.(Object); ok {
+			all = append(all, o)
+		}
+	}
+	return all
 }
 
 // Load is the function Load for objects besides those of the files in dir, which may be
@@ -47,8 +66,9 @@ func (c *Cluster) Load(dir string, objects []Object, now time.Time, checks Check
 		var found Faults
 		switch {
 		case err == nil:
-			c.good = present
+			c.good, c.others = present, others
 			sortFaults(faults)
+			loaded.FunctionFaults = faults
 			return loaded, faults, nil
 		case !errors.As(err, &found):
 			return nil, nil, err
@@ -135,6 +155,9 @@ func (l *loading) giveObject(o Object) {
 	}
 	s.file = clusterFile(header.Kind, spillway.FunctionKey{Namespace: header.Metadata.Namespace, Name: header.Metadata.Name})
 	s.markValue("", reflect.ValueOf(written).Elem())
+	if a, ok := o.(aged); ok {
+		s.made = a.Made()
+	}
 	if f, ok := written.(*v1alpha1.Function); ok {
 		s.checkKept(f, o)
 	}
@@ -210,7 +233,7 @@ func (l *loading) checkUploaded(s *source, at string, p *v1alpha1.Package) {
 	case l.checks.Package != nil:
 		path, ok := l.checks.Package(p.Digest)
 		if !ok {
-			s.fault(at+".digest", "there is no such package here", "one that was uploaded, which 'spillway deploy' does")
+			s.note(Fault{File: s.file, Field: at + ".digest", Problem: "there is no such package here", Allowed: "one that was uploaded, which 'spillway package push' does", missing: true})
 			return
 		}
 		p.Path = path

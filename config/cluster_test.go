@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -156,14 +157,14 @@ func TestClusterFaults(t *testing.T) {
 		{podFunction("f", "package: {path: ../fn}", ""), "Function shop/f: spec.revisions[0].package.path: means nothing in a cluster; allowed: digest alone, of a package that was uploaded"},
 		{podFunction("f", "package: {digest: 'sha256:1'}", ""), `Function shop/f: spec.revisions[0].package.digest: "sha256:1" is not a digest; allowed: sha256: and 64 hex digits`},
 		{podFunction("f", "handler: x", ""), "Function shop/f: spec.revisions[0].package.digest: is required; allowed: sha256: and 64 hex digits"},
-		{podFunction("f", "package: {digest: '"+strings.ReplaceAll(someDigest, "ab", "cd")+"'}", ""), "Function shop/f: spec.revisions[0].package.digest: there is no such package here; allowed: one that was uploaded, which 'spillway deploy' does"},
+		{podFunction("f", "package: {digest: '"+strings.ReplaceAll(someDigest, "ab", "cd")+"'}", ""), "Function shop/f: spec.revisions[0].package.digest: there is no such package here; allowed: one that was uploaded, which 'spillway package push' does"},
 		{podFunction("f", packageRevision()+", image: 'a@"+someDigest+"', handler: /a", ""), "Function shop/f: spec.revisions[0].image: stands beside package; allowed: one of package and image"},
 		{podFunction("f", "image: 'docker.io/library/nginx:latest', handler: /a", ""), `Function shop/f: spec.revisions[0].image: "docker.io/library/nginx:latest" is not an image that cannot change; allowed: NAME@sha256: and 64 hex digits, or localhost/NAME:TAG of the nodes' own store`},
 		{podFunction("f", "image: 'a@"+someDigest+"', handler: a", ""), `Function shop/f: spec.revisions[0].handler: "a" is not an absolute path; allowed: the program in the image, such as /app/serve`},
 		{podFunction("f", packageRevision(), "kubernetes: {serviceAccountName: A_b}"), `Function shop/f: spec.kubernetes.serviceAccountName: "A_b" is not a name; allowed: 1 to 63 of a-z, 0-9 and "-", beginning and ending with a letter or digit`},
 		{pool("kind: kubernetes"), "Pool p: spec.kubernetes.runtimeImage: is required; allowed: NAME@sha256: and 64 hex digits, or localhost/NAME:TAG of the nodes' own store"},
 		{pool("kind: kubernetes, kubernetes: {runtimeImage: 'localhost/a:dev'}"), "Pool p: spec.kubernetes.runtimeImage: is named by tag; allowed: NAME@sha256: and 64 hex digits, or allowTags: true beside it"},
-		{pool("kind: process, kubernetes: {runtimeImage: 'localhost/a:dev'}"), "Pool p: spec.kubernetes: means nothing for this kind of pool; allowed: only with spec.kind: kubernetes"},
+		{pool("kind: process, kubernetes: {runtimeImage: 'localhost/a:dev'}"), "Pool p: spec.kubernetes: means nothing for this kind of pool; allowed: only with spec.kind: kubernetes or offline"},
 		{pool("kind: lambda, region: us-east-1, lambda: {credentials: {file: key}}"), "Pool p: spec.lambda.credentials.file: is not an absolute path, and objects of a cluster are in no directory; allowed: where the Secret is mounted, such as /etc/spillway/secrets/NAME"},
 		{pool("kind: kubernetes, kubernetes: {runtimeImage: 'localhost/a:dev', allowTags: true, sizes: [{memory: 1Gi, cpu: 1}, {cpu: 1000m, memory: 1024Mi}]}"), "Pool p: spec.kubernetes.sizes[1]: is as large as spec.kubernetes.sizes[0]; allowed: each size once"},
 		{pool("kind: kubernetes, kubernetes: {runtimeImage: 'localhost/a:dev', allowTags: true, sizes: [{cpu: 1}]}"), "Pool p: spec.kubernetes.sizes[0].memory: is required; allowed: 1Mi to 1Ti"},
@@ -175,12 +176,37 @@ func TestClusterFaults(t *testing.T) {
 		if !strings.HasPrefix(c.text, "kind: Pool") {
 			objects = append(objects, clustered(podPool)...)
 		}
-		if _, faults, err := new(Cluster).Load("", objects, testDay, checks); err != nil || faults.Error() != c.want {
+		if _, faults, err := new(Cluster).Load("", objects, testDay, checks); err != nil || faults.Error() != c.want || faults[0].PackageMissing() != strings.Contains(c.want, "no such package") {
 			t.Errorf("%v %v\nwant %s", faults, err, c.want)
 		}
 	}
 	if _, _, err := new(Cluster).Load("testdata/malformed", clustered(podPool), testDay, Checks{Deployed: []string{"none"}}); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a file that is not there: %v", err)
+	}
+}
+
+// created is an object of a cluster whose age is known.
+type created struct {
+	inCluster
+	at time.Time
+}
+
+func (c created) Made() time.Time { return c.at }
+
+// TestTheYoungerHasTheFault: of two quotas that claim one namespace.
+func TestTheYoungerHasTheFault(t *testing.T) {
+	quota := func(name string, at time.Time) Object {
+		return created{inCluster{"apiVersion: spillway.dev/v1alpha1\nkind: Quota\nmetadata: {name: " + name + "}\nspec: {namespaces: [shop]}\n"}, at}
+	}
+	for _, c := range []struct {
+		older, younger string
+		apart          time.Duration
+	}{{"b", "a", time.Hour}, {"a", "b", time.Hour}, {"a", "b", 0}} {
+		_, faults, err := new(Cluster).Load("", append(clustered(podPool), quota(c.younger, testDay.Add(c.apart)), quota(c.older, testDay)), testDay, testChecks)
+		want := fmt.Sprintf("Quota %s: spec.namespaces[0]: namespace \"shop\" already belongs to Quota %q; allowed: each namespace in one Quota", c.younger, c.older)
+		if err != nil || faults.Error() != want {
+			t.Errorf("%v %v\nwant %s", faults, err, want)
+		}
 	}
 }
 
@@ -232,5 +258,47 @@ func TestInCluster(t *testing.T) {
 	}
 	if len(l.Platform.Pools) != 0 || l.Server.Anonymous || len(l.Warnings) != 0 {
 		t.Errorf("%d pools, anonymous %t, warnings %q", len(l.Platform.Pools), l.Server.Anonymous, l.Warnings)
+	}
+	dir := t.TempDir()
+	pool := "apiVersion: spillway.dev/v1alpha1\nkind: Pool\nmetadata: {name: here}\nspec: {kind: process, region: hq, capacity: {slots: 1}}\n"
+	if err := os.WriteFile(filepath.Join(dir, "pool.yaml"), []byte(pool), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(dir, time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC), Checks{InCluster: true}); err == nil || !strings.Contains(err.Error(), "in the server's own container") {
+		t.Errorf("a pool of processes: %v", err)
+	}
+}
+
+// TestExamplesOfClusters loads the objects of examples/cluster and examples/offline as a
+// cluster has them, together.
+func TestExamplesOfClusters(t *testing.T) {
+	var objects []Object
+	for _, pattern := range []string{"../examples/cluster/*.yaml", "../examples/offline/*.yaml"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil || len(files) == 0 {
+			t.Fatalf("%d files %s, %v", len(files), pattern, err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for one := range strings.SplitSeq(string(text), "\n---\n") {
+				if strings.Contains(one, "apiVersion: spillway.dev/v1alpha1\n") {
+					objects = append(objects, inCluster{one})
+				}
+			}
+		}
+	}
+	var c Cluster
+	l, faults, err := c.Load("", objects, testDay, testChecks)
+	if err != nil || len(faults) > 0 {
+		t.Fatal(faults, err)
+	}
+	crunch := l.Platform.Function(spillway.FunctionKey{Namespace: "night", Name: "crunch"})
+	for _, pool := range l.Platform.Pools {
+		if may := crunch.Permitted.Has(pool.Index); may != (pool.Name == "lambda") {
+			t.Errorf("night/crunch may use %s: %t", pool.Name, may)
+		}
 	}
 }

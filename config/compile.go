@@ -64,6 +64,9 @@ func (l *loading) compilePools(p *spillway.Platform) {
 		if at < len(old.Pools) && old.Pools[at].Kind.Cloud() && old.Pools[at].Region != p.Pools[at].Region {
 			e.fault("spec.region", fmt.Sprintf("pool %s was in %s earlier while the server runs, and calls may be on their way there", e.Metadata.Name, old.Pools[at].Region), "another name, or a restart")
 		}
+		if at < len(old.Pools) && old.Pools[at].Kind == spillway.PoolOffline && makesPods(old.Pools[at]) && !makesPods(p.Pools[at]) {
+			e.fault("spec.kubernetes", fmt.Sprintf("pool %s ran functions earlier while the server runs", e.Metadata.Name), "as it was, or a restart")
+		}
 		if at >= spillway.MaxPools {
 			e.fault("metadata.name", fmt.Sprintf("pool %d, with those that were removed while the server runs", at+1), fmt.Sprintf("at most %d until a restart", spillway.MaxPools))
 		}
@@ -79,6 +82,14 @@ func (l *loading) compilePools(p *spillway.Platform) {
 
 func (l *loading) compilePool(i int, e entry[v1alpha1.Pool]) *spillway.Pool {
 	spec, quote := &e.object.Spec, l.quotes[e.object.Spec.PricePlan]
+	if spec.Kind == "offline" {
+		pool := &spillway.Pool{Index: i, Name: e.Metadata.Name, Kind: spillway.PoolOffline, Region: spec.Region, Node: spec.Offline.Node,
+			Capacity: limits(nil), PriceVersion: quote.Version, Rate: quote.Rate}
+		if spec.Kubernetes != nil {
+			pool.Kubernetes, pool.KeepAlive, pool.InitTimeout = compileKubernetes(spec.Kubernetes), time.Duration(*spec.KeepAlive), time.Duration(*spec.InitTimeout)
+		}
+		return pool
+	}
 	pool := &spillway.Pool{
 		Index: i, Name: e.Metadata.Name, Region: spec.Region, InitTimeout: time.Duration(*spec.InitTimeout),
 		PriceVersion: quote.Version,

@@ -77,6 +77,7 @@ func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Functio
 		Policy:      slices.IndexFunc(p.BurstPolicies, func(b spillway.BurstPolicy) bool { return b.Name == spec.BurstPolicy }),
 	}
 	f.Resources = part(f.Instance, *spec.Concurrency)
+	f.Offline = spec.Class == "offline" || p.BurstPolicies[f.Policy].Mode == spillway.ModeOffline
 	if spec.Burst == "allow" {
 		f.Burst = spillway.BurstAllow
 	}
@@ -89,7 +90,7 @@ func (l *loading) compileRevision(p *spillway.Platform, e entry[v1alpha1.Functio
 	if spec.Contract == "http" {
 		f.Contract = spillway.ContractHTTP
 	}
-	if weight == 0 {
+	if weight == 0 || f.Offline {
 		f.MinWarm = 0
 	}
 	for _, key := range sortedKeys(spec.Env) {
@@ -154,6 +155,8 @@ func exclusion(policy *spillway.BurstPolicy, f *spillway.Function, pool *spillwa
 	switch {
 	case pool.Retired:
 		return spillway.ExcludedRetired
+	case !cloud && f.Offline != (pool.Kind == spillway.PoolOffline):
+		return spillway.ExcludedClass
 	case len(f.Residency) > 0 && !slices.Contains(f.Residency, pool.Region):
 		return spillway.ExcludedResidency
 	case cloud && f.Burst == spillway.BurstDeny:
@@ -164,8 +167,10 @@ func exclusion(policy *spillway.BurstPolicy, f *spillway.Function, pool *spillwa
 		return spillway.ExcludedContract
 	case cloud && len(policy.Regions) > 0 && !slices.Contains(policy.Regions, pool.Region):
 		return spillway.ExcludedRegion
-	case cloud && policy.Mode == spillway.ModeOnPremOnly, !cloud && policy.Mode == spillway.ModeCloudOnly:
+	case cloud && (policy.Mode == spillway.ModeOnPremOnly || policy.Mode == spillway.ModeOffline), !cloud && policy.Mode == spillway.ModeCloudOnly:
 		return spillway.ExcludedMode
+	case f.Offline && !cloud && f.Contract == spillway.ContractHTTP:
+		return spillway.ExcludedContract
 	case !slices.Contains(policy.Order, pool.Index):
 		return spillway.ExcludedOrder
 	case excludedPods(f, pool) != spillway.ExcludedNot:

@@ -12,13 +12,14 @@ import (
 func (l *loading) compilePolicy(p *spillway.Platform, o *v1alpha1.BurstPolicy) spillway.BurstPolicy {
 	policy := spillway.BurstPolicy{
 		Name:                o.Metadata.Name,
-		Mode:                map[string]spillway.Mode{"OnPremOnly": spillway.ModeOnPremOnly, "Hybrid": spillway.ModeHybrid, "CloudOnly": spillway.ModeCloudOnly}[o.Spec.Mode],
+		Mode:                map[string]spillway.Mode{"OnPremOnly": spillway.ModeOnPremOnly, "Hybrid": spillway.ModeHybrid, "CloudOnly": spillway.ModeCloudOnly, "Offline": spillway.ModeOffline}[o.Spec.Mode],
 		MaxBurstConcurrency: spillway.Unlimited,
 		OnPremWaitBudget:    time.Duration(*o.Spec.OnPremWaitBudget),
 	}
 	if o.Spec.MaxBurstConcurrency != nil {
 		policy.MaxBurstConcurrency = *o.Spec.MaxBurstConcurrency
 	}
+	policy.Order = offlineBefore(p, o.Spec.Order)
 	for _, name := range o.Spec.Order {
 		policy.Order = append(policy.Order, poolIndex(p, name))
 	}
@@ -45,6 +46,7 @@ func (l *loading) compilePolicy(p *spillway.Platform, o *v1alpha1.BurstPolicy) s
 		policy.Windows = append(policy.Windows, compileWindow(w))
 	}
 	policy.KillSwitch, policy.Shadow = o.Spec.KillSwitch, o.Spec.Shadow
+	policy.Reserved = map[string]spillway.ReservedMode{"Off": spillway.ReservedOff, "Show": spillway.ReservedShow, "Write": spillway.ReservedWrite}[o.Spec.ReservedConcurrency]
 	policy.Regions = slices.Sorted(slices.Values(o.Spec.Regions))
 	for _, region := range policy.Regions {
 		if !hasRegion(p, region) {

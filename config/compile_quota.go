@@ -33,13 +33,12 @@ func (l *loading) compileQuotas(p *spillway.Platform) {
 
 func (l *loading) compileQuota(o *v1alpha1.Quota, parent int) spillway.QuotaNode {
 	node := spillway.QuotaNode{Name: o.Metadata.Name, Parent: parent}
-	node.Nominal[spillway.ClassOnPrem] = limits(o.Spec.Nominal.OnPrem)
-	node.Nominal[spillway.ClassCloud] = limits(o.Spec.Nominal.Cloud)
 	for class, side := range map[spillway.Class][3]*v1alpha1.Capacity{
-		spillway.ClassOnPrem: {o.Spec.Nominal.OnPrem, o.Spec.BorrowingLimit.OnPrem, o.Spec.LendingLimit.OnPrem},
-		spillway.ClassCloud:  {o.Spec.Nominal.Cloud, o.Spec.BorrowingLimit.Cloud, o.Spec.LendingLimit.Cloud},
+		spillway.ClassOnPrem:  {o.Spec.Nominal.OnPrem, o.Spec.BorrowingLimit.OnPrem, o.Spec.LendingLimit.OnPrem},
+		spillway.ClassCloud:   {o.Spec.Nominal.Cloud, o.Spec.BorrowingLimit.Cloud, o.Spec.LendingLimit.Cloud},
+		spillway.ClassOffline: {o.Spec.Nominal.Offline, o.Spec.BorrowingLimit.Offline, o.Spec.LendingLimit.Offline},
 	} {
-		node.Borrowing[class] = amounts(side[1])
+		node.Nominal[class], node.Borrowing[class] = limits(side[0]), amounts(side[1])
 		node.Keep[class] = keeps(limits(side[0]), limits(side[2]))
 	}
 	for _, b := range o.Spec.Budgets {

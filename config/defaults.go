@@ -33,8 +33,9 @@ func (l *loading) fillDefaults() {
 	for _, e := range l.all.pools {
 		l.fillPool(e.object)
 	}
+	patient := l.patientPolicies()
 	for _, e := range l.all.functions {
-		l.fillFunction(e.object)
+		l.fillFunction(e.object, patient)
 	}
 	for _, e := range l.all.policies {
 		l.fillPolicy(e.object)
@@ -86,7 +87,18 @@ func (l *loading) addMissingObjects() {
 	}
 }
 
-func (l *loading) fillFunction(f *v1alpha1.Function) {
+// patientPolicies are the policies that make functions of class offline of all.
+func (l *loading) patientPolicies() map[string]bool {
+	patient := map[string]bool{}
+	for _, e := range l.all.policies {
+		if e.object.Spec.Mode == "Offline" {
+			patient[e.Metadata.Name] = true
+		}
+	}
+	return patient
+}
+
+func (l *loading) fillFunction(f *v1alpha1.Function, patient map[string]bool) {
 	s := &f.Spec
 	for i := range s.Revisions {
 		if s.Revisions[i].Image == "" {
@@ -103,23 +115,37 @@ func (l *loading) fillFunction(f *v1alpha1.Function) {
 	setDefault(&s.Resources.Memory, new(v1alpha1.Bytes(128*mib)))
 	setDefault(&s.Timeout, new(3*second))
 	timeout := min(max(*s.Timeout, 0), maxExecution) // a faulty one must not spoil what follows from it
+	setDefault(&s.BurstPolicy, defaultPolicy)
+	if s.Class == "offline" || patient[s.BurstPolicy] {
+		setDefault(&s.Deadline, new(maxDeadline))
+		setDefault(&s.MaxWait, new(max(0, min(*s.Deadline, maxDeadline)-timeout)))
+	}
 	setDefault(&s.Deadline, new(timeout+10*second))
 	setDefault(&s.MaxWait, new(min(2*second, *s.Deadline)))
 	setDefault(&s.MinWarm, new(int64(0)))
 	setDefault(&s.Burst, "deny")
 	setDefault(&s.Retry, "never")
-	setDefault(&s.BurstPolicy, defaultPolicy)
 	for i := range s.Cloud {
 		b := &s.Cloud[i]
 		setDefault(&b.Function, f.Metadata.Name)
 		setDefault(&b.Qualifier, "$LATEST")
-		memory := max(minLambdaMemory, v1alpha1.Bytes(ceilMiB(*s.Resources.Memory)*mib))
-		if pool := l.pool(b.Pool); pool != nil && pool.Kind == "scf" {
-			memory = (memory + scfStep - 1) / scfStep * scfStep
+		kind := ""
+		if pool := l.pool(b.Pool); pool != nil {
+			kind = pool.Kind
 		}
-		setDefault(&b.Memory, new(memory))
+		setDefault(&b.Memory, new(CloudMemory(kind, *s.Resources.Memory)))
 		setDefault(&b.Timeout, new(max(timeout+second-1, second)/second*second))
 	}
+}
+
+// CloudMemory is what a function that asks for so much memory has by default in a cloud
+// of a kind, lambda or scf: no less than is sold there, and what SCF counts in.
+func CloudMemory(kind string, asked v1alpha1.Bytes) v1alpha1.Bytes {
+	memory := max(minLambdaMemory, v1alpha1.Bytes(ceilMiB(asked)*mib))
+	if kind == "scf" {
+		memory = (memory + scfStep - 1) / scfStep * scfStep
+	}
+	return memory
 }
 
 func (l *loading) fillPool(p *v1alpha1.Pool) {
@@ -127,11 +153,20 @@ func (l *loading) fillPool(p *v1alpha1.Pool) {
 	switch s.Kind {
 	case "scf":
 		setDefault(&s.InitTimeout, new(65*second))
-	case "kubernetes":
+	case "kubernetes", "offline":
 		setDefault(&s.InitTimeout, new(60*second))
 	}
 	setDefault(&s.InitTimeout, new(10*second))
 	switch s.Kind {
+	case "offline":
+		setDefault(&s.Region, "local")
+		setDefault(&s.PricePlan, defaultOwnedPlan)
+		setDefault(&s.Offline, new(v1alpha1.Offline{}))
+		setDefault(&s.Offline.Node, defaultNode)
+		if s.Kubernetes != nil {
+			setDefault(&s.KeepAlive, new(10*second))
+			fillKubernetes(s)
+		}
 	case "process", "kubernetes":
 		setDefault(&s.Region, "local")
 		setDefault(&s.KeepAlive, new(120*second))
@@ -171,6 +206,7 @@ func (l *loading) fillPool(p *v1alpha1.Pool) {
 
 func (l *loading) fillPolicy(p *v1alpha1.BurstPolicy) {
 	setDefault(&p.Spec.Mode, "Hybrid")
+	setDefault(&p.Spec.ReservedConcurrency, "Show")
 	if len(p.Spec.Order) == 0 {
 		p.Spec.Order = append(l.onPremNames(), l.cloudNames()...)
 	}

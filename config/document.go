@@ -16,8 +16,8 @@ const notYet = "not supported in this version"
 var refusedFields = map[string]map[string]string{
 	v1alpha1.KindFunction: refuse("spec.revisions[].runtime", "spec.resources.gpu",
 		"spec.volumes", "spec.secretRefs", "spec.envFrom", "spec.retries", "spec.pool", "spec.priority"),
-	v1alpha1.KindPool:        refuse("spec.labels", "spec.order", "spec.capacity.gpu", "spec.offline"),
-	v1alpha1.KindQuota:       refuse("spec.nominal.onPrem.gpu", "spec.nominal.cloud.gpu"),
+	v1alpha1.KindPool:        refuse("spec.labels", "spec.order", "spec.capacity.gpu"),
+	v1alpha1.KindQuota:       refuse("spec.nominal.onPrem.gpu", "spec.nominal.cloud.gpu", "spec.nominal.offline.gpu"),
 	v1alpha1.KindBurstPolicy: refuse(),
 	v1alpha1.KindPriceBook:   refuse("spec.plans[].tiers", "spec.plans[].packages", "spec.plans[].freeTier"),
 	v1alpha1.KindServer:      refuse("spec.tls", "spec.auth.oidc", "spec.auth.jwt"),

@@ -15,7 +15,12 @@ type Fault struct {
 	Field   string // spec.budgets[0].amount; empty if it concerns the whole file
 	Problem string // what is wrong, and with which other object or file
 	Allowed string // what would be right; may be empty
+
+	missing bool
 }
+
+// PackageMissing reports that nothing is wrong but that a package was not uploaded.
+func (f Fault) PackageMissing() bool { return f.missing }
 
 // String returns file:line:col: field: problem; allowed: what is allowed.
 func (f Fault) String() string {

@@ -23,18 +23,23 @@ func fillKeepAlive(k *v1alpha1.KeepAlivePolicy) {
 	case "provisioned":
 		setDefault(&k.Share, new(int64(10)))
 		setDefault(&k.Window, new(3600*second))
+	case "windows":
+		setDefault(&k.Stable, new(60*second))
+		setDefault(&k.Panic, new(int64(10)))
+		setDefault(&k.Target, new(int64(70)))
 	}
 }
 
 // keepAliveFields are the parameters of each kind of policy.
-var keepAliveFields = map[string][]string{"fixed": nil, "hybrid": {"head", "tail", "margin"}, "forecast": {"worth"}, "provisioned": {"share", "window"}}
+var keepAliveFields = map[string][]string{"fixed": nil, "hybrid": {"head", "tail", "margin"}, "forecast": {"worth"}, "provisioned": {"share", "window"},
+	"windows": {"stable", "panic", "target"}}
 
 func checkKeepAlive(s *source, k *v1alpha1.KeepAlivePolicy) {
 	const path = "spec.keepAlivePolicy"
 	if k == nil {
 		return
 	}
-	s.oneOf(path+".kind", k.Kind, []string{"fixed", "hybrid", "forecast", "provisioned"})
+	s.oneOf(path+".kind", k.Kind, []string{"fixed", "hybrid", "forecast", "provisioned", "windows"})
 	if s.faulty(path + ".kind") {
 		return
 	}
@@ -55,6 +60,10 @@ func checkKeepAlive(s *source, k *v1alpha1.KeepAlivePolicy) {
 	case "provisioned":
 		s.count(path+".share", k.Share, 1, 100)
 		s.duration(path+".window", k.Window, 60*second, 24*3600*second)
+	case "windows":
+		s.duration(path+".stable", k.Stable, 10*second, 3600*second)
+		s.count(path+".panic", k.Panic, 1, 100)
+		s.count(path+".target", k.Target, 1, 100)
 	}
 }
 
@@ -70,6 +79,8 @@ func compileKeepAlive(k *v1alpha1.KeepAlivePolicy) spillway.KeepAlivePolicy {
 		return spillway.KeepAlivePolicy{Kind: spillway.KeepAliveForecast, Worth: time.Duration(*k.Worth)}
 	case "provisioned":
 		return spillway.KeepAlivePolicy{Kind: spillway.KeepAliveProvisioned, SharePercent: *k.Share, Window: time.Duration(*k.Window)}
+	case "windows":
+		return spillway.KeepAlivePolicy{Kind: spillway.KeepAliveWindows, Stable: time.Duration(*k.Stable), PanicPercent: *k.Panic, TargetPercent: *k.Target}
 	}
 	return spillway.KeepAlivePolicy{}
 }

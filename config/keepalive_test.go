@@ -22,6 +22,8 @@ func TestKeepAlivePolicy(t *testing.T) {
 		{", keepAlivePolicy: {kind: hybrid, head: 0, tail: 95, margin: 0}", spillway.KeepAlivePolicy{Kind: spillway.KeepAliveHybrid, TailPercent: 95}},
 		{", keepAlivePolicy: {kind: forecast}", spillway.KeepAlivePolicy{Kind: spillway.KeepAliveForecast, Worth: 30 * time.Minute}},
 		{", keepAlivePolicy: {kind: provisioned, share: 20}", spillway.KeepAlivePolicy{Kind: spillway.KeepAliveProvisioned, SharePercent: 20, Window: time.Hour}},
+		{", keepAlivePolicy: {kind: windows}", spillway.KeepAlivePolicy{Kind: spillway.KeepAliveWindows, Stable: time.Minute, PanicPercent: 10, TargetPercent: 70}},
+		{", keepAlivePolicy: {kind: windows, stable: 30s, panic: 20, target: 100}", spillway.KeepAlivePolicy{Kind: spillway.KeepAliveWindows, Stable: 30 * time.Second, PanicPercent: 20, TargetPercent: 100}},
 	} {
 		r := mustLoad(t, strings.Replace(twoPools, "region: here", "region: here, keepAlive: 7m"+c.text, 1)+function("f", "burst: deny"))
 		pool := r.Platform.Pools[1]

@@ -32,10 +32,14 @@ const (
 	taggedAllowed = imageAllowed + ", or localhost/NAME:TAG of the nodes' own store"
 )
 
-// onPremKinds are the kinds of pools that are not clouds.
-var onPremKinds = []string{"process", "kubernetes"}
+// onPremKinds are the kinds of pools of instances that are not clouds; cloudKinds are
+// clouds.
+var (
+	onPremKinds = []string{"process", "kubernetes"}
+	cloudKinds  = []string{"lambda", "scf"}
+)
 
-// onPremNames returns the names of all on-prem pools, sorted.
+// onPremNames returns the names of all on-prem pools but offline ones, sorted.
 func (l *loading) onPremNames() []string {
 	names := append(l.poolNames("process"), l.poolNames("kubernetes")...)
 	slices.Sort(names)
@@ -140,7 +144,7 @@ func (l *loading) checkImagePools(e entry[v1alpha1.Function]) {
 		at := index("spec.revisions", i) + ".image"
 		switch {
 		case r.Image == "" || i >= maxRevisions:
-		case len(l.poolNames("kubernetes")) == 0:
+		case !slices.ContainsFunc(l.all.pools, func(e entry[v1alpha1.Pool]) bool { return e.object.Spec.Kubernetes != nil }):
 			e.fault(at, "there is no pool that runs images", "a package, or a Pool of kind kubernetes")
 		case tagged(r.Image) && !l.allowsTags():
 			e.fault(at, "is named by tag, and no pool allows that", imageAllowed+", or a kubernetes pool with allowTags: true")
@@ -173,9 +177,10 @@ func podResources(size *v1alpha1.PodSize) spillway.Resources {
 // excludedPods says why an on-prem pool cannot run f as pods, or needs no pods.
 func excludedPods(f *spillway.Function, pool *spillway.Pool) spillway.Exclusion {
 	switch {
-	case pool.Kind == spillway.PoolProcess && (f.Image != "" || f.ServiceAccount != ""):
+	case pool.Kind == spillway.PoolProcess && (f.Image != "" || f.ServiceAccount != ""),
+		pool.Kind == spillway.PoolOffline && !makesPods(pool):
 		return spillway.ExcludedPods
-	case pool.Kind == spillway.PoolKubernetes && f.Image != "" && tagged(f.Image) && !pool.Kubernetes.AllowTags:
+	case !pool.Kind.Cloud() && f.Image != "" && tagged(f.Image) && !pool.Kubernetes.AllowTags:
 		return spillway.ExcludedTag
 	}
 	return spillway.ExcludedNot

@@ -79,6 +79,9 @@ type Loaded struct {
 	// Warnings are for people, at most maxWarnings and a line that says how many
 	// more there are; none of them stops the program.
 	Warnings []string
+	// FunctionFaults are of functions of a cluster that are not in Platform as they are
+	// written.
+	FunctionFaults Faults
 	// Files are the YAML files that were read, sorted.
 	Files []string
 	// PricesUntil is when a price, exchange rate or quota overlay in Platform stops

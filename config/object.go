@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/token"
@@ -19,7 +20,8 @@ type place struct {
 // source is where one object was written, and the faults found in it.
 type source struct {
 	file    string
-	cluster bool // an object of a cluster: there is no file
+	cluster bool      // an object of a cluster: there is no file
+	made    time.Time // of an object of a cluster, if that is known
 	places  []place
 
 	byPath  map[string]place // of the first indexed places; made when needed

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -26,6 +27,7 @@ type QuotaOverlay struct {
 func (o *QuotaOverlay) On(spec v1alpha1.QuotaSpec) v1alpha1.QuotaSpec {
 	spec.Nominal.OnPrem = withCapacity(spec.Nominal.OnPrem, o.Nominal.OnPrem)
 	spec.Nominal.Cloud = withCapacity(spec.Nominal.Cloud, o.Nominal.Cloud)
+	spec.Nominal.Offline = withCapacity(spec.Nominal.Offline, o.Nominal.Offline)
 	spec.Budgets = slices.Clone(spec.Budgets)
 	for _, b := range o.Budgets {
 		at := slices.IndexFunc(spec.Budgets, func(old v1alpha1.Budget) bool { return old.Window == b.Window })
@@ -151,6 +153,18 @@ func base(spec *v1alpha1.QuotaSpec) string {
 	write(sum.Write, v1alpha1.QuotaSpec{Parent: spec.Parent, Nominal: spec.Nominal, BorrowingLimit: spec.BorrowingLimit,
 		LendingLimit: spec.LendingLimit, Budgets: spec.Budgets})
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
+}
+
+// Overlaid returns, in the order of their names, the Quotas that have other limits than
+// the directory gives them, with these: as overlays that any load of the same may take.
+func (l *Loaded) Overlaid() []QuotaOverlay {
+	var all []QuotaOverlay
+	for _, name := range slices.Sorted(maps.Keys(l.written)) {
+		if q := l.Quota(name); q != nil {
+			all = append(all, QuotaOverlay{Name: "what was approved", Quota: name, Base: l.QuotaBase(name), Nominal: q.Spec.Nominal})
+		}
+	}
+	return all
 }
 
 // Approvers returns who may decide on requests for a Quota, and the name of the Quota

@@ -75,6 +75,12 @@ func TestOverlayChangesWhatItNamesOnly(t *testing.T) {
 	if l.Platform.Revision == plain.Platform.Revision {
 		t.Error("the revision does not tell the overlay")
 	}
+	if told := loadOverlaid(t, l.Overlaid()...); node(t, told, "team").Nominal != n.Nominal || len(told.Conflicts) > 0 {
+		t.Errorf("who is told of the limits that hold has %+v, %v", node(t, told, "team").Nominal, told.Conflicts)
+	}
+	if all := plain.Overlaid(); len(all) > 0 {
+		t.Errorf("approved without an overlay: %+v", all)
+	}
 	again := loadOverlaid(t)
 	if again.Platform.Revision != plain.Platform.Revision {
 		t.Error("an overlay stays in what was loaded")

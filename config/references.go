@@ -22,7 +22,7 @@ func (l *loading) checkReferences() {
 				break
 			}
 			path := index("spec.cloud", i) + ".pool"
-			if e.reference(path, "Pool", b.Pool, pools) && slices.Contains(onPremKinds, l.pool(b.Pool).Kind) {
+			if e.reference(path, "Pool", b.Pool, pools) && !slices.Contains(cloudKinds, l.pool(b.Pool).Kind) {
 				e.fault(path, quoteShort(b.Pool)+" is a "+l.pool(b.Pool).Kind+" pool, which needs no binding", alternatives(l.cloudNames()))
 			}
 		}
@@ -35,9 +35,12 @@ func (l *loading) checkReferences() {
 			e.reference(index("spec.order", i), "Pool", name, pools)
 		}
 	}
+	l.checkNodes()
 	for _, e := range l.all.quotas {
-		if parent := e.object.Spec.Parent; parent != "" {
-			e.reference("spec.parent", "Quota", parent, quotas)
+		parent := e.object.Spec.Parent
+		if _, found := slices.BinarySearch(quotas, parent); parent != "" && !found {
+			others := slices.DeleteFunc(slices.Clone(quotas), func(name string) bool { return name == e.Metadata.Name })
+			e.reference("spec.parent", "Quota", parent, others)
 		}
 	}
 	l.checkTree()
@@ -107,14 +110,17 @@ func parentOf(e entry[v1alpha1.Quota]) string {
 	return e.object.Spec.Parent
 }
 
-// checkMembership checks that a namespace belongs to at most one node.
+// checkMembership checks that a namespace belongs to at most one node: the one that was
+// there first, and of those of which that is not known, the first by name.
 func (l *loading) checkMembership() {
 	type claim struct {
 		*source
 		name, path string
 	}
 	claimed := map[string]claim{}
-	for _, e := range l.all.quotas {
+	oldest := slices.Clone(l.all.quotas)
+	slices.SortStableFunc(oldest, func(a, b entry[v1alpha1.Quota]) int { return a.made.Compare(b.made) })
+	for _, e := range oldest {
 		for i, ns := range e.object.Spec.Namespaces {
 			path := index("spec.namespaces", i)
 			first, taken := claimed[ns]
@@ -122,7 +128,11 @@ func (l *loading) checkMembership() {
 			case !taken:
 				claimed[ns] = claim{e.source, e.Metadata.Name, path}
 			case first.source != e.source:
-				e.fault(path, fmt.Sprintf("namespace %s already belongs to Quota %q in %s", quoteShort(ns), first.name, first.at(first.path)),
+				where := ""
+				if !first.cluster {
+					where = " in " + first.at(first.path)
+				}
+				e.fault(path, fmt.Sprintf("namespace %s already belongs to Quota %q%s", quoteShort(ns), first.name, where),
 					"each namespace in one Quota")
 			}
 		}
@@ -181,7 +191,7 @@ func (l *loading) checkPoolPrice(e entry[v1alpha1.Pool], plans map[billing.PlanK
 	if e.faulty("spec.kind") || e.faulty("spec.region") || e.faulty(path) {
 		return
 	}
-	want := map[string]billing.PlanKind{"process": billing.PlanOwned, "kubernetes": billing.PlanOwned, "lambda": billing.PlanLambda, "scf": billing.PlanSCF}[e.object.Spec.Kind]
+	want := map[string]billing.PlanKind{"process": billing.PlanOwned, "kubernetes": billing.PlanOwned, "offline": billing.PlanOwned, "lambda": billing.PlanLambda, "scf": billing.PlanSCF}[e.object.Spec.Kind]
 	for kind, names := range plans {
 		if _, other := slices.BinarySearch(names, name); other && kind != want {
 			e.fault(path, fmt.Sprintf("%s is a plan of kind %s, and the pool is of kind %s", quoteShort(name), kind, e.object.Spec.Kind), alternatives(plans[want]))

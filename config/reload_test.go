@@ -77,7 +77,9 @@ func TestPoolsThatCannotFollow(t *testing.T) {
 		"kind":      {pools("a", "process", 2), pools("a", "process", 1) + strings.Replace(pools("a", "lambda", 2), pools("a", "lambda", 1), "", 1), "conf/a.yaml:9:14: spec.kind: pool a1 was of kind process"},
 		"came back": {pools("a", "process", 1) + pools("b", "lambda", 1), pools("a", "process", 1) + pools("b", "process", 1), "spec.kind: pool b0 was of kind lambda"},
 		"currency":  {pools("a", "process", 1), pools("a", "process", 1) + object("PriceBook", "b", "{currency: CNY, exchangeRates: [{from: USD, to: CNY, rate: 7, date: 2026-01-01, source: s}]}"), "conf/a.yaml:9:18: spec.currency: what was spent is counted in USD while the server runs; allowed: USD, or a restart"},
-		"too many":  {pools("a", "process", 10), pools("b", "process", 7), "metadata.name: pool 17, with those that were removed while the server runs; allowed: at most 16 until a restart"},
+		"pods": {object("Pool", "a", "{kind: offline, kubernetes: {runtimeImage: 'localhost/a:dev', allowTags: true}}"), object("Pool", "a", "{kind: offline}"),
+			"spec.kubernetes: pool a ran functions earlier while the server runs; allowed: as it was, or a restart"},
+		"too many": {pools("a", "process", 10), pools("b", "process", 7), "metadata.name: pool 17, with those that were removed while the server runs; allowed: at most 16 until a restart"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			checks := testChecks

@@ -70,6 +70,11 @@ func (l *loading) revision() string {
 			write(sum.Write, o)
 		}
 	}
+	if len(l.checks.NamespaceUIDs) > 0 { // a namespace that was made anew is another
+		for _, ns := range l.result.Platform.Namespaces {
+			write(sum.Write, ns.UID)
+		}
+	}
 	return "sha256:" + hex.EncodeToString(sum.Sum(nil))
 }
 

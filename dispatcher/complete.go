@@ -40,13 +40,22 @@ func (e *Engine) completeOnPrem(now spillway.Instant, h Handle, r *record, s *on
 	e.quota.Release(&r.ask, 0)
 	r.tenant.inUse--
 	e.burst(r.d.Call.Function).onPremEnd(now, r.ask.Need.MiB, &end.Outcome.Usage)
+	s.loaded(r.on.of, now, -1)
+	if end.Outcome.Cause == spillway.CauseReclaimed && !r.on.dying {
+		s.takenBack(r.on.of.fn.Instance)
+	}
 	e.free(now, s, r.on, end.InstanceGone)
+	e.freeIdle(s)
 	if end.Outcome.Class == spillway.NotExecuted {
 		e.post(h, r.d, billing.KindVoid, 0)
 		e.again(now, h, r, end.Outcome.Cause == spillway.CauseInitFailed)
 		return
 	}
 	e.post(h, r.d, billing.KindCharge, 0)
+	if end.Outcome.Cause == spillway.CauseReclaimed && r.d.Call.Function.Retry == spillway.RetryIdempotent {
+		e.again(now, h, r, false)
+		return
+	}
 	e.reply(now, h, r)
 }
 
@@ -138,6 +147,10 @@ func (e *Engine) again(now spillway.Instant, h Handle, r *record, exclude bool) 
 // giveUp answers a call that has been attempted and cannot be placed again: with
 // what is known of its last attempt if that is an answer, else with a refusal.
 func (e *Engine) giveUp(now spillway.Instant, h Handle, r *record) {
+	if r.d.Tries == 0 {
+		e.refuse(now, h, r, e.decision.Reason)
+		return
+	}
 	last := r.d.Last().Outcome
 	switch {
 	case last.Class == spillway.Unknown, last.Cause == spillway.CauseInitFailed:

@@ -43,6 +43,7 @@ type Decision struct {
 	QuotaUsed spillway.Resources
 
 	Tries    int // how many of Attempts are used
+	Earlier  int // attempts that ended before this decision was begun; only of a job
 	Attempts [MaxAttempts]Attempt
 }
 
@@ -56,6 +57,7 @@ func (d *Decision) Clear() {
 	d.Admitted, d.Deadline, d.Answered = 0, 0, 0
 	d.Pool, d.Reason, d.Refusal, d.Limit, d.Waited = 0, spillway.ReasonNone, spillway.ReasonNone, spillway.Limit{}, 0
 	d.ShadowPool, d.Filtered, d.QuotaUsed, d.Tries = 0, [spillway.MaxPools]placement.Filter{}, spillway.Resources{}, 0
+	d.Earlier = 0
 }
 
 // Attempt is one placement that was carried out.
@@ -84,6 +86,21 @@ func (d *Decision) Class() spillway.OutcomeClass {
 		}
 	}
 	return class
+}
+
+// Answering returns the attempt that the call is answered with, or nil: the latest, but
+// for a call that had to go, was to begin again and did not. Then it is the one that had
+// to go.
+func (d *Decision) Answering() *Attempt {
+	for i := d.Tries - 1; i >= 0; i-- {
+		if a := &d.Attempts[i]; a.Outcome.Class != spillway.NotExecuted {
+			if a.Outcome.Cause == spillway.CauseReclaimed {
+				return a
+			}
+			break
+		}
+	}
+	return d.Last()
 }
 
 // Last returns the latest attempt, or nil.

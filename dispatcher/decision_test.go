@@ -47,7 +47,7 @@ func fill(t *testing.T, v reflect.Value) {
 		}
 	case reflect.Int, reflect.Int64:
 		v.SetInt(1)
-	case reflect.Uint8:
+	case reflect.Uint8, reflect.Uint16:
 		v.SetUint(1)
 	default:
 		t.Fatalf("no value for a %s", v.Type())

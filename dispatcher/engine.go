@@ -18,10 +18,13 @@ type Engine struct {
 	onPrem   [spillway.MaxPools]*onPremState
 	owned    []*onPremState // those of onPrem that there are
 	clouds   [spillway.MaxPools]*cloudState
-	bursts   []*burstState    // by burst policy
-	former   []*burstState    // of policies that are gone, with calls in clouds
-	tenants  []*tenant        // by namespace
-	waiting  []*tenant        // those with calls that wait
+	bursts   []*burstState // by burst policy
+	former   []*burstState // of policies that are gone, with calls in clouds
+	tenants  []*tenant     // by namespace
+	idlers   []*tenant     // by namespace, for offline work; nil until there is some
+	jobs     jobs
+	waiting  []*tenant        // those with calls that wait, but offline ones
+	idle     idleWork         // offline ones
 	easing   bool             // some of them for a limit that eases bit by bit
 	easeAt   spillway.Instant // when they are looked at, or Never
 	pass     uint64           // counts drains
@@ -67,11 +70,14 @@ type record struct {
 	cloud      cloudUse  // of its attempt, in a cloud
 	first      int8      // the pool that weights chose plus one; zero: none
 	tenant     *tenant
-	instances  *functionState // of its attempt, on-prem
-	on         *instance      // that runs its attempt, on-prem; it stays until that has ended
+	instances  *functionState   // of its attempt, on-prem
+	on         *instance        // that runs its attempt, on-prem; it stays until that has ended
+	lacking    spillway.PoolSet // on-prem, that had no room for it when it began to wait
 	waitFrom   spillway.Instant
 	timerAt    spillway.Instant
 	prev, next Handle // in its tenant's waiting list
+	job        *job   // if it is one, and not a call
+	forCloud   bool   // it waits, is of class offline, and takes a place in a cloud at once
 }
 
 // tenant is a namespace: what it runs on-prem and which of its calls wait.
@@ -81,10 +87,14 @@ type tenant struct {
 	first, last Handle
 	scan        Handle // where the next pass over its calls goes on; zero: at the first
 	count       int
+	jobs        int  // of count, those that are jobs
+	offline     bool // it is served when no other fits
 
 	least  spillway.Resources // no call that waits needs less of an instance
 	shared bool               // one of them may join others in an instance
 	aside  uint64             // the latest pass in which nothing of it fitted
+	// Of offline work: idleWork.freed when the scan began, and when one that looked at all ended.
+	since, looked uint64
 }
 
 // New builds an Engine for a platform. Instances of functions with minWarm are
@@ -94,7 +104,7 @@ func New(p *spillway.Platform) *Engine {
 		platform: p, quota: quota.New(quotaNodes(p)),
 		picks: map[spillway.FunctionKey]*picks{}, retries: newRetryBudget(),
 		calls:  make([]record, 1), // handle zero means none
-		easeAt: spillway.Never,
+		easeAt: spillway.Never, idle: idleWork{easeAt: spillway.Never},
 	}
 	for i := range p.BurstPolicies {
 		e.bursts = append(e.bursts, newBurstState(p, i))
@@ -102,6 +112,7 @@ func New(p *spillway.Platform) *Engine {
 	for i := range p.Namespaces {
 		e.tenants = append(e.tenants, &tenant{name: p.Namespaces[i].Name})
 	}
+	e.idlers = make([]*tenant, len(p.Namespaces))
 	for _, pool := range p.Pools {
 		e.addPool(pool)
 	}
@@ -156,7 +167,7 @@ func (e *Engine) Admit(now spillway.Instant, call spillway.Call, verdict *policy
 	}
 	call.Function = f
 	d.begin(now, call, verdict)
-	r.d, r.tenant = d, e.tenants[f.Namespace]
+	r.d, r.tenant = d, e.tenantOf(f)
 	r.first = int8(e.firstPool(call.Function, e.allowed(d), true) + 1)
 	if e.easing = e.easing && len(e.waiting) > 0; e.easing || e.easeAt <= now {
 		e.drainFirst(now, true, scanPerTenant) // what waits comes before what arrives
@@ -205,7 +216,7 @@ func (e *Engine) Preview(now spillway.Instant, call spillway.Call, verdict *poli
 		return
 	}
 	d.begin(now, call, verdict)
-	r := record{d: d, tenant: e.tenants[call.Function.Namespace]}
+	r := record{d: d, tenant: e.tenantOf(call.Function)}
 	r.first = int8(e.firstPool(call.Function, e.allowed(d), false) + 1)
 	e.decide(now, &r)
 	d.Pool, d.Reason = e.decision.Pool, e.decision.Reason
@@ -276,7 +287,7 @@ func (e *Engine) Abandon(now spillway.Instant) []Effect {
 	e.ending = true
 	for i := 1; i < len(e.calls); i++ {
 		r := &e.calls[i]
-		if r.d == nil || r.state != callWaiting && r.state != callActivating {
+		if r.d == nil || r.job != nil || r.state != callWaiting && r.state != callActivating {
 			continue
 		}
 		h := Handle(r.generation)<<32 | Handle(i)

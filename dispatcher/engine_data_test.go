@@ -80,8 +80,8 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 		return ""
 	case "complete":
 		return w.effects(w.e.Complete(now, w.calls[name()], ending(arg)))
-	case "ready", "failed", "stopped", "exited":
-		kind := map[string]dispatcher.ObservationKind{"ready": dispatcher.InstanceReady, "failed": dispatcher.InstanceFailed, "stopped": dispatcher.InstanceStopped, "exited": dispatcher.InstanceExited}[d.Cmd]
+	case "ready", "failed", "stopped", "exited", "placed":
+		kind := map[string]dispatcher.ObservationKind{"ready": dispatcher.InstanceReady, "failed": dispatcher.InstanceFailed, "stopped": dispatcher.InstanceStopped, "exited": dispatcher.InstanceExited, "placed": dispatcher.InstancePlaced}[d.Cmd]
 		id, _ := strconv.Atoi(name())
 		return w.effects(w.e.Observe(now, dispatcher.Observation{Kind: kind, Instance: spillway.InstanceID(id), Detail: "Runtime.ExitError: exit status 1"}))
 	case "unplaced", "refused":
@@ -97,6 +97,8 @@ func (w *world) run(t *testing.T, d *datadriven.TestData) string {
 			}
 		}
 		return w.effects(w.e.Observe(now, dispatcher.Observation{Kind: dispatcher.PoolCapacity, Capacity: found}))
+	case "abandon":
+		return w.effects(w.e.Abandon(now))
 	case "ledger":
 		kind := dispatcher.LedgerUp
 		if name() == "down" {
@@ -181,6 +183,8 @@ func ending(arg func(string, string) string) dispatcher.Ending {
 		end.Outcome = spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseConnect}
 	case "unknown":
 		end.Outcome = spillway.Outcome{Class: spillway.Unknown, Cause: spillway.CauseLost}
+	case "reclaimed":
+		end.Outcome.Cause, end.Outcome.FunctionError, end.InstanceGone = spillway.CauseReclaimed, spillway.FunctionUnhandled, true
 	case "crashed":
 		end.Outcome.Cause, end.Outcome.FunctionError, end.InstanceGone = spillway.CauseCrashed, spillway.FunctionUnhandled, true
 	}

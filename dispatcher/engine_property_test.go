@@ -62,6 +62,29 @@ function shop/a burst=allow maxwait=200ms rev=v9
 function shop/new burst=allow maxwait=200ms policy=shade
 `}
 
+// idlePlatforms are those of class offline: what there is at first is nothing.
+var idlePlatforms = []string{`
+pool idle offline keepalive=2s
+pool east lambda concurrency=3 ramp=3 rps=20
+quota company budget=hour:14000:reject offline=3
+quota retail parent=company offline=2 budget=day:10000:redirect
+policy default Hybrid order=idle,east wait=20ms max=2
+namespace shop quota=retail
+namespace films quota=company
+function shop/a class=offline burst=allow maxwait=200ms
+function shop/stay class=offline mib=300 maxwait=200ms
+function films/b class=offline burst=allow retry=idempotent mib=256 maxwait=100ms
+function films/patient class=offline maxwait=4m deadline=5m retry=idempotent
+`, `
+pool idle offline keepalive=1s
+pool east lambda concurrency=2
+quota company offline=2
+policy default Hybrid order=idle,east kill
+namespace films quota=company
+function films/b class=offline burst=allow retry=idempotent mib=100 maxwait=100ms digest=d2
+function films/patient class=offline maxwait=4m deadline=5m
+`}
+
 // propertyKeepAlives are the policies that platforms have. Idle times are short in
 // these tests, so that the first histograms are enough to start instances ahead.
 var propertyKeepAlives = []string{"", "keep=hybrid head=50", "keep=forecast worth=2h", "keep=provisioned share=60 window=1m"}
@@ -284,9 +307,20 @@ var unlimited = spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway
 // promises: never over quota or capacity, never over budget, never where denied,
 // one answer per call, one line per attempt, nothing held at the end.
 func TestEngineProperties(t *testing.T) {
+	engineProperties(t, propertyPlatforms, propertyKeepAlives, unlimited)
+}
+
+// TestIdleProperties: the same holds in idle capacity, from which online work takes what
+// runs.
+func TestIdleProperties(t *testing.T) {
+	engineProperties(t, idlePlatforms, []string{""}, spillway.Resources{})
+}
+
+func engineProperties(t *testing.T, texts, keeps []string, found spillway.Resources) {
+	t.Helper()
 	var all []*spillway.Platform
-	for _, keep := range propertyKeepAlives {
-		for _, text := range propertyPlatforms {
+	for _, keep := range keeps {
+		for _, text := range texts {
 			p, err := testplatform.Parse(strings.Replace(text, "onprem process", "onprem process "+keep, 1))
 			if err != nil {
 				t.Fatal(err)
@@ -296,10 +330,10 @@ func TestEngineProperties(t *testing.T) {
 		}
 	}
 	rapid.Check(t, func(rt *rapid.T) {
-		p := all[len(propertyPlatforms)*rapid.IntRange(0, len(propertyKeepAlives)-1).Draw(rt, "keep-alive")]
+		p := all[len(texts)*rapid.IntRange(0, len(keeps)-1).Draw(rt, "keep-alive")]
 		e := dispatcher.New(p)
 		o := &oracle{t: rt, e: e, p: p, now: epoch, excess: map[string]int64{}, running: map[*dispatcher.Decision]attemptSeen{}, unknown: map[string]attemptSeen{},
-			found: unlimited, handles: map[*dispatcher.Decision]dispatcher.Handle{}, replied: map[*dispatcher.Decision]bool{},
+			found: found, handles: map[*dispatcher.Decision]dispatcher.Handle{}, replied: map[*dispatcher.Decision]bool{},
 			instances: map[spillway.InstanceID]*instanceSeen{}, posted: map[string]billing.Kind{}}
 		verdict := testplatform.PermitAll(p)
 		calls := rapid.IntRange(1, 120).Draw(rt, "events")
@@ -359,7 +393,7 @@ func (o *oracle) step(e *dispatcher.Engine, rt *rapid.T) {
 	case 4:
 		o.exit(e)
 	case 1:
-		o.instanceEvent(e, rapid.SampledFrom([]dispatcher.ObservationKind{dispatcher.InstanceReady, dispatcher.InstanceReady, dispatcher.InstanceReady,
+		o.instanceEvent(e, rapid.SampledFrom([]dispatcher.ObservationKind{dispatcher.InstanceReady, dispatcher.InstanceReady, dispatcher.InstanceReady, dispatcher.InstancePlaced,
 			dispatcher.InstanceFailed, dispatcher.InstanceUnplaced, dispatcher.InstanceRefused}).Draw(rt, "start"))
 	default:
 		outcome := rapid.SampledFrom([]dispatcher.Ending{
@@ -385,17 +419,10 @@ func (o *oracle) instanceEvent(e *dispatcher.Engine, start dispatcher.Observatio
 	case in.stopping:
 		delete(o.instances, id)
 		o.take(e.Observe(o.now, dispatcher.Observation{Kind: dispatcher.InstanceStopped, Instance: id}))
+	case start == dispatcher.InstancePlaced:
+		o.take(e.Observe(o.now, dispatcher.Observation{Kind: start, Instance: id}))
 	case start != dispatcher.InstanceReady:
 		delete(o.instances, id)
-		if start == dispatcher.InstanceUnplaced {
-			var held spillway.Resources
-			for _, other := range o.instances {
-				held = held.Add(other.fn.Instance)
-			}
-			c := o.capacity()
-			o.found = spillway.Resources{Slots: min(c.Slots, held.Slots), MilliCPU: o.found.MilliCPU, MiB: min(c.MiB, held.MiB)}
-			o.limits(func(name string, n, limit int64) bool { o.excess[name] = n; return true })
-		}
 		o.take(e.Observe(o.now, dispatcher.Observation{Kind: start, Instance: id, Detail: "test"}))
 	default:
 		in.ready = true
@@ -439,6 +466,9 @@ func (o *oracle) completeOne(e *dispatcher.Engine, end dispatcher.Ending) {
 		switch {
 		case end.Outcome.Class == spillway.Unknown:
 			end = dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.Executed, Cause: spillway.CauseCrashed}, InstanceGone: true}
+			if a.fn.Offline {
+				end.Outcome.Cause = spillway.CauseReclaimed
+			}
 		case end.Outcome.Class == spillway.NotExecuted:
 			end = dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCrashed}, InstanceGone: true}
 		}

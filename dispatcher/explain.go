@@ -107,7 +107,7 @@ func Explain(d *Decision) *Explanation {
 		x.Pools = append(x.Pools, d.poolText(p, i))
 	}
 	for i := range d.Attempts[:d.Tries] {
-		x.Attempts = append(x.Attempts, attemptText(p, &d.Attempts[i], i+1))
+		x.Attempts = append(x.Attempts, attemptText(p, &d.Attempts[i], d.Earlier+i+1))
 	}
 	return x
 }

@@ -28,7 +28,7 @@ func (e *Engine) FetchFunctions(functions []*spillway.Function) (read int64) {
 		if f.Platform != e.platform {
 			continue
 		}
-		read += e.tenants[f.Namespace].inUse
+		read += e.tenantOf(f).inUse
 		if leaf := e.platform.Namespaces[f.Namespace].Quota; leaf >= 0 {
 			read += e.quota.Used(leaf, spillway.ClassOnPrem).Slots + e.quota.Headroom(leaf, spillway.ClassOnPrem).MiB
 		}

@@ -1,5 +1,7 @@
 package dispatcher
 
+import "slices"
+
 // handleFIFO is a queue of calls that reuses its memory.
 type handleFIFO struct {
 	items []Handle
@@ -22,6 +24,11 @@ func (q *handleFIFO) pop() (Handle, bool) {
 	h := q.items[q.head]
 	q.head++
 	return h, true
+}
+
+// among reports that h is one of the first n.
+func (q *handleFIFO) among(h Handle, n int) bool {
+	return slices.Contains(q.items[q.head:q.head+min(n, q.len())], h)
 }
 
 // remove takes h out wherever it is.

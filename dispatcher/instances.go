@@ -28,6 +28,7 @@ type instance struct {
 	dying   bool // it is gone, and not all its calls have ended
 	exited  bool // it ended by itself while an attempt was on its way to it
 	hasRoom bool // it is in its function's list of busy ones with room
+	placed  bool // it is starting and has its place
 
 	older, newer *instance // in the pool's idle list
 	below, above *instance // in the function's idle stack
@@ -41,6 +42,8 @@ type onPremState struct {
 	pool *spillway.Pool
 	// capacity is the configured one, and no more than was found to be there.
 	capacity, found spillway.Resources
+	measured        bool    // found is: the pool looks for places while it runs
+	unfit           []unfit // what found none
 	live            map[spillway.InstanceID]*instance
 	free            *instance // recycled records, linked by below
 
@@ -56,7 +59,9 @@ type onPremState struct {
 	warm           []*spillway.Function // of which instances are kept
 	warmAt         spillway.Instant     // when keepWarm has work, or Never
 	cold           bool                 // minWarm of some function did not fit
-	checks         checks               // of functions with a keeper
+	jobs           int                  // that hold room, besides instances
+	jobsHold       spillway.Resources
+	checks         checks // of functions with a keeper
 }
 
 // functionState is one function on one on-prem pool.
@@ -68,14 +73,20 @@ type functionState struct {
 	bottom     *instance // of the stack: idle for longest
 	room       *instance // busy ones that take more calls, the latest to have room first
 	idleCount  int
+	calls      int        // that run on its instances or wait for one
+	queued     int        // calls that wait for room, of a pool that scales
 	total      int        // instances, and starts that wait for room
 	coming     int        // starting, and starts that wait for room
+	placed     int        // of them, those that have their place
 	activating handleFIFO // calls that wait for an instance of this function
 	keeping
 }
 
 func newOnPremState(p *spillway.Pool, functions []*spillway.Function) *onPremState {
 	s := &onPremState{pool: p, capacity: p.Capacity, found: unbounded, live: map[spillway.InstanceID]*instance{}, warmAt: 0}
+	if p.Kind == spillway.PoolOffline {
+		s.capacity, s.found = spillway.Resources{}, spillway.Resources{} // until it is measured
+	}
 	states := make([]functionState, len(functions))
 	for i, f := range functions {
 		states[i] = functionState{fn: f, minWarm: f.MinWarm}
@@ -97,7 +108,7 @@ func (s *onPremState) listWarm(functions []*spillway.Function) {
 
 // fits reports whether one more call of f has a place: on an instance, on one
 // already coming, or room for a new one.
-func (s *onPremState) fits(f *spillway.Function, fit *placement.Fit) bool {
+func (s *onPremState) fits(now spillway.Instant, f *spillway.Function, fit *placement.Fit) bool {
 	fs := s.functions[f.Index]
 	if fs.idle != nil || fs.room != nil || fs.places() > fs.activating.len() {
 		return true
@@ -110,7 +121,16 @@ func (s *onPremState) fits(f *spillway.Function, fit *placement.Fit) bool {
 			Used: firm.Of(dim), Need: f.Instance.Of(dim), Max: s.capacity.Of(dim)}}
 		return false
 	}
+	if now < s.fitsAt(now, f) {
+		*fit = s.placeless()
+		return false
+	}
 	return true
+}
+
+// placeless says that a pool has found no place for an instance.
+func (s *onPremState) placeless() placement.Fit {
+	return placement.Fit{Filter: placement.FilterCapacity, Limit: spillway.Limit{Kind: spillway.LimitPlace, Name: s.pool.Name}}
 }
 
 // places is how many calls the instances that are coming will take.
@@ -306,6 +326,7 @@ func (s *onPremState) newInstance(id spillway.InstanceID, fs *functionState) *in
 // gone forgets an instance that is reaped. Its total was given up by the caller.
 func (s *onPremState) gone(in *instance) {
 	s.used = s.used.Sub(in.of.fn.Instance)
+	s.eased()
 	delete(s.live, in.id)
 	*in = instance{below: s.free}
 	s.free = in
@@ -321,11 +342,20 @@ const warmRetry = 5 * time.Second
 // keepWarm launches what is missing of every function's minWarm, where it fits.
 func (e *Engine) keepWarm(now spillway.Instant, s *onPremState) {
 	s.warmAt, s.cold = spillway.Never, false
+	if e.ending {
+		return
+	}
 	for _, f := range s.warm {
-		for s.functions[f.Index].total < f.MinWarm && s.capacity.Exceeds(s.promised, f.Instance) == spillway.DimNone {
+		at := s.fitsAt(now, f)
+		for now == at && s.functions[f.Index].total < f.MinWarm && s.capacity.Exceeds(s.promised, f.Instance) == spillway.DimNone {
 			e.launch(now, s, f)
 		}
-		s.cold = s.cold || s.functions[f.Index].total < f.MinWarm
+		if s.functions[f.Index].total < f.MinWarm {
+			s.cold = true
+			if now < at {
+				s.warmAt = min(s.warmAt, at)
+			}
+		}
 	}
 }
 

@@ -47,12 +47,17 @@ const (
 type keeping struct {
 	keeper  keeper
 	vacant  vacancies
-	checkAt spillway.Instant // when its places are looked at
-	slot    int              // in the pool's checks plus one; zero: not there
+	windows *keepalive.Windows // in place of the two before
+	aheadAt spillway.Instant   // nothing is started for windows before this
+	checkAt spillway.Instant   // when its places are looked at
+	slot    int                // in the pool's checks plus one; zero: not there
 }
 
-// keeps reports that the pool asks keepers.
+// keeps reports that the pool asks keepers, or windows.
 func (s *onPremState) keeps() bool { return s.pool.KeepAlivePolicy.Kind != spillway.KeepAliveFixed }
+
+// asks reports that the pool asks keepers.
+func (s *onPremState) asks() bool { return s.keeps() && !s.scales() }
 
 // inUse is how many instances run calls or are started for them.
 func (fs *functionState) inUse() int { return fs.total - fs.idleCount - fs.vacant.coming }
@@ -66,7 +71,7 @@ func (fs *functionState) rank(since spillway.Instant, idle int) int {
 // taken tells the keeper of fs that an instance was needed: one that was idle since
 // then, or one that is to be started.
 func (s *onPremState) taken(fs *functionState, now, since spillway.Instant, wasIdle bool) {
-	if !s.keeps() {
+	if !s.asks() {
 		return
 	}
 	if fs.keeper == nil {
@@ -88,6 +93,9 @@ func (s *onPremState) taken(fs *functionState, now, since spillway.Instant, wasI
 // lost notes that a place of fs lost its instance, but not because its keeper wanted
 // that.
 func (s *onPremState) lost(fs *functionState, now, since spillway.Instant) {
+	if fs.windows != nil {
+		fs.aheadAt = now.Add(aheadRetry)
+	}
 	if fs.keeper == nil || fs.retired {
 		return
 	}
@@ -104,6 +112,9 @@ func (fs *functionState) ahead() int {
 // unclaim leaves places of fs without an instance that are not the next to get one any
 // more: it did not come, or a call takes it.
 func (s *onPremState) unclaim(fs *functionState, retry spillway.Instant) {
+	if fs.windows != nil {
+		fs.aheadAt = max(fs.aheadAt, retry)
+	}
 	if fs.vacant.atMost(fs.ahead(), retry) && !fs.retired {
 		s.check(fs, retry)
 	}
@@ -113,7 +124,10 @@ func (s *onPremState) unclaim(fs *functionState, retry spillway.Instant) {
 // ahead takes over its place.
 func (s *onPremState) rested(in *instance, now spillway.Instant, fresh bool) {
 	fs := in.of
-	if !s.keeps() {
+	if s.scales() {
+		s.told(fs, now)
+	}
+	if !s.asks() {
 		return
 	}
 	if fs.keeper == nil {
@@ -148,7 +162,12 @@ func (e *Engine) lookAfter(s *onPremState, now spillway.Instant) {
 	for len(s.checks) > 0 && s.checks[0].checkAt <= now {
 		fs := s.checks[0]
 		s.uncheck(fs)
-		next := min(e.letGo(s, fs, now), e.startAhead(s, fs, now))
+		var next spillway.Instant
+		if fs.windows != nil {
+			next = e.scale(s, fs, now)
+		} else {
+			next = min(e.letGo(s, fs, now), e.startAhead(s, fs, now))
+		}
 		s.check(fs, max(next, now.Add(checkEvery)))
 	}
 }
@@ -203,7 +222,7 @@ func (e *Engine) startPlaces(s *onPremState, fs *functionState, v *vacancy, rank
 			return at
 		case now < v.retry:
 			return v.retry
-		case !e.spareRoom(s, fs.fn):
+		case !e.spareRoom(now, s, fs.fn):
 			v.retry = now.Add(aheadRetry)
 			return v.retry
 		}
@@ -215,9 +234,9 @@ func (e *Engine) startPlaces(s *onPremState, fs *functionState, v *vacancy, rank
 }
 
 // spareRoom reports that a start of f holds up no call: the pool has room for two.
-func (e *Engine) spareRoom(s *onPremState, f *spillway.Function) bool {
+func (e *Engine) spareRoom(now spillway.Instant, s *onPremState, f *spillway.Function) bool {
 	return len(e.waiting) == 0 && !e.ending && !s.pool.Retired && f.Permitted.Has(s.pool.Index) &&
-		s.capacity.Exceeds(s.promised.Add(f.Instance), f.Instance) == spillway.DimNone
+		s.capacity.Exceeds(s.promised.Add(f.Instance), f.Instance) == spillway.DimNone && s.fitsAt(now, f) == now
 }
 
 // reloadKeepers puts the functions of s under the pool's policy. Those that had the
@@ -238,7 +257,10 @@ func (s *onPremState) reloadKeepers(now spillway.Instant, same bool) {
 		if !same {
 			fs.keeping = keeping{}
 		}
-		if s.keeps() && (fs.idle != nil || len(fs.vacant.groups) > 0) {
+		if fs.queued = 0; s.scales() && (fs.idle != nil || fs.calls > 0 || fs.windows != nil) {
+			s.told(fs, now)
+		}
+		if s.asks() && (fs.idle != nil || len(fs.vacant.groups) > 0) {
 			if fs.keeper == nil {
 				fs.keeper = newKeeper(s.pool)
 			}

@@ -48,6 +48,21 @@ namespace shop
 function shop/a maxwait=5s
 function shop/b maxwait=5s mib=300
 function shop/c maxwait=5s at-once=2
+`, `
+pool onprem process slots=9 mib=2000 keepalive=2m keep=windows stable=20s
+policy default OnPremOnly order=onprem
+namespace shop
+function shop/a maxwait=5s
+function shop/b maxwait=5s mib=300 minwarm=1
+function shop/c maxwait=5s at-once=2
+`, `
+pool onprem process slots=6 mib=1500 keepalive=2m keep=windows stable=20s
+policy default OnPremOnly order=onprem
+quota q onprem=3
+namespace shop quota=q
+function shop/c maxwait=5s at-once=2
+function shop/b maxwait=5s mib=300 minwarm=1
+function shop/a maxwait=5s digest=d3
 `}
 
 // TestKeeperProperties calls functions with rhythms that policies learn, with
@@ -152,5 +167,14 @@ func (o *oracle) sameInstances(e *dispatcher.Engine) {
 	}
 	if v := e.View(o.now).Pools[0]; v.Running != running || v.Idle != idle || v.Starting < starting {
 		o.t.Fatalf("the Engine has %d busy, %d idle and %d starting instances, effects made %d, %d and %d", v.Running, v.Idle, v.Starting, running, idle, starting)
+	}
+	var counted int64
+	for _, revisions := range e.Instances() {
+		for _, n := range revisions {
+			counted += n
+		}
+	}
+	if counted != running+idle {
+		o.t.Fatalf("the Engine counts %d instances of revisions that are started, effects made %d", counted, running+idle)
 	}
 }

@@ -233,7 +233,7 @@ func TestKeepAliveDominates(t *testing.T) {
 
 // TestKeepAliveAllocates holds the hot path to no allocation under every policy.
 func TestKeepAliveAllocates(t *testing.T) {
-	for _, keep := range []string{"hybrid", "forecast", "provisioned"} {
+	for _, keep := range []string{"hybrid", "forecast", "provisioned", "windows"} {
 		e, f := warmOn(t, "keep="+keep)
 		verdict, d, now := testplatform.PermitAll(e.Platform()), new(dispatcher.Decision), epoch
 		call := spillway.Call{ID: "2", Function: f}

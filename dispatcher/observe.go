@@ -11,6 +11,7 @@ const (
 	InstanceStopped                          // after StopInstance: it is reaped
 	InstanceExited                           // it ended by itself while idle, and is reaped
 	InstanceReclaimed                        // idle or starting, it was taken away with the room that it held
+	InstancePlaced                           // its process or container runs: what is left of its start is its function's own
 	InstanceUnplaced                         // it did not start, since the pool had no room for it
 	InstanceRefused                          // it did not start, since a quota that is not ours refused it
 	PoolCapacity                             // what the pool was found to have
@@ -51,14 +52,22 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 	}
 	switch o.Kind {
 	case InstanceReady:
+		if in.exited && s.pool.Kind == spillway.PoolOffline {
+			e.unplaced(now, s, in, "its instance was taken away as soon as it had started")
+			break
+		}
 		if in.exited {
 			e.failed(now, s, in, "Runtime.ExitError: it ended as soon as it had started")
 			break
 		}
-		in.of.coming--
+		in.arrived()
+		s.hasFitted(in.of.fn)
 		e.hand(now, s, in, true)
 	case InstanceFailed:
 		e.failed(now, s, in, o.Detail)
+	case InstancePlaced:
+		in.hasPlace()
+		s.hasFitted(in.of.fn)
 	case InstanceUnplaced:
 		e.unplaced(now, s, in, o.Detail)
 	case InstanceRefused:
@@ -78,6 +87,7 @@ func (e *Engine) Observe(now spillway.Instant, o Observation) []Effect {
 			e.exited(now, s, in)
 		}
 	}
+	e.freeIdle(s)
 	e.drain(now, false)
 	return e.out
 }
@@ -127,7 +137,7 @@ func (e *Engine) reclaimed(now spillway.Instant, s *onPremState, in *instance) {
 // no other is coming.
 func (e *Engine) notComing(now spillway.Instant, s *onPremState, in *instance) []Handle {
 	fs := in.of
-	fs.coming--
+	in.arrived()
 	stranded := fs.strand()
 	s.unclaim(fs, now.Add(aheadRetry))
 	s.setTotal(fs, -1)
@@ -151,6 +161,10 @@ func (fs *functionState) strand() (calls []Handle) {
 func (e *Engine) placeAgain(now spillway.Instant, h Handle, o spillway.Outcome, elsewhere bool) {
 	r := e.record(h)
 	e.endActivation(now, h, r, o)
+	if d := r.d; d.Call.Function.Offline && (o.Cause == spillway.CauseNoRoom || o.Cause == spillway.CauseCancelled) {
+		d.Tries-- // room that is not there is waited for, and was no attempt
+		d.Attempts[d.Tries] = Attempt{}
+	}
 	e.again(now, h, r, elsewhere)
 }
 
@@ -158,10 +172,12 @@ func (e *Engine) placeAgain(now spillway.Instant, h Handle, o spillway.Outcome, 
 func (e *Engine) endActivation(now spillway.Instant, h Handle, r *record, o spillway.Outcome) {
 	a := r.d.Last()
 	a.Ended, a.Outcome = now, o
+	e.onPrem[a.Pool].loaded(r.instances, now, -1)
 	r.d.Waited += now.Sub(a.Placed)
 	r.state = callFree
 	e.quota.Release(&r.ask, 0)
 	r.tenant.inUse--
+	e.freeIdle(e.onPrem[a.Pool])
 }
 
 // Tick does what is due at now: ends waits, stops idle instances, closes attempts
@@ -181,6 +197,12 @@ func (e *Engine) Tick(now spillway.Instant) []Effect {
 	}
 	if e.easeAt <= now {
 		e.easeAt = spillway.Never
+		e.idle.due = true
+		if e.idle.easeAt <= now {
+			e.idle.easeAt = spillway.Never
+			e.idle.ease()
+		}
+		e.easeAt = e.idle.easeAt
 		e.drain(now, true)
 	}
 	for _, s := range e.owned {
@@ -201,6 +223,8 @@ func (e *Engine) due(now spillway.Instant, t timer) {
 	r := e.record(t.call)
 	switch {
 	case r == nil:
+	case r.job != nil:
+		e.jobDue(now, t.call, r)
 	case r.state == callWaiting && now >= r.timerAt:
 		e.place(now, t.call)
 	case r.state == callActivating && now >= r.d.Deadline:
@@ -209,5 +233,7 @@ func (e *Engine) due(now spillway.Instant, t timer) {
 			Detail: "the deadline passed while an instance was starting"})
 		e.refuse(now, t.call, r, spillway.ReasonDeadline)
 		e.drain(now, false)
+	case r.state == callActivating && r.timerAt != 0 && now >= r.timerAt:
+		e.overdue(now, t.call, r)
 	}
 }

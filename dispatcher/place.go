@@ -11,6 +11,9 @@ import (
 // refused. It reports whether the call has left the waiting list.
 func (e *Engine) place(now spillway.Instant, h Handle) bool {
 	r := e.record(h)
+	if r.job != nil {
+		return e.placeJob(now, h, r)
+	}
 	d := r.d
 	if e.ending {
 		e.decision = placement.Decision{Pool: -1, Reason: spillway.ReasonUnavailable}
@@ -44,9 +47,12 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 	mayWait := e.mayWait(now, d)
 	e.query = placement.Query{
 		Order: policy.Order, Permitted: e.reach(f, &d.Call), Withheld: e.withheld(&d.Call), Tried: r.tried, Cloud: e.cloud,
-		MayWait: mayWait && r.tenant.count < maxWaiting,
-		Waited:  r.state == callWaiting && !mayWait,
+		MayWait: mayWait && (r.job != nil || r.tenant.calls() < maxWaiting),
+		Waited:  (r.state == callWaiting || r.state == callActivating) && !mayWait,
 		Canary:  f.Canary(),
+	}
+	if r.job != nil {
+		e.query.Order = e.orderOf(now, r.job)
 	}
 	if r.first > 0 {
 		e.query.Order, e.query.Weighted = e.startingWith(int(r.first)-1, policy.Order), true
@@ -66,6 +72,9 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 	}
 	if leaf := e.platform.Namespaces[f.Namespace].Quota; leaf != quota.None {
 		class := spillway.ClassOnPrem
+		if f.Offline {
+			class = spillway.ClassOffline
+		}
 		if e.decision.Pool >= 0 {
 			class = e.platform.Pools[e.decision.Pool].Class()
 		}
@@ -75,10 +84,14 @@ func (e *Engine) decide(now spillway.Instant, r *record) {
 
 // reach are the pools that configuration leaves to a call.
 func (e *Engine) reach(f *spillway.Function, call *spillway.Call) spillway.PoolSet {
-	if call.OnPremOnly {
-		return f.Permitted &^ e.cloud
+	left := f.Permitted
+	if call.Pools != 0 {
+		left &= call.Pools
 	}
-	return f.Permitted
+	if call.OnPremOnly {
+		return left &^ e.cloud
+	}
+	return left
 }
 
 // withheld are the pools that a call may not use while its caller's permission is
@@ -94,6 +107,9 @@ func (e *Engine) withheld(call *spillway.Call) spillway.PoolSet {
 // waited and finds room does not mean that there is any.
 func (e *Engine) feel(now spillway.Instant, r *record) {
 	b := e.bursts[r.d.Call.Function.Policy]
+	if r.d.Call.Function.Offline { // idle capacity is full when online work is busy, which says nothing
+		return
+	}
 	if b.policy.Hysteresis == (spillway.Hysteresis{}) || !e.probe.asked || !e.probe.full && r.state == callWaiting {
 		return
 	}
@@ -109,7 +125,7 @@ func (e *Engine) calm(b *spillway.BurstPolicy) bool {
 	}
 	var used, all int64
 	for _, i := range b.Order {
-		if s := e.onPrem[i]; s != nil {
+		if s := e.onPrem[i]; s != nil && s.pool.Kind != spillway.PoolOffline {
 			used += s.promised.Slots - s.idleSlots
 			all += s.capacity.Slots
 		}
@@ -156,7 +172,11 @@ func (p *probe) Probe(pool int, fit *placement.Fit) bool {
 }
 
 func (p *probe) onPrem(s *onPremState, fit *placement.Fit) bool {
-	if !s.fits(p.d.Call.Function, fit) {
+	if p.r.state == callActivating && !s.warmFor(p.d.Call.Function) { // it waits for one start already
+		*fit = s.placeless()
+		return false
+	}
+	if !p.hasRoom(s, fit) {
 		// Quota is asked all the same: it is the better reason of the two.
 		p.quota(s.pool.Index, fit)
 		return false
@@ -164,8 +184,19 @@ func (p *probe) onPrem(s *onPremState, fit *placement.Fit) bool {
 	return p.quota(s.pool.Index, fit)
 }
 
+// hasRoom reports whether the pool has a place for the call, or room for the job.
+func (p *probe) hasRoom(s *onPremState, fit *placement.Fit) bool {
+	if p.r.job != nil {
+		return s.fitsJob(&p.r.job.Job, fit)
+	}
+	return s.fits(p.now, p.d.Call.Function, fit)
+}
+
 func (p *probe) inCloud(pool int, fit *placement.Fit) bool {
 	e, f, to := p.e, p.d.Call.Function, p.e.platform.Pools[pool]
+	if p.r.job != nil {
+		f = p.r.job.Burst
+	}
 	burst := e.bursts[f.Policy]
 	switch {
 	case e.ledgerDown:
@@ -174,7 +205,7 @@ func (p *probe) inCloud(pool int, fit *placement.Fit) bool {
 	case p.d.Tries > 0 && e.sentToCloud(p.d) && !e.retries.allows():
 		*fit = placement.Fit{Filter: placement.FilterUnavailable, Limit: spillway.Limit{Kind: spillway.LimitRetryBudget}}
 		return false
-	case !burst.fits(p.now, p.asked && p.full, burst.worst(f, to), fit), !p.quota(pool, fit), !e.clouds[pool].fits(p.now, to, f, fit):
+	case !burst.fits(p.now, p.asked && p.full && !f.Offline && p.r.job == nil, burst.worst(f, to), fit), !p.quota(pool, fit), !e.clouds[pool].fits(p.now, to, f, fit):
 		return false
 	case !burst.policy.Shadow:
 		return true
@@ -188,6 +219,9 @@ func (p *probe) inCloud(pool int, fit *placement.Fit) bool {
 
 func (p *probe) quota(pool int, fit *placement.Fit) bool {
 	p.e.askFor(&p.ask, p.d, pool)
+	if p.r.job != nil {
+		p.ask.Admitted = p.now // what it would cost now
+	}
 	if p.e.quota.Check(&p.ask, &p.blocked) {
 		return true
 	}
@@ -225,7 +259,7 @@ func (e *Engine) assign(now spillway.Instant, h Handle, r *record) {
 		e.activate(now, h, r, s)
 		return
 	}
-	if e.retries.spend(repeated) && len(e.waiting) > 0 {
+	if e.retries.spend(repeated) && len(e.waiting)+e.idle.clouds > 0 {
 		e.easeAt = min(e.easeAt, now)
 	}
 	r.cloud = e.clouds[pool].start(now, e.platform.Pools[pool], f, burst)
@@ -246,6 +280,7 @@ func (e *Engine) sentToCloud(d *Decision) bool {
 // activate gives the call a place on an instance, or lets it wait for one to start.
 func (e *Engine) activate(now spillway.Instant, h Handle, r *record, s *onPremState) {
 	f := r.d.Call.Function
+	s.loaded(s.functions[f.Index], now, +1)
 	if in := s.take(now, f); in != nil {
 		e.run(h, r, in)
 		return
@@ -262,6 +297,7 @@ func (e *Engine) activate(now spillway.Instant, h Handle, r *record, s *onPremSt
 		s.taken(fs, now, 0, false)
 	}
 	e.timers.push(timer{at: r.d.Deadline, call: h})
+	e.expect(now, h, r, s)
 }
 
 // run starts the call on an instance that has a place for it.

@@ -22,6 +22,7 @@ func (e *Engine) Reload(now spillway.Instant, p *spillway.Platform, spent []Spen
 	e.platform = p
 	e.reloadTenants(old)
 	e.reloadBursts()
+	e.reloadJobs(now)
 	e.reloadQuota(old, spent)
 	for _, pool := range p.Pools {
 		switch s := e.onPrem[pool.Index]; {
@@ -38,6 +39,7 @@ func (e *Engine) Reload(now spillway.Instant, p *spillway.Platform, spent []Spen
 	}
 	e.reloadPicks()
 	e.reloadWaiting(now)
+	e.idle.free()
 	e.drain(now, true)
 	return e.out
 }
@@ -45,13 +47,14 @@ func (e *Engine) Reload(now spillway.Instant, p *spillway.Platform, spent []Spen
 // reloadTenants keeps the namespaces that are still there. Calls hold on to their
 // own.
 func (e *Engine) reloadTenants(old *spillway.Platform) {
-	byName := map[string]*tenant{}
+	byName, idlers := map[string]*tenant{}, map[string]*tenant{}
 	for i := range old.Namespaces {
-		byName[old.Namespaces[i].Name] = e.tenants[i]
+		byName[old.Namespaces[i].Name], idlers[old.Namespaces[i].Name] = e.tenants[i], e.idlers[i]
 	}
-	e.tenants = make([]*tenant, len(e.platform.Namespaces))
+	e.tenants, e.idlers = make([]*tenant, len(e.platform.Namespaces)), make([]*tenant, len(e.platform.Namespaces))
 	for i := range e.tenants {
 		name := e.platform.Namespaces[i].Name
+		e.idlers[i] = idlers[name]
 		if e.tenants[i] = byName[name]; e.tenants[i] == nil {
 			e.tenants[i] = &tenant{name: name}
 		}
@@ -193,7 +196,7 @@ func (e *Engine) reloadFunctions(now spillway.Instant, s *onPremState) {
 		if fs == nil || !servesOn(fs.fn, f) || s.pool.Retired {
 			fresh := &functionState{fn: f, minWarm: s.minWarm(f)}
 			if fs != nil { // other code, called as before
-				fresh.keeper, fs.keeping = fs.keeper, keeping{}
+				fresh.keeper, fresh.windows, fs.keeping = fs.keeper, fs.windows, keeping{}
 			}
 			fs = fresh
 		} else {
@@ -289,7 +292,7 @@ func (e *Engine) reloadPicks() {
 func (e *Engine) reloadWaiting(now spillway.Instant) {
 	for i := 1; i < len(e.calls); i++ {
 		r := &e.calls[i]
-		if r.d == nil || r.state != callWaiting {
+		if r.d == nil || r.state != callWaiting || r.job != nil {
 			continue
 		}
 		h := Handle(r.generation)<<32 | Handle(i)
@@ -300,6 +303,7 @@ func (e *Engine) reloadWaiting(now spillway.Instant) {
 			continue
 		}
 		r.d.Call.Function = f
+		e.queue(now, r, +1)
 		r.tenant.least = least(r.tenant.least, f.Instance)
 		r.tenant.shared = r.tenant.shared || f.Concurrency > 1
 		if at := e.patience(r.d); now < at && at < r.timerAt {

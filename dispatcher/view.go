@@ -11,6 +11,7 @@ type View struct {
 	InFlight int         `json:"inFlight"` // admitted and not answered
 	Unknown  int         `json:"unknown"`  // attempts that may still be running
 	Waiting  int         `json:"waiting"`  // for a place
+	Jobs     JobsView    `json:"jobs"`
 	Pools    []PoolView  `json:"pools"`
 	Quotas   []QuotaView `json:"quotas"`
 	Bursts   []BurstView `json:"bursts"`
@@ -41,6 +42,8 @@ type PoolView struct {
 	Idle     int64 `json:"idle,omitempty"`     // instances
 	Starting int64 `json:"starting,omitempty"` // instances, also those that wait for room
 	Slots    int64 `json:"slots"`              // capacity, or the concurrency of a cloud; 0 if not limited
+	// Offline is what an offline pool has, and what of it jobs and instances hold.
+	Offline *OfflineView `json:"offline,omitempty"`
 }
 
 // QuotaView is the use of one quota node.
@@ -49,6 +52,7 @@ type QuotaView struct {
 	Parent  string       `json:"parent,omitempty"`
 	OnPrem  UseView      `json:"onPrem"`
 	Cloud   UseView      `json:"cloud"`
+	Offline UseView      `json:"offline"`
 	Budgets []BudgetView `json:"budgets,omitempty"`
 }
 
@@ -80,7 +84,11 @@ func (e *Engine) View(now spillway.Instant) View {
 	v := View{InFlight: e.inFlight, Unknown: e.openLive}
 	for i := range e.tenants {
 		v.Waiting += e.tenants[i].count
+		if t := e.idlers[i]; t != nil {
+			v.Waiting += t.calls()
+		}
 	}
+	v.Jobs = e.jobsView()
 	for i, p := range e.platform.Pools {
 		v.Pools = append(v.Pools, e.poolView(i, p))
 	}
@@ -101,6 +109,9 @@ func (e *Engine) poolView(i int, p *spillway.Pool) PoolView {
 		return v
 	}
 	v.Slots = e.onPrem[i].capacity.Slots
+	if p.Kind == spillway.PoolOffline {
+		v.Running, v.Offline = int64(e.onPrem[i].jobs), offlineView(e.onPrem[i])
+	}
 	for _, in := range e.onPrem[i].live {
 		switch in.state {
 		case busy:
@@ -115,12 +126,34 @@ func (e *Engine) poolView(i int, p *spillway.Pool) PoolView {
 	return v
 }
 
+// Instances counts the instances that are started, by function and revision.
+func (e *Engine) Instances() map[spillway.FunctionKey]map[string]int64 {
+	all := map[spillway.FunctionKey]map[string]int64{}
+	for i, p := range e.platform.Pools {
+		if p.Kind.Cloud() {
+			continue
+		}
+		for _, in := range e.onPrem[i].live {
+			if in.state != busy && in.state != idle {
+				continue
+			}
+			of := all[in.of.fn.FunctionKey]
+			if of == nil {
+				of = map[string]int64{}
+				all[in.of.fn.FunctionKey] = of
+			}
+			of[in.of.fn.Revision]++
+		}
+	}
+	return all
+}
+
 func (e *Engine) quotaView(now spillway.Instant, i int, q *spillway.QuotaNode) QuotaView {
 	v := QuotaView{Name: q.Name}
 	if q.Parent >= 0 {
 		v.Parent = e.platform.Quotas[q.Parent].Name
 	}
-	v.OnPrem, v.Cloud = e.useView(i, q, spillway.ClassOnPrem), e.useView(i, q, spillway.ClassCloud)
+	v.OnPrem, v.Cloud, v.Offline = e.useView(i, q, spillway.ClassOnPrem), e.useView(i, q, spillway.ClassCloud), e.useView(i, q, spillway.ClassOffline)
 	for b, budget := range q.Budgets {
 		spent, reserved := e.quota.Spending(i, b, now)
 		v.Budgets = append(v.Budgets, budgetView(now, &budget, spent, reserved))

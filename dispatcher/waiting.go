@@ -26,7 +26,7 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 	}
 	until := since.Add(f.MaxWait - d.Waited) // what it ran before is no wait
 	if e.decision.Short {
-		until = d.Admitted.Add(e.platform.BurstPolicies[f.Policy].OnPremWaitBudget)
+		until = e.patience(d)
 	}
 	until = min(until, d.Deadline)
 	if now >= until {
@@ -37,16 +37,23 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 	}
 	t := r.tenant
 	if r.state != callWaiting {
-		if t.count >= maxWaiting {
-			d.Limit = spillway.Limit{Kind: spillway.LimitWaiting, Name: f.FunctionKey.Namespace, Used: int64(t.count), Need: 1, Max: maxWaiting}
+		if t.calls() >= maxWaiting {
+			d.Limit = spillway.Limit{Kind: spillway.LimitWaiting, Name: f.FunctionKey.Namespace, Used: int64(t.calls()), Need: 1, Max: maxWaiting}
 			return false
 		}
 		e.joinQueue(now, h, r, t)
 	}
+	eases := e.reopensAt(now, f)
 	if at := e.recheckAt(now, f); now < at && at != spillway.Never {
-		e.easing, e.easeAt = true, min(e.easeAt, at)
+		e.easing, eases = true, min(eases, at)
 	}
-	e.easeAt = min(e.easeAt, e.reopensAt(now, f))
+	e.easeAt = min(e.easeAt, eases)
+	if t.offline {
+		e.idle.easeAt = min(e.idle.easeAt, eases)
+		e.idle.count(r, -1)
+		r.forCloud = e.waitsForCloud()
+		e.idle.count(r, +1)
+	}
 	if r.timerAt <= now || until < r.timerAt {
 		r.timerAt = until
 		e.timers.push(timer{at: until, call: h})
@@ -56,6 +63,9 @@ func (e *Engine) wait(now spillway.Instant, h Handle, r *record) bool {
 
 // patience is until when a call waits for on-prem before it may go to a cloud.
 func (e *Engine) patience(d *Decision) spillway.Instant {
+	if f := d.Call.Function; f.Offline {
+		return d.Admitted.Add(f.MaxWait)
+	}
 	return d.Admitted.Add(e.platform.BurstPolicies[d.Call.Function.Policy].OnPremWaitBudget)
 }
 
@@ -76,9 +86,14 @@ func (e *Engine) recheckAt(now spillway.Instant, f *spillway.Function) spillway.
 }
 
 // reopensAt is when a burst window or a breaker that filtered this call may let it
-// through, or Never.
+// through, or a pool looks for a place again, or Never.
 func (e *Engine) reopensAt(now spillway.Instant, f *spillway.Function) spillway.Instant {
 	at := spillway.Never
+	for _, s := range e.owned {
+		if fits := s.fitsAt(now, f); now < fits && e.decision.Filtered[s.pool.Index] == placement.FilterCapacity {
+			at = min(at, fits)
+		}
+	}
 	for i, c := range e.clouds {
 		if c == nil {
 			continue
@@ -96,17 +111,43 @@ func (e *Engine) reopensAt(now spillway.Instant, f *spillway.Function) spillway.
 }
 
 func (e *Engine) joinQueue(now spillway.Instant, h Handle, r *record, t *tenant) {
-	r.state, r.waitFrom, r.prev, r.next = callWaiting, now, t.last, 0
-	if t.count == 0 {
-		e.waiting = append(e.waiting, t)
-		t.first, t.least, t.shared = h, unbounded, false
-	} else {
-		e.record(t.last).next = h
+	after := t.last
+	if r.job != nil { // its place is that of its first attempt
+		for after != 0 && e.record(after).d.Admitted > r.d.Admitted {
+			after = e.record(after).prev
+		}
 	}
-	t.last = h
+	r.state, r.waitFrom, r.prev, r.next, r.forCloud = callWaiting, now, after, 0, false
+	if t.count == 0 {
+		list := e.listOf(t)
+		*list = append(*list, t)
+		t.first, t.last, t.least, t.shared, t.looked = h, h, unbounded, false, e.idle.freed
+	} else {
+		e.link(h, r, t)
+	}
 	t.count++
+	if t.offline {
+		e.idle.count(r, +1)
+	}
 	t.least = least(t.least, r.d.Call.Function.Instance)
 	t.shared = t.shared || r.d.Call.Function.Concurrency > 1
+	r.lacking = e.full()
+	e.queue(now, r, +1)
+}
+
+// link puts h into the list of t behind r.prev.
+func (e *Engine) link(h Handle, r *record, t *tenant) {
+	if r.prev == 0 {
+		r.next, t.first = t.first, h
+	} else {
+		before := e.record(r.prev)
+		r.next, before.next = before.next, h
+	}
+	if r.next == 0 {
+		t.last = h
+	} else {
+		e.record(r.next).prev = h
+	}
 }
 
 var unbounded = spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}
@@ -135,18 +176,26 @@ func (e *Engine) leaveQueue(now spillway.Instant, h Handle, r *record) {
 		t.scan = r.next
 	}
 	t.count--
+	if r.job != nil {
+		t.jobs--
+	}
+	if t.offline {
+		e.idle.count(r, -1)
+	}
 	if t.count == 0 {
 		e.dropWaiting(t)
 	}
+	e.queue(now, r, -1)
 	r.state = callFree
 	r.d.Waited += time.Duration(now - r.waitFrom)
 }
 
 func (e *Engine) dropWaiting(t *tenant) {
-	for i, n := range e.waiting {
+	list := e.listOf(t)
+	for i, n := range *list {
 		if n == t {
-			e.waiting[i] = e.waiting[len(e.waiting)-1]
-			e.waiting = e.waiting[:len(e.waiting)-1]
+			(*list)[i] = (*list)[len(*list)-1]
+			*list = (*list)[:len(*list)-1]
 			return
 		}
 	}
@@ -154,15 +203,18 @@ func (e *Engine) dropWaiting(t *tenant) {
 
 // drain offers freed room to the calls that wait: first to the tenant that runs
 // least on-prem, ties to the one whose head has waited longest; within a tenant in
-// order of arrival. freedCloud says that a cloud place may have become free too.
+// order of arrival. Offline work comes after all that, if it may fit now. freedCloud says that a cloud place may have become free too.
 func (e *Engine) drain(now spillway.Instant, freedCloud bool) {
-	e.drainFirst(now, freedCloud, len(e.waiting))
+	if freedCloud && e.idle.clouds > 0 {
+		e.idle.ease()
+	}
+	e.drainFirst(now, freedCloud, len(e.waiting)+len(e.idle.waiting))
 }
 
 // drainFirst is drain that gives up when nothing fits of so many tenants. What does
 // not fit in one pass is not tried again in it: others only take room.
 func (e *Engine) drainFirst(now spillway.Instant, freedCloud bool, tenants int) {
-	if len(e.waiting) == 0 {
+	if len(e.waiting) == 0 && !e.idle.may() {
 		return
 	}
 	e.pass++
@@ -184,9 +236,26 @@ func (e *Engine) drainFirst(now spillway.Instant, freedCloud bool, tenants int) 
 // neediest returns the waiting tenant that comes first of those that may have a call
 // that fits, or nil.
 func (e *Engine) neediest(clouds bool) *tenant {
+	if best := e.neediestOf(e.waiting, clouds, false); best != nil || !e.idle.may() {
+		return best
+	}
+	best := e.neediestOf(e.idle.waiting, clouds, true)
+	e.idle.due = best != nil
+	return best
+}
+
+// neediestOf is neediest of a list: of offline work, or of the rest. Each has pools of
+// its own.
+func (e *Engine) neediestOf(list []*tenant, clouds, offline bool) (best *tenant) {
+	if len(list) == 0 {
+		return nil
+	}
 	var rooms [spillway.MaxPools]spillway.Resources
 	n := 0
 	for _, s := range e.owned {
+		if (s.pool.Kind == spillway.PoolOffline) != offline {
+			continue
+		}
 		if s.idleSlots > s.evictable.Slots || s.idleSlots > 0 && s.capacity.Exceeds(s.promised, spillway.Resources{}) != spillway.DimNone {
 			clouds = true // kept for functions of which a call may wait, or more than there is room for
 			break
@@ -196,12 +265,10 @@ func (e *Engine) neediest(clouds bool) *tenant {
 			n++
 		}
 	}
-	var best *tenant
-	for _, t := range e.waiting {
-		if t.aside == e.pass || !clouds && !t.shared && !anyHolds(rooms[:n], t.least) {
-			continue
-		}
-		if best == nil || t.inUse < best.inUse || t.inUse == best.inUse && e.record(t.first).d.Admitted < e.record(best.first).d.Admitted {
+	for _, t := range list {
+		switch {
+		case t.aside == e.pass, offline && !e.idle.mayServe(t), !clouds && !t.shared && !anyHolds(rooms[:n], t.least):
+		case best == nil, t.inUse < best.inUse, t.inUse == best.inUse && e.record(t.first).d.Admitted < e.record(best.first).d.Admitted:
 			best = t
 		}
 	}
@@ -265,14 +332,23 @@ func (e *Engine) futileNow(now spillway.Instant, d *Decision) futility {
 func (e *Engine) serve(now spillway.Instant, t *tenant) bool {
 	h := t.scan
 	if h == 0 {
-		h = t.first
+		h, t.since = t.first, e.idle.freed
 	}
 	all, needs := h == t.first, unbounded
+	var alike likeJob
 	for i := 0; h != 0 && i < scanPerTenant; i++ {
 		r := e.record(h)
 		next, f := r.next, r.d.Call.Function
 		needs = least(needs, f.Instance)
-		if like := e.futileNow(now, r.d); e.futile[f.Index] != like || r.tried != 0 || r.first != 0 {
+		if r.job != nil {
+			if like := e.likeJob(r); like != alike || r.job.silent(now) {
+				if e.place(now, h) {
+					t.scan = 0
+					return true
+				}
+				alike = like.unless(e.cloud)
+			}
+		} else if like := e.futileNow(now, r.d); e.futile[f.Index] != like || r.tried != 0 || r.first != 0 {
 			if e.place(now, h) {
 				t.scan = 0
 				return true
@@ -287,8 +363,11 @@ func (e *Engine) serve(now spillway.Instant, t *tenant) bool {
 	switch t.scan = h; {
 	case h != 0: // those behind have their turn, also if nothing else happens
 		e.easeAt = min(e.easeAt, now.Add(scanEvery))
-	case all:
-		t.least = needs
+	default:
+		t.looked = t.since
+		if all {
+			t.least = needs
+		}
 	}
 	return false
 }

@@ -94,7 +94,7 @@ type Starter interface {
 
 // Measurer is an on-prem pool whose capacity is found out while it runs.
 type Measurer interface {
-	Starter
+	Placer
 
 	// Capacity returns what its instances may hold together now, those that it has
 	// included, and what delivers it anew when it changes, and some time after
@@ -102,7 +102,17 @@ type Measurer interface {
 	Capacity() (spillway.Resources, <-chan spillway.Resources)
 }
 
-// Why StartInstance of a Measurer failed, if it says nothing against the function.
+// Placer is an on-prem pool that finds a place for each of its instances.
+type Placer interface {
+	Starter
+
+	// Placed delivers the ids of instances being started when the pool has found them a
+	// place: a process or container runs, and the rest of the start is the function's
+	// own. It is closed when the pool is closed.
+	Placed() <-chan spillway.InstanceID
+}
+
+// Why StartInstance of a Placer failed, if it says nothing against the function.
 var (
 	ErrNoRoom = errors.New("the pool has no room for it")
 	ErrQuota  = errors.New("a quota of the pool itself refuses it")

@@ -19,9 +19,9 @@ func nodes(slots int64, limit spillway.Nano, window spillway.Window, loc *time.L
 	tight := free
 	tight.Slots = slots
 	return []spillway.QuotaNode{
-		{Name: "company", Parent: quota.None, Nominal: [2]spillway.Resources{tight, tight},
+		{Name: "company", Parent: quota.None, Nominal: [spillway.ClassCount]spillway.Resources{tight, tight, tight},
 			Budgets: []spillway.Budget{{Window: window, Limit: limit, Location: loc}}},
-		{Name: "team", Parent: 0, Nominal: [2]spillway.Resources{free, free}},
+		{Name: "team", Parent: 0, Nominal: [spillway.ClassCount]spillway.Resources{free, free, free}},
 	}
 }
 
@@ -177,7 +177,9 @@ func cohort(keep, borrow int64) *quota.Tree {
 	free := spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}
 	four := free
 	four.Slots = 4
-	both := func(r spillway.Resources) [2]spillway.Resources { return [2]spillway.Resources{r, r} }
+	both := func(r spillway.Resources) [spillway.ClassCount]spillway.Resources {
+		return [spillway.ClassCount]spillway.Resources{r, r, r}
+	}
 	return quota.New([]spillway.QuotaNode{
 		{Name: "company", Parent: quota.None, Nominal: both(free)},
 		{Name: "lender", Parent: 0, Nominal: both(four), Keep: both(spillway.Resources{Slots: keep})},

@@ -53,7 +53,13 @@ func (r *run) change() error {
 		return err
 	}
 	for _, pool := range slices.Compact(smaller) {
+		if err := r.measure(pool); err != nil {
+			return err
+		}
 		if err := r.reclaim(pool); err != nil {
+			return err
+		}
+		if err := r.measure(pool); err != nil { // else what was taken back counts twice
 			return err
 		}
 	}
@@ -61,9 +67,18 @@ func (r *run) change() error {
 	return nil
 }
 
+// measure tells the Engine what a pool has whose capacity is told and not configured.
+func (r *run) measure(pool int) error {
+	if r.Platform.Pools[pool].Kind != spillway.PoolOffline {
+		return nil
+	}
+	return r.apply(r.engine.Observe(r.now, dispatcher.Observation{Kind: dispatcher.PoolCapacity, Pool: pool, Capacity: r.Platform.Pools[pool].Capacity}))
+}
+
 // reclaim takes instances away until the rest fits the pool: idle ones first, then
 // those that are starting, then the youngest that run calls. A call that loses its
-// instance was not executed: what such a pool runs may be run again.
+// instance was not executed: what such a pool runs may be run again. In idle capacity it
+// was, and only some may be run again.
 func (r *run) reclaim(pool int) error {
 	s, capacity := &r.pools[pool], r.Platform.Pools[pool].Capacity
 	for _, id := range s.leastFirst() {
@@ -85,10 +100,12 @@ func (r *run) reclaim(pool int) error {
 			r.tally.reclaim(pool, x, r.now)
 			x.turn++ // the end that it would have had is void
 			x.gone = false
-			if err := r.apply(r.engine.Complete(r.now, x.handle, dispatcher.Ending{
-				Outcome:      spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled},
-				InstanceGone: true,
-			})); err != nil {
+			end := dispatcher.Ending{Outcome: spillway.Outcome{Class: spillway.NotExecuted, Cause: spillway.CauseCancelled}, InstanceGone: true}
+			if r.Platform.Pools[pool].Kind == spillway.PoolOffline {
+				x.ending.micros, x.ending.cause = r.now.Sub(x.ending.began).Microseconds(), spillway.CauseReclaimed
+				end.Outcome = x.ending.outcome()
+			}
+			if err := r.apply(r.engine.Complete(r.now, x.handle, end)); err != nil {
 				return err
 			}
 		}

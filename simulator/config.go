@@ -57,6 +57,7 @@ type PoolModel struct {
 	Away []Away
 	// Capacity changes what an owned pool has, in order of time. Instances beyond it
 	// are taken away, idle ones first, then the youngest calls, which run again elsewhere.
+	// An offline pool has nothing before the first.
 	Capacity []CapacityStep
 }
 

@@ -1,15 +1,23 @@
 package remote_test
 
 import (
+	"archive/zip"
+	"bytes"
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/agent/remote"
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/process"
+	"github.com/spillway-dev/spillway/pools/process/unpack"
 )
 
 // cpuUsed is the CPU time of this process.
@@ -30,12 +38,12 @@ func BenchmarkCall(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = local.Close(context.Background()) })
-	remote := newStarter(b)
+	agents := newStarter(b)
 	body := strings.Repeat("b", 1<<10)
 	for _, pool := range []struct {
 		name string
 		pools.Starter
-	}{{"process", local}, {"remote", remote}} {
+	}{{"process", local}, {"remote", agents}} {
 		for _, c := range []struct {
 			name     string
 			function *spillway.Function
@@ -64,4 +72,91 @@ func BenchmarkCall(b *testing.B) {
 			})
 		}
 	}
+}
+
+// BenchmarkPackage sends an agent in another process the package of a Go function, as the
+// zip file that developers upload and as it is packed, over connections that are open.
+func BenchmarkPackage(b *testing.B) {
+	archive := deflated(b, agentProbe)
+	var packed bytes.Buffer
+	if err := unpack.Pack(&packed, bytes.NewReader(archive), int64(len(archive))); err != nil {
+		b.Fatal(err)
+	}
+	digest, sum := digestOf(archive), digestOf(packed.Bytes())
+	for _, form := range []struct {
+		name string
+		size int
+		send func(context.Context, *remote.Client) error
+	}{
+		{"zip", len(archive), func(ctx context.Context, c *remote.Client) error {
+			return c.Send(ctx, digest, bytes.NewReader(archive))
+		}},
+		{"packed", packed.Len(), func(ctx context.Context, c *remote.Client) error {
+			return c.SendPacked(ctx, digest, sum, bytes.NewReader(packed.Bytes()), int64(packed.Len()))
+		}},
+	} {
+		b.Run(form.name, func(b *testing.B) {
+			b.SetBytes(int64(form.size))
+			var here, there time.Duration
+			for range b.N {
+				b.StopTimer()
+				p, c := launched(b)
+				if err := c.Warm(b.Context(), 1); err != nil {
+					b.Fatal(err)
+				}
+				before, agentBefore := cpuUsed(), cpuOf(b, p)
+				b.StartTimer()
+				if err := form.send(b.Context(), c); err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				here, there = here+cpuUsed()-before, there+cpuOf(b, p)-agentBefore
+				c.Close()
+				p.kill()
+				b.StartTimer()
+			}
+			b.ReportMetric(float64(here.Microseconds())/float64(b.N)/1e3, "dispatcher-cpu-ms/op")
+			b.ReportMetric(float64(there.Microseconds())/float64(b.N)/1e3, "agent-cpu-ms/op")
+		})
+	}
+}
+
+// cpuOf is the CPU time that a pod's agent has used, by its threads' schedulers.
+func cpuOf(b *testing.B, p *pod) (sum time.Duration) {
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", p.command.Process.Pid))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for _, path := range threads {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			b.Fatal(err)
+		}
+		var ran int64
+		if _, err := fmt.Sscan(string(text), &ran); err != nil {
+			b.Fatal(err)
+		}
+		sum += time.Duration(ran)
+	}
+	return sum
+}
+
+// deflated is the zip file of the program in a directory.
+func deflated(b *testing.B, dir string) []byte {
+	program, err := os.ReadFile(filepath.Join(dir, "bootstrap"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	var out bytes.Buffer
+	w := zip.NewWriter(&out)
+	head := &zip.FileHeader{Name: "bootstrap", Method: zip.Deflate}
+	head.SetMode(0o755)
+	file, err := w.CreateHeader(head)
+	if err == nil {
+		_, err = file.Write(program)
+	}
+	if err = errors.Join(err, w.Close()); err != nil {
+		b.Fatal(err)
+	}
+	return out.Bytes()
 }

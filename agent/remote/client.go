@@ -97,6 +97,28 @@ func waited(ctx context.Context, d time.Duration) bool {
 	}
 }
 
+// Warm sees to it that n connections to the agent are open and ready for requests, and
+// that it answers on each.
+func (c *Client) Warm(ctx context.Context, n int) error {
+	var all []*conn
+	defer func() {
+		for _, open := range all {
+			c.keep(open)
+		}
+	}()
+	for range n {
+		open, err := c.connect(ctx, time.Time{})
+		if err == nil {
+			err = c.probe(ctx, open)
+		}
+		if err != nil {
+			return fmt.Errorf("keep connections to the agent at %s: %w", c.addr, err)
+		}
+		all = append(all, open)
+	}
+	return nil
+}
+
 // Health asks what the agent is doing.
 func (c *Client) Health(ctx context.Context) (Health, error) {
 	var h Health
@@ -167,12 +189,42 @@ const startGrace = 2 * time.Second
 // directory that it unpacks to (see package pkgdigest). The error is a *pools.StartError
 // if the package is not what digest says, or not one that can be unpacked.
 func (c *Client) Send(ctx context.Context, digest string, zip io.Reader) error {
-	a, err := c.do(ctx, http.MethodPut, "/v1/packages/"+digest, zip)
+	a, err := c.put(ctx, "/v1/packages/"+digest, zip, -1)
 	if err == nil && a.status != http.StatusOK {
 		err = a.failure()
 	}
 	if err != nil {
 		return fmt.Errorf("send package %s to the agent at %s: %w", digest, c.addr, err)
+	}
+	return nil
+}
+
+// Why an agent did not take a package as it was packed. The zip file can be sent to it in
+// its place.
+var (
+	ErrPackedBad     = errors.New("the agent does not find in what was packed what should be there")
+	ErrPackedUnknown = errors.New("the agent is older than the form in which the package is packed")
+	ErrPackedNotKept = errors.New("the agent could not keep what was packed, which says nothing against it")
+)
+
+// SendPacked gives the agent a package as unpack.Pack has written it, of size bytes whose
+// SHA-256 is sum (sha256: and hex digits). That it was packed from the zip file with the
+// digest the caller has seen to.
+func (c *Client) SendPacked(ctx context.Context, digest, sum string, packed io.Reader, size int64) error {
+	a, err := c.put(ctx, "/v1/packages/"+digest+"/packed/"+sum, packed, size)
+	if err == nil && a.status != http.StatusOK {
+		err = a.failure()
+		switch a.status {
+		case http.StatusBadRequest:
+			err = fmt.Errorf("%w: %w", ErrPackedBad, err)
+		case http.StatusNotFound:
+			err = fmt.Errorf("%w: %w", ErrPackedUnknown, err)
+		case http.StatusInsufficientStorage:
+			err = fmt.Errorf("%w: %w", ErrPackedNotKept, err)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("send package %s, packed, to the agent at %s: %w", digest, c.addr, err)
 	}
 	return nil
 }

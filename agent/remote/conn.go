@@ -34,6 +34,7 @@ var (
 type conn struct {
 	*tls.Conn
 	raw  syscall.RawConn // below TLS
+	tcp  *batched
 	br   *bufio.Reader
 	head []byte // where requests are written
 	used time.Time
@@ -97,12 +98,13 @@ func (c *Client) dial(ctx context.Context, until time.Time) (*conn, error) {
 		_ = tcp.Close()
 		return nil, fmt.Errorf("connect to the agent: %w", err)
 	}
-	secure := tls.Client(tcp, c.tls)
+	below := &batched{Conn: tcp}
+	secure := tls.Client(below, c.tls)
 	if err := secure.HandshakeContext(ctx); err != nil {
 		_ = tcp.Close()
 		return nil, c.unmade(err)
 	}
-	n := &conn{Conn: secure, raw: raw, br: bufio.NewReaderSize(secure, readBuffer), head: make([]byte, 0, 4<<10)}
+	n := &conn{Conn: secure, raw: raw, tcp: below, br: bufio.NewReaderSize(secure, readBuffer), head: make([]byte, 0, 4<<10)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {

@@ -4,6 +4,7 @@
 //	Client ── TLS 1.3, HTTP/1.1 ──► Server ── package agent ──► function
 //
 //	PUT    /v1/packages/sha256:…      a zip file, verified and unpacked; one in an agent's life
+//	PUT    /v1/packages/…/packed/…    the same as the dispatcher has packed it
 //	POST   /v1/start                  starts the function; once, also if that fails
 //	POST   /v1/invoke                 an event; answered with the payload and how it ended
 //	POST   /v1/web                    an HTTP request, in frames (frame.go)
@@ -22,8 +23,15 @@
 // agent never runs a ticket twice, and one that it is asked about before it has come it
 // never runs at all: so a client that has lost a connection knows, as soon as the agent
 // can be asked, whether the call was executed and how that ended. The endings of the
-// last 1,000 calls are kept, and 8 MiB of their answers. A connection that breaks does
+// last 1,000 calls are kept, and 4 MiB of their answers. A connection that breaks does
 // not end an execution; its deadline does, which the agent enforces, and DELETE.
+//
+// A package is known by the digest of its zip file, or of the directory in it. An agent
+// that is sent the zip file verifies that itself. What comes packed (unpack.Pack) is
+// quicker to unpack, and the agent unpacks it as it comes; it verifies that the bytes are
+// those with the sum that the dispatcher names. That they were made from the zip file
+// with the digest the dispatcher has verified: who holds its certificate can have an
+// agent run anything in any case.
 //
 // Times travel as durations: clocks of nodes differ.
 package remote

@@ -9,7 +9,7 @@ const (
 	// keptEndings is how many calls that have ended are remembered, and keptBytes how
 	// much of their answers, the newest first.
 	keptEndings = 1000
-	keptBytes   = 8 << 20
+	keptBytes   = 4 << 20
 	// keptClients bounds for how many clients it is remembered what was forgotten.
 	keptClients = 64
 )

@@ -24,6 +24,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/agent/remote"
+	"github.com/spillway-dev/spillway/internal/textsink"
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/pooltest"
 	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
@@ -82,26 +83,8 @@ func authority(t testing.TB) (*remote.CA, *tls.Config) {
 type pod struct {
 	addr    string
 	command *exec.Cmd
-	log     *lines
+	log     *textsink.Sink
 	exited  chan struct{}
-}
-
-// lines is a log that several write.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
 }
 
 // launch starts an agent; command is that of an image, empty for one that takes packages.
@@ -110,7 +93,7 @@ func launch(ca *remote.CA, dir string, command ...string) (*pod, error) {
 }
 
 func launchWith(command *exec.Cmd, ca *remote.CA, dir string) (*pod, error) {
-	p := &pod{log: &lines{}, exited: make(chan struct{}), command: command}
+	p := &pod{log: &textsink.Sink{}, exited: make(chan struct{}), command: command}
 	p.command.Dir = dir
 	p.command.Env = []string{remote.AuthorityVariable + "=" + string(ca.Certificate()), "OF_IMAGE=yes", "PATH=/usr/bin:/bin"}
 	p.command.Stdout = p.log

@@ -100,7 +100,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 		ErrorLog: slog.NewLogLogger(slog.DiscardHandler, slog.LevelError),
 	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.ServeTLS(l, "", "") }()
+	go func() { failed <- server.ServeTLS(batchListener{l}, "", "") }()
 	var err error
 	select {
 	case err = <-failed:
@@ -162,6 +162,7 @@ func (s *Server) handler() http.Handler {
 	mux.HandleFunc("GET /v1/health", s.serveHealth)
 	mux.HandleFunc("POST /v1/start", s.serveStart)
 	mux.HandleFunc("PUT /v1/packages/{digest}", s.servePackage)
+	mux.HandleFunc("PUT /v1/packages/{digest}/packed/{sum}", s.servePacked)
 	mux.HandleFunc("POST /v1/invoke", s.serveInvoke)
 	mux.HandleFunc("POST /v1/web", s.serveWeb)
 	mux.HandleFunc("GET /v1/invocations/{ticket}", s.serveEnding)

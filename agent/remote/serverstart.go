@@ -7,13 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 
 	"github.com/spillway-dev/spillway/agent"
 	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/process/unpack"
 )
 
 // maxSpec bounds a spec in bytes.
@@ -125,7 +125,7 @@ func (s *Server) start(ctx context.Context, spec Spec) (*agent.Instance, error) 
 // locate says what to run: the program in the package, or the image's own.
 func (s *Server) locate(c *agent.Config, spec Spec) error {
 	if len(s.config.Command) == 0 {
-		program, err := entrypoint(s.folder, spec.Handler)
+		program, err := unpack.Program(s.folder, spec.Handler)
 		c.TaskRoot, c.Command = s.folder, []string{program}
 		return err
 	}
@@ -150,18 +150,4 @@ func imageEnvironment(environ []string) []string {
 		}
 	}
 	return kept
-}
-
-// entrypoint is the file that handler names in the package, else "bootstrap".
-func entrypoint(dir, handler string) (string, error) {
-	for _, name := range []string{handler, "bootstrap"} {
-		if name == "" || !filepath.IsLocal(name) {
-			continue
-		}
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("the package has neither a file %q nor a file \"bootstrap\"", handler)
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/agent/remote"
+	"github.com/spillway-dev/spillway/internal/textsink"
 	"github.com/spillway-dev/spillway/pools"
 )
 
@@ -23,14 +24,14 @@ import (
 type serving struct {
 	addr   string
 	config remote.ServerConfig
-	log    *lines
+	log    *textsink.Sink
 	stop   context.CancelFunc // as SIGTERM does
 	ended  chan struct{}
 }
 
 func serve(t testing.TB, ca *remote.CA, at string, change func(*remote.ServerConfig, *remote.Server)) *serving {
 	t.Helper()
-	s := &serving{log: &lines{}, ended: make(chan struct{})}
+	s := &serving{log: &textsink.Sink{}, ended: make(chan struct{})}
 	s.config = remote.ServerConfig{Authority: ca.Certificate(), Dir: t.TempDir(), Log: s.log}
 	change(&s.config, nil)
 	server, err := remote.NewServer(s.config)

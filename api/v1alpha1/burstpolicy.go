@@ -9,8 +9,9 @@ type BurstPolicy struct {
 
 // BurstPolicySpec describes a burst policy.
 type BurstPolicySpec struct {
-	// Which side of the cloud border to use: OnPremOnly, Hybrid or CloudOnly.
-	// Default Hybrid.
+	// Which side of the cloud border to use: OnPremOnly, Hybrid, CloudOnly, or Offline,
+	// which makes every function of the policy one of class offline, with the defaults of
+	// that, and lets none into a cloud. Default Hybrid.
 	Mode string `json:"mode,omitempty"`
 	// Names of pools, most preferred first. Default: process pools by name, then
 	// cloud pools by name.
@@ -52,6 +53,13 @@ type BurstPolicySpec struct {
 	// Decide and count what would have burst and its cost, and send nothing to a
 	// cloud.
 	Shadow bool `json:"shadow,omitempty"`
+	// What is done about the concurrency that a cloud reserves for each function, which
+	// is also the most that the function may have there. Show: a reservation that refuses
+	// calls that are allowed here is reported. Off: none is looked at. Write: in a cluster
+	// the operator makes the cloud reserve what maxBurstConcurrency and the quota tree
+	// allow the function, 0 while killSwitch is on, and nothing where neither limits it;
+	// what somebody else changed there is reported and left. Default Show.
+	ReservedConcurrency string `json:"reservedConcurrency,omitempty"`
 }
 
 // BurstShare bounds a part of the work over a sliding window.

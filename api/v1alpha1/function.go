@@ -23,7 +23,10 @@ type FunctionSpec struct {
 	// How the code is spoken to: lambda (the Lambda Runtime API) or http (a web
 	// server on $PORT; in clouds it gets events, see cloud.payload). Default lambda.
 	Contract string `json:"contract,omitempty"`
-	// Urgency: online. Default online.
+	// Urgency: online, or offline, which runs in what online work leaves idle and nowhere
+	// else on-prem: it waits for that, and goes to a cloud once it has waited for maxWait
+	// if it may. Online work may take the room back: then the call begins again if retry
+	// is idempotent, and else is answered with the error Spillway.Reclaimed. Default online.
 	Class string `json:"class,omitempty"`
 	// Requests that one instance takes at once, 1 to 1000; more than 1 needs contract:
 	// http. A request that passes its timeout ends the instance and the others with it.
@@ -36,10 +39,11 @@ type FunctionSpec struct {
 	// Default 3s.
 	Timeout *Duration `json:"timeout,omitempty"`
 	// Longest time from admission to answer, up to 1h, at least timeout.
-	// Default timeout + 10s.
+	// Default timeout + 10s; 1h for class offline.
 	Deadline *Duration `json:"deadline,omitempty"`
 	// Longest wait for a place when the call cannot burst; 0s never waits. At most
-	// deadline. Default 2s, or deadline if that is shorter.
+	// deadline. Of class offline also the wait before a cloud. Default 2s, or deadline if
+	// that is shorter; for class offline, deadline less timeout.
 	MaxWait *Duration `json:"maxWait,omitempty"`
 	// Instances kept started on-prem, 0 to 1000. Default 0.
 	MinWarm *int64 `json:"minWarm,omitempty"`

@@ -9,7 +9,8 @@ type Pool struct {
 // PoolSpec describes a pool.
 type PoolSpec struct {
 	// What runs the invocations: process (supervised processes on this machine),
-	// kubernetes (pods of a cluster), lambda (AWS Lambda) or scf (Tencent SCF). Required.
+	// kubernetes (pods of a cluster), offline (what online work of a cluster leaves idle,
+	// behind a virtual node), lambda (AWS Lambda) or scf (Tencent SCF). Required.
 	Kind string `json:"kind"`
 	// Where it is, for residency: a DNS label such as cn-north, or the provider's
 	// region. Required for clouds. Default local.
@@ -17,25 +18,28 @@ type PoolSpec struct {
 	// What the instances of a process or kubernetes pool may hold together. Default: the
 	// machine; of kubernetes, what the cluster is seen to have.
 	Capacity *Capacity `json:"capacity,omitempty"`
-	// How long an idle instance of a process or kubernetes pool is kept, up to 24h.
-	// Default 2m.
+	// How long an idle instance is kept, up to 24h. Not of clouds. Default 2m; 10s of
+	// offline pools.
 	KeepAlive *Duration `json:"keepAlive,omitempty"`
 	// How idle instances of a process or kubernetes pool are kept, and started ahead of
 	// calls. Default: all are kept for keepAlive.
 	KeepAlivePolicy *KeepAlivePolicy `json:"keepAlivePolicy,omitempty"`
 	// Longest start of an instance, up to 5m; for a cloud, its limit on INIT.
-	// Default 10s, 65s for scf and 1m for kubernetes.
+	// Default 10s, 65s for scf, 1m for kubernetes and offline.
 	InitTimeout *Duration `json:"initTimeout,omitempty"`
 	// How to reach AWS Lambda; lambda pools only.
 	Lambda *Lambda `json:"lambda,omitempty"`
 	// How to reach Tencent SCF; scf pools only.
 	SCF *SCF `json:"scf,omitempty"`
-	// How pods are made; required for kubernetes pools, and only theirs.
+	// How pods are made; required for kubernetes pools. An offline pool with it runs
+	// functions of class offline too; it keeps no pods that wait for any package.
 	Kubernetes *Kubernetes `json:"kubernetes,omitempty"`
+	// Whose pods it runs; offline pools only.
+	Offline *Offline `json:"offline,omitempty"`
 	// What the provider enforces; cloud pools only.
 	Limits *CloudLimits `json:"limits,omitempty"`
-	// Name of a plan of the price book. Default example-node for process and kubernetes,
-	// lambda-x86-<region> for lambda, scf-<region> for scf.
+	// Name of a plan of the price book. Default example-node for process, kubernetes and
+	// offline, lambda-x86-<region> for lambda, scf-<region> for scf.
 	PricePlan string `json:"pricePlan,omitempty"`
 }
 
@@ -49,7 +53,9 @@ type KeepAlivePolicy struct {
 	// idle times allows it, started again before that and kept until the tail; kept
 	// for keepAlive while the histogram says little. forecast: there in the minutes in
 	// which a call is likely enough, by the idle times so far. provisioned: a share of
-	// the recent peak stays started, the others are kept for keepAlive. Default fixed.
+	// the recent peak stays started, the others are kept for keepAlive. windows: as many
+	// as the calls of a function, running and waiting, need on the mean of two windows,
+	// the last one for keepAlive. Default fixed.
 	Kind string `json:"kind,omitempty"`
 	// hybrid: percentage of idle times that may be shorter than the time before an
 	// instance is started again, 0 to 50. Default 5.
@@ -68,6 +74,16 @@ type KeepAlivePolicy struct {
 	// provisioned: the time over which the peak is taken; it is forgotten after two of
 	// them. 1m to 24h. Default 1h.
 	Window *Duration `json:"window,omitempty"`
+	// windows: the time over which the mean of calls at once is taken, 10s to 1h.
+	// Default 60s.
+	Stable *Duration `json:"stable,omitempty"`
+	// windows: percentage of stable, at its end, that is the panic window: when its mean
+	// is twice what the ready instances can take, the larger mean counts and no instance
+	// is ended until stable has passed without that. 1 to 100. Default 10.
+	Panic *int64 `json:"panic,omitempty"`
+	// windows: percentage of the calls that an instance takes at once which it is to
+	// have on the mean, 1 to 100. Default 70.
+	Target *int64 `json:"target,omitempty"`
 }
 
 // Capacity bounds what is held at once. In a quota, a dimension that is not
@@ -123,6 +139,14 @@ type Kubernetes struct {
 	RuntimeClassName string `json:"runtimeClassName,omitempty"`
 	// Take images of the nodes' own store by tag, localhost/NAME:TAG, for development.
 	AllowTags bool `json:"allowTags,omitempty"`
+}
+
+// Offline says which pods an offline pool runs. Its capacity is what the virtual node
+// measures, and nothing while the node says nothing. Burst policies need not name it:
+// what runs there may use nothing else on-prem.
+type Offline struct {
+	// Name of the virtual node. A DNS label. Default spillway-offline.
+	Node string `json:"node,omitempty"`
 }
 
 // PodSize is a class of pods that are started before anybody knows what they run.

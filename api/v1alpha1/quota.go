@@ -39,13 +39,14 @@ type QuotaSpec struct {
 	Approvers []string `json:"approvers,omitempty"`
 }
 
-// Nominal is a limit for each side of the cloud border. What is not written is
-// not limited.
+// Nominal is a limit for each class of pools. What is not written is not limited.
 type Nominal struct {
 	// On-prem pools.
 	OnPrem *Capacity `json:"onPrem,omitempty"`
 	// Cloud pools.
 	Cloud *Capacity `json:"cloud,omitempty"`
+	// Offline pools: what jobs, and calls of class offline, hold on idle capacity.
+	Offline *Capacity `json:"offline,omitempty"`
 }
 
 // Budget is a limit on money for each calendar window. A call belongs to the

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	authentication "k8s.io/api/authentication/v1"
 	core "k8s.io/api/core/v1"
 	rbac "k8s.io/api/rbac/v1"
@@ -123,6 +124,8 @@ func TestAPIServer(t *testing.T) {
 	t.Run("permissions", c.testPermissions)
 	t.Run("revoked", c.testRevoked)
 	t.Run("tenants", c.testTenants)
+	t.Run("strangers", c.testStrangers)
+	t.Run("nodes", c.testNodes)
 	t.Run("outage", c.testOutage) // last: the administrator's certificate is of no use after it
 }
 
@@ -152,11 +155,53 @@ func (c *cluster) testTokens(t *testing.T) {
 		"for another audience":  c.token(t, "tokens", "web", "else.example"),
 		"with another ending":   good[:last-1] + "AA",
 		"without its signature": good[:last-80],
-		"nonsense":              "nonsense",
+		"nonsense":              "non.sense",
 	} {
 		if got := d.callOf(t, token, "tokens", "pay"); got != auth.TypeUnrecognizedClient {
 			t.Errorf("a token %s: %s", name, got)
 		}
+	}
+	if unfit, no := testutil.ToFloat64(d.unfit), d.metric("identity", "no"); unfit != 3 || no != 2 {
+		t.Errorf("%v tokens were refused without a review and %v by one, want 3 and 2", unfit, no)
+	}
+}
+
+// testStrangers has more forged tokens than one address may send, as many at once as a
+// connection each: who is known is not held up, and what is new of others is known.
+func (c *cluster) testStrangers(t *testing.T) {
+	c.tenant(t, "strangers", "web")
+	c.permit(t, "strangers", accountOf("strangers", "web"))
+	d := c.authenticator(t, quick(ofIdentities), quick(ofPermissions))
+	known, fresh := c.token(t, "strangers", "web", DefaultAudience), c.token(t, "strangers", "web", DefaultAudience)
+	soon(t, "allowed", func() bool { return d.callOf(t, known, "strangers", "pay") == "allowed" })
+	ctx, stop := context.WithCancel(t.Context())
+	var load sync.WaitGroup
+	var mu sync.Mutex
+	said := map[string]int{}
+	for i := range 100 {
+		load.Go(func() {
+			for n := 0; ctx.Err() == nil; n++ {
+				got := d.callFrom(t, fmt.Sprintf("192.0.2.9:%d", i+1), fmt.Sprintf("%s%06d%06d", fresh[:len(fresh)-20], i, n), "strangers", "pay")
+				mu.Lock()
+				said[got]++
+				mu.Unlock()
+			}
+		})
+	}
+	began := time.Now()
+	for time.Since(began) < 3*time.Second {
+		if got := d.callOf(t, known, "strangers", "pay"); got != "allowed" {
+			t.Errorf("who is known: %s", got)
+		}
+	}
+	if got := d.callOf(t, fresh, "strangers", "pay"); got != "allowed" {
+		t.Errorf("who is new: %s", got)
+	}
+	stop()
+	load.Wait()
+	most := strangerBurst + strangerRate*time.Since(began).Seconds()
+	if asked := d.metric("identity", "no"); asked > most || asked < strangerBurst || said["allowed"] > 0 || said[auth.TypeUnavailable] == 0 {
+		t.Errorf("%v forged tokens were reviewed, at most %v should be: %v", asked, most, said)
 	}
 }
 
@@ -244,7 +289,7 @@ func (c *cluster) testOutage(t *testing.T) {
 	}
 	stopped := time.Now()
 	soon(t, "stale", func() bool { return call() == "allowed_stale" })
-	for what, got := range map[string]string{"a new token": d.callOf(t, fresh, "outage", "pay"), "another function": d.callOf(t, known, "outage", "ship"), "nonsense": d.callOf(t, "nonsense", "outage", "pay")} {
+	for what, got := range map[string]string{"a new token": d.callOf(t, fresh, "outage", "pay"), "another function": d.callOf(t, known, "outage", "ship"), "a forged token": d.callOf(t, fresh[:len(fresh)-2]+"AA", "outage", "pay")} {
 		if got != auth.TypeUnavailable {
 			t.Errorf("%s: %s", what, got)
 		}

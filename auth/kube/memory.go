@@ -3,6 +3,7 @@ package kube
 import (
 	"context"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync/atomic"
@@ -13,16 +14,26 @@ import (
 )
 
 const (
-	maxReviews = 64 // of a kind, under way at once
-	// reviewTimeout bounds a review with its wait for a slot.
-	reviewTimeout = 3 * time.Second
-	// After a review failed, its question is not asked again for askAgain, and what is
-	// remembered is served without waiting for another one for away.
+	// maxReviews is how many reviews of a kind are under way at once to renew what is
+	// remembered, and as many for what is not. crowded is how long one waits for its turn.
+	maxReviews    = 64
+	crowded       = time.Second
+	reviewTimeout = 3 * time.Second // without that wait
+	// After a review failed, its question is not asked again for askAgain. After one
+	// failed that was to renew what is remembered, all that is remembered is served
+	// without waiting for another for away.
 	askAgain = time.Second
 	away     = 10 * time.Second
 	// settling is how long after a failed review a no to what was allowed is not believed:
 	// an API server that has just started refuses all before it has read its roles.
 	settling = 15 * time.Second
+)
+
+var (
+	// errTooMany is for who may not ask about what is not remembered.
+	errTooMany = errors.New("too many questions about unknown tokens")
+	// errCrowded says nothing of the API server: it was not asked.
+	errCrowded = fmt.Errorf("%d other reviews were under way for %s", maxReviews, crowded)
 )
 
 // key is a digest of what is asked about.
@@ -35,6 +46,22 @@ type answer[V any] struct {
 	stale bool // remembered longer than it is good for, as there is no newer answer
 	// ends is when a good answer ends of itself; zero: never.
 	ends time.Time
+}
+
+// question is how an answer is had that is not remembered.
+type question[V any] struct {
+	ask func(context.Context) (answer[V], error)
+	// mayAsk is asked before ask about what nothing is remembered of; nil: always.
+	mayAsk func() bool
+}
+
+// silence is the time of the latest review that failed and was to renew what is
+// remembered, and that none has succeeded since.
+type silence struct{ since atomic.Pointer[time.Time] }
+
+func (s *silence) within(d time.Duration, now time.Time) bool {
+	at := s.since.Load()
+	return at != nil && now.Sub(*at) < d
 }
 
 // limits say what a memory keeps, and for how long.
@@ -53,8 +80,10 @@ type memory[V any] struct {
 	good    *lru.Cache[key, *entry[V]]
 	bad     *lru.Cache[key, time.Time] // until when
 	flight  singleflight.Group
-	slots   chan struct{}
-	failing atomic.Bool // the latest review
+	renew   chan struct{} // places of reviews of what is remembered
+	learn   chan struct{} // of others
+	failing atomic.Bool   // the latest review
+	silent  *silence      // of the API server, so of all memories
 	metrics kindMetrics
 	log     *slog.Logger
 }
@@ -65,7 +94,7 @@ type entry[V any] struct {
 	asked  time.Time
 	until  time.Time                 // it may be served by, if nobody can be asked
 	failed atomic.Pointer[time.Time] // when a later review did
-	asking atomic.Bool               // a review is under way that nobody waits for
+	beside atomic.Int64              // when one was begun that nobody waits for, in ns since 1970
 }
 
 // failedWithin reports that a review failed not longer than that ago.
@@ -74,7 +103,7 @@ func (e *entry[V]) failedWithin(d time.Duration, now time.Time) bool {
 	return at != nil && now.Sub(*at) < d
 }
 
-func newMemory[V any](l limits, m *metrics, log *slog.Logger) *memory[V] {
+func newMemory[V any](l limits, m *metrics, silent *silence, log *slog.Logger) *memory[V] {
 	good, err := lru.New[key, *entry[V]](l.yes)
 	if err != nil { // for sizes below 1 only
 		panic(err)
@@ -83,34 +112,39 @@ func newMemory[V any](l limits, m *metrics, log *slog.Logger) *memory[V] {
 	if err != nil {
 		panic(err)
 	}
-	return &memory[V]{limits: l, good: good, bad: bad, slots: make(chan struct{}, maxReviews), metrics: m.of(l.kind), log: log}
+	return &memory[V]{limits: l, good: good, bad: bad, renew: make(chan struct{}, maxReviews), learn: make(chan struct{}, maxReviews),
+		silent: silent, metrics: m.of(l.kind), log: log}
 }
 
-// look returns what is remembered of k, or what ask says. An error means that nobody
+// look returns what is remembered of k, or what q says. An error means that nobody
 // knows now.
-func (m *memory[V]) look(ctx context.Context, k key, ask func(context.Context) (answer[V], error)) (answer[V], error) {
+func (m *memory[V]) look(ctx context.Context, k key, q question[V]) (answer[V], error) {
 	now := time.Now()
 	e, known := m.good.Get(k)
 	switch {
 	case known && now.Sub(e.asked) < m.fresh:
 		if now.Sub(e.asked) >= m.fresh*3/4 {
-			m.askBeside(k, e, now, ask)
+			m.askBeside(k, e, now, q)
 		}
 		m.metrics.hit.Inc()
 		return e.answer, nil
-	case known && e.failedWithin(away, now) && now.Before(e.until):
-		m.askBeside(k, e, now, ask)
+	case known && (e.failedWithin(away, now) || m.silent.within(away, now)) && now.Before(e.until):
+		m.askBeside(k, e, now, q)
 		return m.served(e), nil
 	case !known:
 		if until, bad := m.bad.Get(k); bad && now.Before(until) {
 			m.metrics.refused.Inc()
 			return answer[V]{}, nil
 		}
+		if q.mayAsk != nil && !q.mayAsk() {
+			m.metrics.limited.Inc()
+			return answer[V]{}, errTooMany
+		}
 	}
 	m.metrics.miss.Inc()
 	var failed error
 	select {
-	case r := <-m.begin(k, ask):
+	case r := <-m.begin(k, known, q):
 		if r.Err == nil {
 			return r.Val.(answer[V]), nil
 		}
@@ -133,29 +167,27 @@ func (m *memory[V]) served(e *entry[V]) answer[V] {
 }
 
 // askBeside renews an entry without anybody waiting for that.
-func (m *memory[V]) askBeside(k key, e *entry[V], now time.Time, ask func(context.Context) (answer[V], error)) {
-	if !e.failedWithin(askAgain, now) && e.asking.CompareAndSwap(false, true) {
-		m.begin(k, ask)
+func (m *memory[V]) askBeside(k key, e *entry[V], now time.Time, q question[V]) {
+	before, at := e.beside.Load(), now.UnixNano()
+	if time.Duration(at-before) >= askAgain && !e.failedWithin(askAgain, now) && e.beside.CompareAndSwap(before, at) {
+		m.begin(k, true, q)
 	}
 }
 
-// begin starts a review, or joins the one of k that is under way. Nobody need wait
-// for its end.
-func (m *memory[V]) begin(k key, ask func(context.Context) (answer[V], error)) <-chan singleflight.Result {
+// begin starts a review, or joins the one of k that is under way. known says that k is
+// remembered. Nobody need wait for its end.
+func (m *memory[V]) begin(k key, known bool, q question[V]) <-chan singleflight.Result {
 	return m.flight.DoChan(string(k[:]), func() (any, error) {
-		// It is not the review of one request alone, and does not end with that.
-		ctx, cancel := context.WithTimeout(context.Background(), reviewTimeout)
-		defer cancel()
 		asked := time.Now()
-		a, err := m.review(ctx, ask)
-		m.told(err)
+		a, err := m.review(known, q)
 		unsettled := m.unsettled(k)
 		switch {
+		case errors.Is(err, errCrowded):
+			return nil, err
 		case err != nil:
 			if e, known := m.good.Peek(k); known {
 				now := time.Now()
 				e.failed.Store(&now)
-				e.asking.Store(false)
 			}
 			return nil, err
 		case a.good:
@@ -163,7 +195,6 @@ func (m *memory[V]) begin(k key, ask func(context.Context) (answer[V], error)) <
 			m.good.Add(k, m.keep(a, asked))
 			m.bad.Remove(k)
 		case unsettled != nil:
-			unsettled.asking.Store(false)
 			return m.served(unsettled), nil
 		default:
 			m.metrics.no.Inc()
@@ -184,14 +215,25 @@ func (m *memory[V]) unsettled(k key) *entry[V] {
 }
 
 // review asks, when few enough others do.
-func (m *memory[V]) review(ctx context.Context, ask func(context.Context) (answer[V], error)) (answer[V], error) {
-	select {
-	case m.slots <- struct{}{}:
-		defer func() { <-m.slots }()
-		return ask(ctx)
-	case <-ctx.Done():
-		return answer[V]{}, fmt.Errorf("waiting for %d other reviews: %w", maxReviews, ctx.Err())
+func (m *memory[V]) review(known bool, q question[V]) (answer[V], error) {
+	slots := m.learn
+	if known {
+		slots = m.renew
 	}
+	late := time.NewTimer(crowded)
+	defer late.Stop()
+	select {
+	case slots <- struct{}{}:
+		defer func() { <-slots }()
+	case <-late.C:
+		return answer[V]{}, errCrowded
+	}
+	// It is not the review of one request alone, and does not end with that.
+	ctx, cancel := context.WithTimeout(context.Background(), reviewTimeout)
+	defer cancel()
+	a, err := q.ask(ctx)
+	m.told(known, err)
+	return a, err
 }
 
 func (m *memory[V]) keep(a answer[V], asked time.Time) *entry[V] {
@@ -202,8 +244,15 @@ func (m *memory[V]) keep(a answer[V], asked time.Time) *entry[V] {
 	return e
 }
 
-// told logs when reviews begin to fail, and when they no longer do.
-func (m *memory[V]) told(err error) {
+// told notes how a review ended, and logs when they begin to fail, and when they no
+// longer do. Strangers' reviews that fail say nothing of those of others.
+func (m *memory[V]) told(known bool, err error) {
+	switch now := time.Now(); {
+	case err == nil:
+		m.silent.since.Store(nil)
+	case known:
+		m.silent.since.Store(&now)
+	}
 	if err != nil {
 		m.metrics.failed.Inc()
 	}

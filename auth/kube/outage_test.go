@@ -1,7 +1,6 @@
 package kube
 
 import (
-	"encoding/base64"
 	"fmt"
 	"testing"
 	"testing/synctest"
@@ -102,6 +101,30 @@ func TestRestartRefusesAll(t *testing.T) {
 	})
 }
 
+// TestQuietInOutage has thirty callers, one call a second of all together: only the first
+// that finds the API server silent waits for it, and that once.
+func TestQuietInOutage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := newDesk(t)
+		for i := range 30 {
+			d.want(t, fmt.Sprintf("token-%d", i), "allowed")
+		}
+		time.Sleep(70 * time.Second)
+		d.with(func() { d.hangs = true })
+		var waited time.Duration
+		for i := range 180 {
+			time.Sleep(time.Second)
+			before := time.Now()
+			d.want(t, fmt.Sprintf("token-%d", i%30), "allowed_stale")
+			waited += time.Since(before)
+		}
+		if waited > reviewTimeout {
+			t.Errorf("callers waited %s in all", waited)
+		}
+		time.Sleep(reviewTimeout) // for reviews that nobody waits for
+	})
+}
+
 // TestFirstInOutageWaits 3 seconds and no longer: nothing said yet that the API server
 // is silent.
 func TestFirstInOutageWaits(t *testing.T) {
@@ -112,7 +135,7 @@ func TestFirstInOutageWaits(t *testing.T) {
 		d.with(func() { d.hangs = true })
 		began := time.Now()
 		d.want(t, "token-web", "allowed_stale")
-		if waited := time.Since(began); waited > 2*reviewTimeout {
+		if waited := time.Since(began); waited > reviewTimeout {
 			t.Errorf("waited %s", waited)
 		}
 		began = time.Now()
@@ -123,8 +146,8 @@ func TestFirstInOutageWaits(t *testing.T) {
 	})
 }
 
-// TestStaleIdentity has a permission that was just looked up, for an identity that
-// cannot be: it is on-prem only.
+// TestStaleIdentity has a permission that can be looked up, for an identity that cannot:
+// it is on-prem only.
 func TestStaleIdentity(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
@@ -132,8 +155,10 @@ func TestStaleIdentity(t *testing.T) {
 		d.with(func() { d.noTokens = true })
 		time.Sleep(61 * time.Second)
 		d.want(t, "token-web", "allowed_stale")
+		synctest.Wait()
 		d.asks(t, 2, 2)
-		if n := d.metric("permission", "stale"); n != 0 {
+		d.want(t, "token-web", "allowed_stale")
+		if n := d.metric("permission", "stale"); n != 1 {
 			t.Errorf("%v permissions were stale", n)
 		}
 	})
@@ -165,7 +190,7 @@ const refusalOver = 6 * time.Second
 func TestTokenEnds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d := newDesk(t)
-		token := "token-web." + claims(fmt.Sprintf(`{"exp":%d}`, time.Now().Add(2*time.Minute).Unix())) + ".sig"
+		token := "token-web." + payload(fmt.Sprintf(`{"aud":"spillway.dev","exp":%d}`, time.Now().Add(2*time.Minute).Unix())) + ".sig"
 		d.want(t, token, "allowed")
 		d.with(func() { d.gone = true })
 		time.Sleep(2*time.Minute - time.Second)
@@ -175,21 +200,19 @@ func TestTokenEnds(t *testing.T) {
 	})
 }
 
-func claims(text string) string { return base64.RawURLEncoding.EncodeToString([]byte(text)) }
-
 func TestExpiry(t *testing.T) {
 	for token, want := range map[string]int64{
-		"a." + claims(`{"exp":1700000000}`) + ".c":   1700000000,
-		"a." + claims(`{"exp":1.7e9}`) + ".c":        1700000000,
-		"a." + claims(`{"exp":1700000000.9}`) + ".c": 1700000000,
-		"a." + claims(`{"exp":"soon"}`) + ".c":       0,
-		"a." + claims(`{"exp":-1}`) + ".c":           0,
-		"a." + claims(`{"exp":1e300}`) + ".c":        0,
-		"a." + claims(`{}`) + ".c":                   0,
-		"a." + claims(`{"exp":1700000000}`):          0,
-		"opaque":                                     0,
-		"a.%%%.c":                                    0,
-		"":                                           0,
+		"a." + payload(`{"exp":1700000000}`) + ".c":   1700000000,
+		"a." + payload(`{"exp":1.7e9}`) + ".c":        1700000000,
+		"a." + payload(`{"exp":1700000000.9}`) + ".c": 1700000000,
+		"a." + payload(`{"exp":"soon"}`) + ".c":       0,
+		"a." + payload(`{"exp":-1}`) + ".c":           0,
+		"a." + payload(`{"exp":1e300}`) + ".c":        0,
+		"a." + payload(`{}`) + ".c":                   0,
+		"a." + payload(`{"exp":1700000000}`):          0,
+		"opaque":                                      0,
+		"a.%%%.c":                                     0,
+		"":                                            0,
 	} {
 		got := expiry(token)
 		if want == 0 && !got.IsZero() || want != 0 && got.Unix() != want {
@@ -199,8 +222,8 @@ func TestExpiry(t *testing.T) {
 }
 
 func FuzzExpiry(f *testing.F) {
-	f.Add("a." + claims(`{"exp":1700000000}`) + ".c")
-	f.Add("a." + claims(`{"exp":1e300}`) + ".c")
+	f.Add("a." + payload(`{"exp":1700000000}`) + ".c")
+	f.Add("a." + payload(`{"exp":1e300}`) + ".c")
 	f.Add("a.b.c")
 	f.Fuzz(func(t *testing.T, token string) {
 		if end := expiry(token); !end.IsZero() && (end.Unix() < 0 || end.Year() > 9999) {

@@ -14,6 +14,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/dispatcher"
 	"github.com/spillway-dev/spillway/dispatcher/httpapi"
 	"github.com/spillway-dev/spillway/dispatcher/server"
@@ -53,6 +54,13 @@ func (h *house) Preview(ctx context.Context, ask server.Ask) (*server.Answer, er
 	return h.Invoke(ctx, ask)
 }
 
+// unsigned has no keys for signatures.
+type unsigned struct{ *desk }
+
+func (unsigned) Precheck(*http.Request) error {
+	return auth.Refuse(auth.TypeUnrecognizedClient, "no signatures")
+}
+
 // routes are the ways to a function.
 var routes = []struct{ method, path, function string }{
 	{"POST", "/namespaces/%s/functions/%s/invoke", "pay"},
@@ -70,7 +78,7 @@ func (c *cluster) testTenants(t *testing.T) {
 	d := c.authenticator(t, ofIdentities, ofPermissions)
 	var log bytes.Buffer
 	h := &house{calls: map[string]int{}}
-	front := must[*httpapi.Front](t)(httpapi.New(httpapi.Config{Server: h, Auth: d, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(&log, nil))}))
+	front := must[*httpapi.Front](t)(httpapi.New(httpapi.Config{Server: h, Auth: unsigned{d}, Registerer: prometheus.NewRegistry(), Logger: slog.New(slog.NewTextHandler(&log, nil))}))
 	tokens := make([]string, tenants)
 	name := func(i int) string { return fmt.Sprintf("tenant-%02d", i) }
 	for i := range tokens {

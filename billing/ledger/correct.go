@@ -29,7 +29,9 @@ func (l *Ledger) Unsettled(ctx context.Context, from time.Time) (Unsettled, erro
 		if err != nil {
 			return u, err
 		}
-		u.Open = append(u.Open, e)
+		if e.Cloud { // a job's is closed by its end
+			u.Open = append(u.Open, e)
+		}
 	}
 	for e, err := range l.store.Unreversed(ctx, from) {
 		if err != nil {

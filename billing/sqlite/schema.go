@@ -107,6 +107,11 @@ CREATE TABLE meta (
 ) STRICT;
 `, `
 ALTER TABLE line ADD COLUMN cloud_function TEXT NOT NULL DEFAULT ''; -- as bound
+`, `
+DROP TRIGGER line_closes_intent; -- jobs have intents and run on the premises
+CREATE TRIGGER line_closes_intent AFTER INSERT ON line
+	WHEN NEW.kind IN ('charge', 'estimate', 'void')
+	BEGIN DELETE FROM open_intent WHERE invocation = NEW.invocation AND attempt = NEW.attempt; END;
 `}
 
 // migrate creates or upgrades the schema, in one transaction.

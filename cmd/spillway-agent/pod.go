@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strconv"
 	"strings"
 	"time"
@@ -17,6 +18,10 @@ import (
 
 	"github.com/spillway-dev/spillway/agent/remote"
 )
+
+// memoryLimit is what the collector keeps the agent's memory to: its part of a pod's is
+// 32 MiB, and what the collector does not count has to fit in too. GOMEMLIMIT overrides it.
+const memoryLimit = 24 << 20 // bytes
 
 // serve is the agent of a pod.
 func serve(ctx context.Context, arguments, environ []string, stdout, stderr io.Writer) int {
@@ -43,6 +48,9 @@ func serve(ctx context.Context, arguments, environ []string, stdout, stderr io.W
 	if err := unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0); err != nil {
 		fmt.Fprintln(stderr, "spillway-agent: keep the function out of its memory:", err)
 		return 2
+	}
+	if os.Getenv("GOMEMLIMIT") == "" {
+		debug.SetMemoryLimit(memoryLimit)
 	}
 	fmt.Fprintln(stderr, "spillway-agent: serving on", l.Addr())
 	if err := server.Serve(ctx, l); err != nil {

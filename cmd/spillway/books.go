@@ -33,7 +33,7 @@ func (a *app) openLedger(context.Context) error {
 	}
 	a.ledger = l
 	a.onClose(func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+		ctx, cancel := context.WithTimeout(context.Background(), flushWithin)
 		defer cancel()
 		return errors.Join(l.Flush(ctx), l.Close())
 	})
@@ -63,10 +63,15 @@ func (a *app) restore(ctx context.Context, engine *dispatcher.Engine, c *server.
 	if err != nil {
 		return fmt.Errorf("restore spend from the ledger: %w", err)
 	}
-	engine.Restore(spent, openIntents(past.Open))
-	for i := range past.Open {
-		c.Open = append(c.Open, &past.Open[i])
+	calls, jobs := byKind(past.Open)
+	engine.Restore(spent, openIntents(calls))
+	for i := range calls {
+		c.Open = append(c.Open, &calls[i])
 	}
+	for i := range jobs {
+		c.Jobs = append(c.Jobs, &jobs[i])
+	}
+	c.Records = a.ledger
 	c.Keys = requestKeys(past)
 	return nil
 }
@@ -108,6 +113,18 @@ func payers(p *spillway.Platform, node, budget int) ([]spillway.FunctionKey, *sp
 		}
 	}
 	return who, &p.Quotas[node].Budgets[budget]
+}
+
+// byKind tells intents of calls, which are sent to clouds, from those of jobs.
+func byKind(open []billing.Entry) (calls, jobs []billing.Entry) {
+	for _, e := range open {
+		if e.Cloud {
+			calls = append(calls, e)
+		} else {
+			jobs = append(jobs, e)
+		}
+	}
+	return calls, jobs
 }
 
 func openIntents(lines []billing.Entry) []dispatcher.OpenIntent {

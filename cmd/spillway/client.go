@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,7 +62,7 @@ func unreachable(at *url.URL, err error) error {
 		return fmt.Errorf("%s closed the connection without an answer (%w): what was sent may have run; 'spillway report' shows it once it is billed", at.Host, err)
 	}
 	if errors.Is(err, syscall.ECONNREFUSED) {
-		return fmt.Errorf("no server answers at %s: %w; start one with 'spillway up' or name another", at.Host, err)
+		return fmt.Errorf("no server answers at %s: %w; start one with 'spillway up', name another, or reach the one in a cluster: kubectl -n spillway-system port-forward spillway-0 %s", at.Host, err, cmp.Or(at.Port(), "8081"))
 	}
 	return fmt.Errorf("call %s: %w", at.Host, err)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -97,7 +98,9 @@ func listen(name, address string) (net.Listener, error) {
 	if err := checkAddress(name, address); err != nil {
 		return nil, err
 	}
-	l, err := net.Listen("tcp", address)
+	var plain net.ListenConfig
+	plain.SetMultipathTCP(false) // such sockets take no filter, which leaving needs
+	l, err := plain.Listen(context.Background(), "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot listen on %s: %w; %s", name, address, err, listenAdvice(err))
 	}

@@ -41,7 +41,9 @@ Linux under the name 'bootstrap', as for Lambda's provided.al2023.
 
 The server checks the function as it checks its configuration files; one with
 faults changes nothing. What is deployed is kept in the server's data directory.
-A function of the configuration directory is changed there and not here.
+A function of the configuration directory is changed there and not here. So is one
+that is an object of a cluster, with kubectl; there, deploy is for trying things out:
+what it makes is no object, so RBAC and 'kubectl get functions' do not know it.
 
 The package of the newest revision makes no new one, unless --revision names it.
 

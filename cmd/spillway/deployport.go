@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spillway-dev/spillway"
@@ -18,7 +20,7 @@ func deployedIn(data string) *deployed.Store { return deployed.Open(filepath.Joi
 
 // withDeployed loads the configuration again if functions were deployed to the
 // server before, or quota requests approved. What flags override stays.
-func withDeployed(from origin, loaded *config.Loaded) (*config.Loaded, error) {
+func withDeployed(ctx context.Context, from origin, loaded *config.Loaded) (*config.Loaded, error) {
 	store := deployedIn(loaded.Server.DataDir)
 	with, err := additionsOf(store, requestedIn(loaded.Server.DataDir))
 	if err != nil || len(with.files) == 0 && len(with.overlays) == 0 {
@@ -29,7 +31,7 @@ func withDeployed(from origin, loaded *config.Loaded) (*config.Loaded, error) {
 		return nil, err
 	}
 	all.Server = loaded.Server
-	if err := store.Sweep(time.Now(), packagesOf(all.Platform)...); err != nil {
+	if err := from.sweep(ctx, store, all.Platform, time.Now()); err != nil {
 		all.Warnings = append(all.Warnings, "packages that nothing uses stay: "+err.Error())
 	}
 	return all, nil
@@ -92,6 +94,9 @@ func (a *app) putPackage(w http.ResponseWriter, r *http.Request) {
 		a.sayProblem(w, err)
 		return
 	}
+	if path, here := a.deployed.Package(r.PathValue("digest")); here && a.link != nil {
+		a.link.arrived(spillway.Package{Path: path, Digest: r.PathValue("digest")})
+	}
 	if _, there := a.from.(*inCluster); there { // a Function may have waited for it
 		_, _ = a.reloadNow(context.WithoutCancel(r.Context())) // it logs what came of it
 	}
@@ -129,7 +134,12 @@ func functionOf(r *http.Request) spillway.FunctionKey {
 func (a *app) changing(verb string, prepare func(spillway.FunctionKey, *http.Request) (*deployed.Candidate, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		key := functionOf(r)
-		now, err := a.change(context.WithoutCancel(r.Context()), key, func() (*deployed.Candidate, error) { return prepare(key, r) })
+		now, err := a.change(context.WithoutCancel(r.Context()), key, func() (*deployed.Candidate, error) {
+			if err := a.deployable(r.Context(), key); err != nil {
+				return nil, err
+			}
+			return prepare(key, r)
+		})
 		if err != nil {
 			a.log.Warn("function not "+verb, "function", key.String(), "error", err)
 			a.sayProblem(w, err)
@@ -140,8 +150,23 @@ func (a *app) changing(verb string, prepare func(spillway.FunctionKey, *http.Req
 	})
 }
 
+// deployable refuses what an object of the cluster is.
+func (a *app) deployable(ctx context.Context, key spillway.FunctionKey) error {
+	from, there := a.from.(*inCluster)
+	if !there {
+		return nil
+	}
+	is, err := from.has(ctx, key)
+	if err == nil && is {
+		err = deployed.Problem(fmt.Sprintf("%s is an object of the cluster: change its spec.revisions and spec.traffic with kubectl, after 'spillway package push'", key))
+	}
+	return err
+}
+
 // change lets a change of the store count if the whole configuration is good with it.
 func (a *app) change(ctx context.Context, key spillway.FunctionKey, prepare func() (*deployed.Candidate, error)) (*deployedNow, error) {
+	ctx, done := a.untilStop(ctx)
+	defer done()
 	a.live.mu.Lock()
 	defer a.live.mu.Unlock()
 	if a.live.closed {
@@ -161,10 +186,13 @@ func (a *app) change(ctx context.Context, key spillway.FunctionKey, prepare func
 		return nil, errors.Join(blame(err, c.File, key), c.Discard())
 	}
 	a.live.status.Store(said)
-	if err := a.deployed.Sweep(time.Now(), packagesOf(a.server.Platform())...); err != nil {
+	if err := a.from.sweep(ctx, a.deployed, a.server.Platform(), time.Now()); err != nil {
 		a.log.Warn("packages that nothing uses stay", "error", err)
 	}
 	now := &deployedNow{Function: key.String(), reloaded: *said, Revisions: []revisionNow{}}
+	if _, there := a.from.(*inCluster); there && len(c.Revisions) > 0 {
+		now.Warnings = append(slices.Clone(now.Warnings), key.String()+" is in the server's data directory and no object of the cluster: kubectl does not show it, and RBAC does not say who changes it")
+	}
 	for _, v := range c.Revisions {
 		r := revisionNow{Name: v.Name, Digest: v.Package.Digest}
 		for _, t := range c.Traffic {

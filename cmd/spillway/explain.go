@@ -28,7 +28,8 @@ func newExplain(s streams) *cobra.Command {
 the exact limit that decided, the quota path, the policy, waits, attempts, price.
 
 Use it with the id that invoke --explain, the X-Spillway-Invocation header, a
-refusal or a bill named. Refusals, overflows and unknown outcomes are kept for 7
+refusal or a bill named, or with the UID of a Job's pod on idle capacity (that of the
+pod itself, not of its guest). Refusals, overflows and unknown outcomes are kept for 7
 days, the last 100,000 other calls while the server runs; older ids are answered
 from their ledger lines.`,
 		Example: `  spillway explain 0199f0c2-7c1a-7d3e-9c55-1f2e3d4c5b6a
@@ -55,7 +56,7 @@ from their ledger lines.`,
 // find returns the explanation of id as JSON.
 func (f *explainFlags) find(ctx context.Context, id string) (json.RawMessage, error) {
 	if _, err := uuid.Parse(id); err != nil {
-		return nil, wrongInput("%q is not an invocation; allowed: an id such as 0199f0c2-7c1a-7d3e-9c55-1f2e3d4c5b6a", id)
+		return nil, wrongInput("%q is neither a call's id nor a pod's UID; allowed: a call's id, such as 0199f0c2-7c1a-7d3e-9c55-1f2e3d4c5b6a, or the UID of a Job's pod", id)
 	}
 	if f.data != "" {
 		return explainFromLedger(ctx, f.data, id)

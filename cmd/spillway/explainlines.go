@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/billing"
@@ -50,8 +51,9 @@ func explained(id string, lines []billing.Entry, kept json.RawMessage) (json.Raw
 		return nil, fmt.Errorf("read the explanation of %s: %w", id, err)
 	}
 	for _, e := range lastLines(lines) {
-		if n := e.Attempt; n <= len(x.Attempts) && e.Kind != billing.KindIntent {
-			a := &x.Attempts[n-1]
+		n := slices.IndexFunc(x.Attempts, func(a dispatcher.AttemptText) bool { return a.Attempt == e.Attempt })
+		if n >= 0 && e.Kind != billing.KindIntent {
+			a := &x.Attempts[n]
 			a.Cost, a.BilledMs, a.PriceVersion = costOf(e), e.BilledMillis, e.PriceVersion
 			if x.Outcome == "open" { // it was kept before the call was answered
 				x.Outcome, x.Note = outcomeOf(e), "decided as shown; the server ended before the call was answered"

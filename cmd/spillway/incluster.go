@@ -4,19 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"io/fs"
 	"log/slog"
-	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
 	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/config/cluster"
 	"github.com/spillway-dev/spillway/config/deployed"
-	"github.com/spillway-dev/spillway/durable"
 )
 
 // inCluster is the objects and policies of a Kubernetes cluster, besides the files of a
@@ -29,114 +23,112 @@ type inCluster struct {
 
 	log *slog.Logger
 
-	mu     sync.Mutex
+	mu      sync.Mutex
+	serving bool            // something does
+	loader  config.Cluster  // with the objects that serve
+	kept    keptObjects     // of what serves
+	served  judged          // of what serves
+	next    loadedObjects   // by the last load that found something to serve
+	said    map[string]bool // faults that are known
+	// looked are the policies that were judged last, by the name of their file.
+	looked map[string]string
+	faults config.Faults // of looked
+}
+
+// loadedObjects are those of a load, which may come to serve or not.
+type loadedObjects struct {
 	loader config.Cluster
-	said   map[string]bool // faults that are known
-	// refused are the faults of the policies that were refused last.
-	refused string
+	judged judged
+	// revision of the platform that they make; "" if they are those that were good last.
+	revision string
+	// instead are the faults of the objects in whose place those that were good last are.
+	instead config.Faults
 }
 
 // readObjects bounds the reading of what is in memory already.
 const readObjects = 10 * time.Second
 
-// load takes a function with faults as it was when it last had none; what is wrong with
-// it is among the warnings.
+// load takes a function with faults as it was when it last served. At the start it does
+// so with all objects.
 func (c *inCluster) load(checks config.Checks) (*config.Loaded, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), readObjects)
 	defer cancel()
-	objects, err := c.source.Objects(ctx)
+	all, err := c.source.All(ctx)
 	if err != nil {
 		return nil, err
 	}
+	objects := cluster.Kept(all)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.putPolicies(ctx); err != nil {
 		return nil, err
 	}
+	if checks.NamespaceUIDs, err = c.source.NamespaceUIDs(ctx); err != nil {
+		return nil, err
+	}
 	checks.PolicyDir, checks.Package, checks.InCluster = c.policies, c.packages.Package, true
-	loaded, faults, err := c.loader.Load(c.dir, objects, time.Now(), checks)
+	loader := c.begin()
+	loaded, faults, err := loader.Load(c.dir, objects, time.Now(), checks)
+	switch {
+	case err != nil:
+		return nil, err
+	case loaded == nil && checks.Previous == nil:
+		return c.loadKept(all, faults, checks)
+	case loaded == nil:
+		return nil, faults
+	}
+	c.next = loadedObjects{loader: loader, judged: judge(all, loaded.Platform, faults), revision: loaded.Platform.Revision}
+	c.say(faults)
+	return loaded, nil
+}
+
+// begin returns a loader in which functions that were good last serve where they have
+// faults now: those that serve, and at the start those of the start before.
+func (c *inCluster) begin() config.Cluster {
+	loader := c.loader
+	if c.serving {
+		return loader
+	}
+	objects, err := c.kept.read()
+	if err != nil {
+		c.log.Warn("functions that have faults now are left out", "error", err)
+	}
+	loader.Begin(objects)
+	return loader
+}
+
+// loadKept begins with the objects that were good last, in place of those that have faults.
+func (c *inCluster) loadKept(all []cluster.Object, faults config.Faults, checks config.Checks) (*config.Loaded, error) {
+	objects, err := c.kept.read()
+	if err != nil || len(objects) == 0 {
+		return nil, errors.Join(faults, err, errors.New("no objects were good before in this data directory, so there is nothing to serve: mend the faults"))
+	}
+	loader := c.begin()
+	loaded, others, err := loader.Load(c.dir, objects, time.Now(), checks)
 	switch {
 	case err != nil:
 		return nil, err
 	case loaded == nil:
-		return nil, faults
+		return nil, fmt.Errorf("%w\nwhat was good last in this data directory is not any more:\n%w", faults, others)
 	}
+	if c.next.instead == nil && !c.serving {
+		c.log.Error("objects of the cluster refused, those that were good last serve", "faults", faults.Error())
+	}
+	c.next = loadedObjects{loader: loader, judged: judgeKept(all, objects), instead: faults}
+	c.say(others)
+	return loaded, nil
+}
+
+// say tells once of functions that are not served as they are written.
+func (c *inCluster) say(faults config.Faults) {
 	known := map[string]bool{}
 	for _, f := range faults {
 		text := f.String()
-		loaded.Warnings = append(loaded.Warnings, text)
 		if known[text] = true; !c.said[text] {
 			c.log.Warn("a function with a fault is served as it was before, if it ever was good", "fault", text)
 		}
 	}
 	c.said = known
-	return loaded, nil
-}
-
-// putPolicies makes the policy directory hold what the cluster has, if that compiles:
-// the last good policy stays there, for the next start too.
-func (c *inCluster) putPolicies(ctx context.Context) error {
-	want, err := c.source.Policies(ctx)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(c.policies, 0o700); err != nil {
-		return fmt.Errorf("put the policies of the cluster: %w", err)
-	}
-	faults, err := judgePolicies(want)
-	if err != nil {
-		return err
-	}
-	said := fmt.Sprint(faults)
-	if len(faults) > 0 {
-		if said != c.refused {
-			c.log.Error("policies of the cluster refused, the last good ones stay", "faults", said)
-		}
-		c.refused = said
-		return nil
-	}
-	c.refused = ""
-	for name, text := range want {
-		path := filepath.Join(c.policies, name)
-		if has, err := os.ReadFile(path); err == nil && string(has) == text {
-			continue
-		}
-		if err := durable.Write(path, ".next-*", func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
-			return fmt.Errorf("put a policy of the cluster: %w", err)
-		}
-	}
-	have, err := os.ReadDir(c.policies)
-	if err != nil {
-		return fmt.Errorf("put the policies of the cluster: %w", err)
-	}
-	for _, e := range have {
-		if _, wanted := want[e.Name()]; wanted || !strings.HasSuffix(e.Name(), ".rego") {
-			continue
-		}
-		if err := os.Remove(filepath.Join(c.policies, e.Name())); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("take away a policy that the cluster has no more: %w", err)
-		}
-	}
-	return nil
-}
-
-// judgePolicies compiles policies in a directory of their own.
-func judgePolicies(files map[string]string) ([]config.Fault, error) {
-	dir, err := os.MkdirTemp("", "spillway-policy-")
-	if err != nil {
-		return nil, fmt.Errorf("judge the policies of the cluster: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	for name, text := range files {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			return nil, fmt.Errorf("judge the policies of the cluster: %w", err)
-		}
-	}
-	faults := policyFaults(dir, nil)
-	for i := range faults {
-		faults[i].File = filepath.Base(faults[i].File)
-	}
-	return faults, nil
 }
 
 // watch tells of objects and policies of the cluster and of files of the directory.

@@ -18,9 +18,11 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/agent/remote"
+	"github.com/spillway-dev/spillway/config/deployed"
 	"github.com/spillway-dev/spillway/durable"
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/kube"
+	"github.com/spillway-dev/spillway/pools/offline"
 )
 
 // kubeLink is how a server reaches the cluster that its kubernetes pools are in.
@@ -30,11 +32,17 @@ type kubeLink struct {
 	owner  string // of pods, for the life of this process
 	// priority is the PriorityClass of instance pods; "" is the default of the cluster.
 	priority string
+	// hold makes sure that this dispatcher has its seat, since a pool that is opened deletes
+	// the pods of others. Nil: there is none.
+	hold func(context.Context) error
 
 	mu     sync.Mutex
 	client kubernetes.Interface
 	ca     *remote.CA
+	packs  *deployed.Packs // nil until a pool is open
 }
+
+var _, _ startFailer = (*kube.Pool)(nil), (*offline.Pool)(nil)
 
 // agentCAFile is the certificate and key by which agents in pods know the dispatcher.
 const agentCAFile = "agent-ca.pem"
@@ -63,26 +71,57 @@ func clusterAt(kubeconfig string) func() (*rest.Config, error) {
 func (l *kubeLink) open(ctx context.Context, a *app, p *spillway.Pool) (pools.Pool, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err := l.connect(); err != nil {
+	if err := l.prepare(ctx, a); err != nil {
 		return nil, fmt.Errorf("pool %s: %w", p.Name, err)
 	}
-	pool, err := kube.Open(ctx, kube.Config{Client: l.client, Pool: p, CA: l.ca, Owner: l.owner, PriorityClass: l.priority, Log: a.log})
+	pool, err := kube.Open(ctx, l.podsOf(a, p))
 	if err != nil {
 		return nil, err
 	}
 	has, _ := pool.Capacity()
 	a.note("pool "+p.Name, "pods of a Kubernetes cluster, which has room for %s", has)
-	forget := a.onPrem.add(pool)
-	a.onClose(func() error {
-		forget()
-		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
-		defer cancel()
-		return pool.Close(ctx)
-	})
+	a.closePods(pool, a.onPrem.add(pool))
 	return pool, nil
 }
 
-func (l *kubeLink) connect() error {
+// openOffline makes a pool of pods in idle capacity.
+func (l *kubeLink) openOffline(ctx context.Context, a *app, p *spillway.Pool) (pools.Pool, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.prepare(ctx, a); err != nil {
+		return nil, fmt.Errorf("pool %s: %w", p.Name, err)
+	}
+	pool, err := offline.Open(ctx, l.podsOf(a, p))
+	if err != nil {
+		return nil, err
+	}
+	a.closePods(pool, a.onPrem.add(pool))
+	return pool, nil
+}
+
+func (l *kubeLink) podsOf(a *app, p *spillway.Pool) kube.Config {
+	return kube.Config{Client: l.client, Pool: p, CA: l.ca, Owner: l.owner, PriorityClass: l.priority, Packed: l.packs, Log: a.log}
+}
+
+// closePods has a pool of pods closed with the app, and its logs forgotten.
+func (a *app) closePods(pool interface{ Close(context.Context) error }, forget func()) {
+	a.onClose(func() error {
+		forget()
+		ctx, cancel := a.closing()
+		defer cancel()
+		return pool.Close(ctx)
+	})
+}
+
+// prepare has the cluster reached, and pods made by nobody else.
+func (l *kubeLink) prepare(ctx context.Context, a *app) error {
+	if err := l.connect(a); err != nil || l.hold == nil {
+		return err
+	}
+	return l.hold(ctx)
+}
+
+func (l *kubeLink) connect(a *app) error {
 	if l.client != nil {
 		return nil
 	}
@@ -93,8 +132,29 @@ func (l *kubeLink) connect() error {
 	if l.ca, err = agentCA(filepath.Join(l.data, agentCAFile)); err != nil {
 		return err
 	}
+	if l.packs == nil {
+		if l.packs, err = a.deployed.Packs(deployed.DefaultPacked, a.log); err != nil {
+			return err
+		}
+		packs := l.packs
+		a.onClose(func() error {
+			ctx, cancel := a.closing()
+			defer cancel()
+			return packs.Close(ctx)
+		})
+	}
 	l.client, err = kubernetes.NewForConfig(c)
 	return err
+}
+
+// arrived prepares a package for its first instance, if there are pools of pods.
+func (l *kubeLink) arrived(p spillway.Package) {
+	l.mu.Lock()
+	packs := l.packs
+	l.mu.Unlock()
+	if packs != nil {
+		packs.Pack(p)
+	}
 }
 
 // agentCA reads the agents' CA, or makes it.

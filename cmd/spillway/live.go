@@ -18,6 +18,7 @@ import (
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/auth"
 	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/config/cluster"
 	"github.com/spillway-dev/spillway/dispatcher"
 	"github.com/spillway-dev/spillway/pools"
 )
@@ -48,8 +49,10 @@ type liveConfig struct {
 
 	reloads, rejected atomic.Int64
 	status            atomic.Pointer[reloaded]
+	approved          atomic.Pointer[[]config.QuotaOverlay] // limits that hold in place of those of loaded
 
-	ends chan struct{} // another end of what holds than the one that is waited for
+	ends   chan struct{} // another end of what holds than the one that is waited for
+	looked chan struct{} // another outcome of a load
 }
 
 // rearm makes follow look again at when what was loaded ends.
@@ -68,14 +71,52 @@ type reloaded struct {
 	Changed    bool      `json:"changed"`    // by this load
 	Error      string    `json:"error,omitempty"`
 	Warnings   []string  `json:"warnings,omitempty"`
+	// Faults of functions of a cluster, which serve as they were before, or not at all.
+	Faults []string `json:"functionFaults,omitempty"`
+
+	forAll string // what the owners of all functions may know of Error
+}
+
+// refused says why a load was.
+func (r *reloaded) refused(why error) {
+	r.Error, r.forAll = why.Error(), why.Error()
+	if faults, ok := errors.AsType[config.Faults](why); ok {
+		r.forAll = cluster.ForAll(faults)
+	}
+}
+
+// maxFaultLines is how many faults of functions are told; conditions have all.
+const maxFaultLines = 100
+
+func faultLines(faults config.Faults) []string {
+	var all []string
+	for i, f := range faults {
+		if i == maxFaultLines {
+			return append(all, fmt.Sprintf("and %d more faults", len(faults)-i))
+		}
+		all = append(all, f.String())
+	}
+	return all
 }
 
 // begin takes the configuration of the start, without what flags override.
 func (l *liveConfig) begin(loaded *config.Loaded, written config.Server) {
 	first := *loaded
 	first.Server = written
-	l.loaded, l.ends = &first, make(chan struct{}, 1)
-	l.status.Store(&reloaded{At: time.Now().UTC(), Generation: loaded.Platform.Generation, Revision: loaded.Platform.Revision, Warnings: loaded.Warnings})
+	l.loaded, l.ends, l.looked = &first, make(chan struct{}, 1), make(chan struct{}, 1)
+	l.approved.Store(new(loaded.Overlaid()))
+	l.status.Store(&reloaded{At: time.Now().UTC(), Generation: loaded.Platform.Generation, Revision: loaded.Platform.Revision, Warnings: loaded.Warnings, Faults: faultLines(loaded.FunctionFaults)})
+}
+
+// beganWith says that the start found faults, so that what was good before serves.
+func (l *liveConfig) beganWith(faults config.Faults) {
+	if len(faults) == 0 {
+		return
+	}
+	said := *l.status.Load()
+	said.refused(faults)
+	l.rejected.Add(1)
+	l.status.Store(&said)
 }
 
 // server is the program's own configuration, as it was last loaded, and the
@@ -107,6 +148,8 @@ func (l *liveConfig) register(r prometheus.Registerer) {
 // reloadNow loads the configuration again and puts it in the place of the one that
 // serves. A configuration with faults changes nothing.
 func (a *app) reloadNow(ctx context.Context) (any, error) {
+	ctx, done := a.untilStop(ctx)
+	defer done()
 	l := &a.live
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,6 +157,8 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 		return l.status.Load(), errEnding
 	}
 	defer l.rearm()
+	saveMemory() // as at the start: what is read leaves much garbage
+	defer spendMemory()
 	with, err := additionsOf(a.deployed, a.requested)
 	if err != nil {
 		return l.status.Load(), err
@@ -121,10 +166,14 @@ func (a *app) reloadNow(ctx context.Context) (any, error) {
 	said, err := a.loadAndServe(ctx, with, func() error { return nil })
 	if err != nil {
 		l.rejected.Add(1)
-		said.Error = err.Error()
+		said.refused(err)
 		a.log.Error("configuration refused, the last good one stays", "generation", said.Generation, "error", err)
 	}
 	l.status.Store(said)
+	select {
+	case l.looked <- struct{}{}:
+	default:
+	}
 	return said, err
 }
 
@@ -136,7 +185,7 @@ var errEnding = errors.New("the server is ending")
 func (a *app) loadAndServe(ctx context.Context, with additions, keep func() error) (*reloaded, error) {
 	l := &a.live
 	before := l.loaded.Platform
-	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision}
+	said := &reloaded{At: time.Now().UTC(), Generation: before.Generation, Revision: before.Revision, Faults: l.status.Load().Faults}
 	next, err := loadFrom(a.from, before, with)
 	if err == nil && !due(l.loaded.PricesUntil) {
 		err = pushedOut(l.loaded, next)
@@ -144,6 +193,7 @@ func (a *app) loadAndServe(ctx context.Context, with additions, keep func() erro
 	if err != nil {
 		return said, err
 	}
+	said.Faults = faultLines(next.FunctionFaults)
 	if next.Platform.Revision == before.Revision && reflect.DeepEqual(next.Server, l.loaded.Server) && maps.Equal(next.Conflicts, l.loaded.Conflicts) &&
 		next.PricesUntil.Equal(l.loaded.PricesUntil) && !due(l.loaded.PricesUntil) {
 		if said.Warnings = next.Warnings; l.status.Load().Error == "" {
@@ -152,13 +202,19 @@ func (a *app) loadAndServe(ctx context.Context, with additions, keep func() erro
 		if err := a.readCallers(next); err != nil { // secrets are not part of a revision
 			return said, err
 		}
-		return said, keep()
+		if err := keep(); err != nil {
+			return said, err
+		}
+		a.from.serves()
+		return said, nil
 	}
 	if err := a.replace(ctx, next, said, keep); err != nil {
 		return said, err
 	}
+	a.from.serves()
 	l.reloads.Add(1)
 	l.loaded, said.Changed = next, true
+	l.approved.Store(new(next.Overlaid()))
 	said.Generation, said.Revision, said.Warnings = next.Platform.Generation, next.Platform.Revision, append(said.Warnings, next.Warnings...)
 	a.log.Info("configuration replaced", "generation", said.Generation, "functions", len(next.Platform.Functions), "warnings", said.Warnings)
 	return said, nil
@@ -223,8 +279,8 @@ func (a *app) replace(ctx context.Context, next *config.Loaded, said *reloaded, 
 	return nil
 }
 
-// changedPools opens the pools that are new, and those of clouds that are reached
-// in another way now. The old connection is used up by the calls that have it.
+// changedPools opens the pools that are new, those that run functions from now on, and
+// those of clouds that are reached in another way now. The old connection is used up by the calls that have it.
 func (a *app) changedPools(ctx context.Context, before, next *spillway.Platform) (map[int]pools.Pool, error) {
 	changed := map[int]pools.Pool{}
 	for i, p := range next.Pools {
@@ -233,7 +289,9 @@ func (a *app) changedPools(ctx context.Context, before, next *spillway.Platform)
 		}
 		if i < len(before.Pools) {
 			old := before.Pools[i]
-			if !old.Kind.Cloud() || old.Lambda == p.Lambda && old.SCF == p.SCF && old.InitTimeout == p.InitTimeout {
+			begins := p.Kind == spillway.PoolOffline && old.Kubernetes.RuntimeImage == "" && p.Kubernetes.RuntimeImage != ""
+			moved := old.Kind.Cloud() && (old.Lambda != p.Lambda || old.SCF != p.SCF || old.InitTimeout != p.InitTimeout)
+			if !begins && !moved {
 				continue
 			}
 		}
@@ -244,7 +302,9 @@ func (a *app) changedPools(ctx context.Context, before, next *spillway.Platform)
 		if late, ok := pool.(*latePool); ok && late.firstErr != nil {
 			return nil, fmt.Errorf("pool %s cannot be used: %w", p.Name, late.firstErr)
 		}
-		changed[i] = pool
+		if pool != nil {
+			changed[i] = pool
+		}
 	}
 	return changed, nil
 }
@@ -258,16 +318,16 @@ func fixedChanges(before, next *config.Loaded) []string {
 		"drainTimeout":         before.Server.DrainTimeout != next.Server.DrainTimeout,
 		"anonymous":            before.Server.Anonymous != next.Server.Anonymous,
 		"the policy directory": (before.PolicyDir == "") != (next.PolicyDir == ""),
-		"region and initTimeout of an existing process pool":                false,
-		"kubernetes, region and initTimeout of an existing kubernetes pool": false,
+		"region and initTimeout of an existing process pool":             false,
+		"kubernetes, region and initTimeout of an existing pool of pods": false,
 	}
 	for i, p := range before.Platform.Pools {
 		n := next.Platform.Pools[i]
-		if p.Kind == spillway.PoolKubernetes && !n.Retired && (p.Region != n.Region || p.InitTimeout != n.InitTimeout || !reflect.DeepEqual(p.Kubernetes, n.Kubernetes)) {
-			differs["kubernetes, region and initTimeout of an existing kubernetes pool"] = true
+		if p.Kubernetes.RuntimeImage != "" && !n.Retired && (p.Region != n.Region || p.InitTimeout != n.InitTimeout || !reflect.DeepEqual(p.Kubernetes, n.Kubernetes)) {
+			differs["kubernetes, region and initTimeout of an existing pool of pods"] = true
 			continue
 		}
-		if !p.Kind.Cloud() && !n.Retired && (p.Region != n.Region || p.InitTimeout != n.InitTimeout) {
+		if p.Kind == spillway.PoolProcess && !n.Retired && (p.Region != n.Region || p.InitTimeout != n.InitTimeout) {
 			differs["region and initTimeout of an existing process pool"] = true
 		}
 	}

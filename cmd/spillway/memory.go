@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"math"
 	"os"
+	"runtime"
 	"runtime/debug"
 	"strconv"
 
@@ -11,16 +12,19 @@ import (
 )
 
 const (
-	// startGC and serveGC are how much garbage, in percent of what is in use, is
-	// worth a collection: little while a configuration is read, which leaves much;
-	// more while calls make some all the time.
+	// startGC is how much garbage, in percent of what is in use, is worth a collection
+	// while a configuration is read, which leaves much. While calls make some all the
+	// time it is serveGC, or less where what is in use is large: garbage then stays
+	// below serveGarbage, or startGC.
 	startGC, serveGC = 50, 300
+	serveGarbage     = 64 << 20 // bytes
 	// memoryShare is the part of the memory that garbage may fill; the rest is for
 	// functions and the page cache.
 	memoryShare = 2
 )
 
-// saveMemory is for the start. GOGC and GOMEMLIMIT, where they are set, are obeyed.
+// saveMemory is for the start, for reloads, and for the operator, which is idle but for
+// rounds. GOGC and GOMEMLIMIT, where they are set, are obeyed.
 func saveMemory() {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(startGC)
@@ -30,12 +34,19 @@ func saveMemory() {
 	}
 }
 
-// spendMemory is for serving; it gives back first what the start has left.
+// spendMemory is for serving; it gives back first what reading a configuration has left.
 func spendMemory() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(serveGC)
-	}
 	debug.FreeOSMemory()
+	if os.Getenv("GOGC") == "" {
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		debug.SetGCPercent(servePercent(m.HeapAlloc))
+	}
+}
+
+// servePercent is how much garbage is worth a collection when inUse bytes are in use.
+func servePercent(inUse uint64) int {
+	return int(min(serveGC, max(startGC, serveGarbage*100/max(1, inUse))))
 }
 
 // memoryLimit is the memory of the machine, or of this process's container if that

@@ -35,7 +35,10 @@ as a ResourceQuota for the pods of functions. What somebody changes there is sho
 Use it beside 'spillway serve'. Calls need no operator. Several may run: one leads,
 by a Lease in the system namespace, and another goes on when it ends. With
 --clouds-every the clouds are asked how they have the functions, as 'spillway cloud
-check' does, with the credentials that pools name: read permissions are enough.`,
+check' does, with the credentials that pools name: read permissions are enough.
+Functions whose burst policy says reservedConcurrency: Write have in the clouds the
+concurrency reserved that is allowed to them here, which needs permissions to put
+and delete it; what somebody else changes there is shown and left alone too.`,
 		Example: `  spillway operator                               # in a pod; see manifests/
   spillway operator --kubeconfig admin.kubeconfig --clouds-every 10m`,
 		Args: cobra.NoArgs,
@@ -64,6 +67,7 @@ func (f *operatorFlags) run(ctx context.Context, s streams) error {
 	if f.cloudsEvery != 0 && f.cloudsEvery < time.Minute {
 		return wrongInput("--clouds-every: %s is too often; allowed: 0, or at least 1m", f.cloudsEvery)
 	}
+	saveMemory()
 	c, err := clusterAt(f.kubeconfig)()
 	if err != nil {
 		return err
@@ -77,6 +81,7 @@ func (f *operatorFlags) run(ctx context.Context, s streams) error {
 		o.Clouds = func(ctx context.Context, l *config.Loaded) []clouddrift.Finding {
 			return checkClouds(ctx, l, "").Findings
 		}
+		o.Reserver = (&reserver{pacers: map[string]*pacer{}}).open
 	}
 	return operator.Run(ctx, c, o)
 }

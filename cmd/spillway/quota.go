@@ -116,7 +116,10 @@ func printQuota(w io.Writer, all []dispatcher.QuotaView) error {
 		for _, side := range []struct {
 			name string
 			use  dispatcher.UseView
-		}{{"on-prem", q.OnPrem}, {"cloud", q.Cloud}} {
+		}{{"on-prem", q.OnPrem}, {"cloud", q.Cloud}, {"offline", q.Offline}} {
+			if side.name == "offline" && !concernsJobs(side.use) {
+				continue
+			}
 			for _, d := range []struct {
 				unit string
 				use  *dispatcher.UseView
@@ -134,6 +137,11 @@ func printQuota(w io.Writer, all []dispatcher.QuotaView) error {
 		return err
 	}
 	return printBudgets(w, all)
+}
+
+// concernsJobs reports that the offline half of a quota is limited or in use.
+func concernsJobs(u dispatcher.UseView) bool {
+	return u.Used > 0 || u.Limit >= 0 || u.MilliCPU != nil || u.MiB != nil
 }
 
 func printBudgets(w io.Writer, all []dispatcher.QuotaView) error {

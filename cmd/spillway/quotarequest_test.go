@@ -15,6 +15,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/api/v1alpha1"
+	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
 	"github.com/spillway-dev/spillway/config/requested"
 )
 
@@ -195,6 +196,35 @@ func TestApprovalEnds(t *testing.T) {
 	get(t, a, "/v1/quota/requests/qr-1", &view)
 	if view.Applies || !strings.HasPrefix(view.Why, "it ended ") {
 		t.Errorf("shown as %+v", view)
+	}
+}
+
+// TestApprovalIsTold: whoever keeps limits elsewhere is told of what was approved, as long
+// as it holds.
+func TestApprovalIsTold(t *testing.T) {
+	a := decidedServer(t)
+	told := func(quota string) *kube.Approved {
+		use, known := useOf(a.server.View(), *a.live.approved.Load()).Quotas[quota]
+		if !known {
+			t.Fatalf("nothing is told of %s", quota)
+		}
+		return use.Approved
+	}
+	if is := told("team"); is != nil {
+		t.Errorf("nothing was approved, and told is %+v", is)
+	}
+	approved(t, a, "qr-1", `{"quota": "team", "reason": "r", "nominal": {"onPrem": {"slots": 8}}}`)
+	if is := told("team"); is == nil || is.Base != a.loaded.QuotaBase("team") || is.Nominal.OnPrem == nil || *is.Nominal.OnPrem.Slots != 8 {
+		t.Errorf("told is %+v", is)
+	}
+	if is := told("company"); is != nil {
+		t.Errorf("of another it tells %+v", is)
+	}
+	if code, said := postQuota(t, a, bossToken, "/qr-1/revocation", `{"comment": "too much"}`); code != http.StatusOK {
+		t.Fatalf("%d %s", code, said)
+	}
+	if is := told("team"); is != nil {
+		t.Errorf("it was revoked, and told is %+v", is)
 	}
 }
 

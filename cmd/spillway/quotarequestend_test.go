@@ -74,7 +74,7 @@ func TestEndThatLeavesAnotherWithoutRoom(t *testing.T) {
 	if _, err := a.reloadNow(t.Context()); err != nil {
 		t.Errorf("reload: %v", err)
 	}
-	started, err := withDeployed(a.from, a.loaded)
+	started, err := withDeployed(t.Context(), a.from, a.loaded)
 	if err != nil || started.Conflicts["qr-2"] == "" || started.Conflicts["qr-3"] != "" {
 		t.Errorf("start: %+v (%v)", started, err)
 	}

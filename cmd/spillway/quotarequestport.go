@@ -207,6 +207,8 @@ func (a *app) decideQuota(approval bool, prepare func(*config.Loaded, string, re
 
 // applyQuota lets a decision count if the whole configuration is good with it.
 func (a *app) applyQuota(ctx context.Context, prepare func(*config.Loaded) (*requested.Candidate, error)) (view quotaRequestView, err error) {
+	ctx, done := a.untilStop(ctx)
+	defer done()
 	a.live.mu.Lock()
 	defer a.live.mu.Unlock()
 	if a.live.closed {

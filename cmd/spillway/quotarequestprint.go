@@ -104,7 +104,7 @@ func limitTexts(l *v1alpha1.QuotaLimits) (all [][2]string) {
 	for _, side := range []struct {
 		name string
 		of   *v1alpha1.Capacity
-	}{{"on-prem", l.Nominal.OnPrem}, {"cloud", l.Nominal.Cloud}} {
+	}{{"on-prem", l.Nominal.OnPrem}, {"cloud", l.Nominal.Cloud}, {"offline", l.Nominal.Offline}} {
 		if side.of == nil {
 			continue
 		}

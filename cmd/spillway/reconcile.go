@@ -129,7 +129,7 @@ func (f *reconcileFlags) settle(ctx context.Context) (*reconciled, error) {
 func (f *reconcileFlags) settleHere(ctx context.Context) (said *reconciled, err error) {
 	loaded, err := loadConfig(f.config)
 	if err == nil {
-		loaded, err = f.dataOf(loaded)
+		loaded, err = f.dataOf(ctx, loaded)
 	}
 	if err != nil {
 		return nil, err
@@ -145,7 +145,7 @@ func (f *reconcileFlags) settleHere(ctx context.Context) (said *reconciled, err 
 
 // dataOf completes the configuration with what was deployed to its data directory,
 // which must have a ledger.
-func (f *reconcileFlags) dataOf(loaded *config.Loaded) (*config.Loaded, error) {
+func (f *reconcileFlags) dataOf(ctx context.Context, loaded *config.Loaded) (*config.Loaded, error) {
 	if f.data != "" {
 		dir, err := filepath.Abs(f.data)
 		if err != nil {
@@ -158,5 +158,5 @@ func (f *reconcileFlags) dataOf(loaded *config.Loaded) (*config.Loaded, error) {
 	} else if err != nil {
 		return nil, fmt.Errorf("find the ledger: %w", err)
 	}
-	return withDeployed(inDirectory(f.config), loaded)
+	return withDeployed(ctx, inDirectory(f.config), loaded)
 }

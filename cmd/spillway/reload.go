@@ -59,6 +59,9 @@ func printReload(w io.Writer, said *reloaded) error {
 		what = "generation %d serves now\n"
 	}
 	fmt.Fprintf(w, what, said.Generation)
+	for _, fault := range said.Faults {
+		fmt.Fprintln(w, "not as it is written:", safetext.Line(fault))
+	}
 	for _, warning := range said.Warnings {
 		fmt.Fprintln(w, "warning:", safetext.Line(warning))
 	}

@@ -33,7 +33,7 @@ func newRoot(s streams) *cobra.Command {
 			return printMap(s.out, cmd)
 		},
 	}
-	root.AddCommand(newUp(s), newServe(s), newOperator(s), newInvoke(s), newExplain(s), newReport(s), newQuota(s), newBurst(s), newStatus(s), newList(s), newReload(s), newValidate(s),
+	root.AddCommand(newUp(s), newServe(s), newOperator(s), newInvoke(s), newExplain(s), newReport(s), newQuota(s), newBurst(s), newStatus(s), newList(s), newReload(s), newValidate(s), newImport(s),
 		newDeploy(s), newPackage(s), newRollback(s), newDelete(s), newLogs(s), newReconcile(s),
 		newPolicy(s), newCloud(s), newSimulate(s), newPlan(s), newTrace(s), newUsage(s), newVersion(s))
 	root.Version = thisBuild().Version

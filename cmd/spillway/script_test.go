@@ -5,6 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
+	"io"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,6 +47,8 @@ func TestScripts(t *testing.T) {
 			"sigterm":  sigterm,
 			"follows":  follows,
 			"field":    field,
+			"asks":     asks,
+			"killed":   killed,
 			"function": func(ts *testscript.TestScript, _ bool, args []string) { functions(ts, args) },
 		},
 	})
@@ -177,6 +182,34 @@ func sigterm(ts *testscript.TestScript, _ bool, args []string) {
 	var at addresses
 	ts.Check(json.Unmarshal([]byte(ts.ReadFile(filepath.Join(args[0], stateFile))), &at))
 	ts.Check(syscall.Kill(at.PID, syscall.SIGTERM))
+}
+
+// killed DATA kills the server that keeps its data there, without warning.
+func killed(ts *testscript.TestScript, _ bool, args []string) {
+	path := filepath.Join(args[0], stateFile)
+	var at addresses
+	ts.Check(json.Unmarshal([]byte(ts.ReadFile(path)), &at))
+	ts.Check(os.Remove(ts.MkAbs(path)))
+	ts.Check(syscall.Kill(at.PID, syscall.SIGKILL))
+}
+
+// asks STATUS METHOD PATH [FILE] sends a file to the admin port; the answer is the
+// script's stdout.
+func asks(ts *testscript.TestScript, _ bool, args []string) {
+	body := ""
+	if len(args) > 3 {
+		body = ts.ReadFile(args[3])
+	}
+	r, err := http.NewRequest(args[1], ts.Getenv("SPILLWAY_ADMIN")+"/"+args[2], strings.NewReader(body))
+	ts.Check(err)
+	answer, err := http.DefaultClient.Do(r)
+	ts.Check(err)
+	text, err := io.ReadAll(answer.Body)
+	ts.Check(errors.Join(err, answer.Body.Close()))
+	fmt.Fprint(ts.Stdout(), string(text))
+	if strconv.Itoa(answer.StatusCode) != args[0] {
+		ts.Fatalf("answered %s: %s", answer.Status, text)
+	}
 }
 
 func must[T any](v T, err error) T {

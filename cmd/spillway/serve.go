@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"os"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/cobra"
+	"k8s.io/client-go/rest"
 	"k8s.io/klog/v2"
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -21,13 +23,12 @@ import (
 	kubeauth "github.com/spillway-dev/spillway/auth/kube"
 	"github.com/spillway-dev/spillway/config"
 	"github.com/spillway-dev/spillway/config/cluster"
-	"github.com/spillway-dev/spillway/dispatcher/httpapi"
 )
 
 // serveFlags are those of up, and of the cluster.
 type serveFlags struct {
 	upFlags
-	kubeconfig, namespace, metrics, audience string
+	kubeconfig, namespace, metrics, audience, nodes string
 }
 
 const (
@@ -49,10 +50,14 @@ ConfigMaps of the system namespace with the label spillway.dev/policy=true.
 
 Callers are those of the cluster: bearer tokens of service accounts made for the
 audience, and RBAC says what they may invoke (verb invoke on functions.spillway.dev).
-Calls never wait for the API server: while it is gone, what was loaded last serves,
-and callers that were allowed in the last five minutes go on, on-prem only.
+A token is looked at only if it is a JWT that names the audience and has not ended.
+Calls of known callers do not wait for the API server: while it is gone, what was
+loaded last serves, and callers that were allowed in the last five minutes go on,
+on-prem only.
 
-One server runs at a time; its ledger is in --data, which outlives the pod.
+One server runs at a time; its ledger is in --data, which outlives the pod. A Lease of
+the system namespace holds it to that: another waits until this one has ended, or has
+not been heard of for 10 seconds.
 'spillway operator' beside it writes what became of objects into their status.`,
 		Example: `  spillway serve                                  # in a pod; see manifests/
   spillway serve --kubeconfig admin.kubeconfig --namespace spillway-system --data /var/lib/spillway`,
@@ -64,6 +69,7 @@ One server runs at a time; its ledger is in --data, which outlives the pod.
 	flags.StringVar(&f.admin, "admin", "", "`address` of explanations and reports, loopback only; overrides the configuration (127.0.0.1:8081)")
 	flags.StringVar(&f.metrics, "metrics", "0.0.0.0:9090", "`address` of /healthz, /readyz and /metrics for the cluster, which only read")
 	flags.StringVar(&f.data, "data", "", "`directory` of the ledger, packages and caches; overrides the configuration (the user's state directory)")
+	flags.StringVar(&f.nodes, "nodes", "0.0.0.0:8082", "`address` where virtual nodes ask for room on idle capacity")
 	flags.StringVar(&f.kubeconfig, "kubeconfig", "", "`file` that says where the cluster is; by default $KUBECONFIG, and in a pod its own cluster")
 	flags.StringVar(&f.namespace, "namespace", "", "system `namespace`, where policies are; by default the pod's own, else "+systemNamespace)
 	flags.StringVar(&f.audience, "audience", kubeauth.DefaultAudience, "`name` that callers' tokens are made for")
@@ -78,6 +84,9 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 	if err := checkAddress("--metrics", f.metrics); err != nil {
 		return err
 	}
+	if err := checkAddress("--nodes", f.nodes); err != nil {
+		return err
+	}
 	data, err := f.dataDir()
 	if err != nil {
 		return err
@@ -90,19 +99,45 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 	if err != nil {
 		return err
 	}
+	door, err := openDoorstep(f.metrics, log)
+	if err != nil {
+		return err
+	}
+	seat, release, err := alone(ctx, c, f.system(), data, door, log)
+	if err != nil {
+		return errors.Join(err, door.close())
+	}
+	err = f.serve(ctx, s, serving{c, connect, data, door, seat, log})
+	return errors.Join(err, release(), door.close())
+}
+
+// serving is what a server in a cluster has before it has its objects.
+type serving struct {
+	cluster *rest.Config
+	connect func() (*rest.Config, error)
+	data    string
+	door    *doorstep
+	seat    *cluster.Seat
+	log     *slog.Logger
+}
+
+// serve is the life of the one that has the seat.
+func (f *serveFlags) serve(ctx context.Context, s streams, with serving) error {
 	following, stop := context.WithCancel(context.WithoutCancel(ctx)) // until the drain is over
 	defer stop()
 	source, err := openSource(ctx, following, func(ctx context.Context) (*cluster.Source, error) {
-		return cluster.Open(ctx, c, f.system())
+		return cluster.Open(ctx, with.cluster, f.system())
 	})
 	if err != nil {
 		return err
 	}
-	from := &inCluster{source: source, dir: f.config, policies: filepath.Join(data, "policy"), packages: deployedIn(data), log: log}
+	from := &inCluster{source: source, dir: f.config, policies: filepath.Join(with.data, "policy"), packages: deployedIn(with.data), kept: keptIn(with.data), log: with.log}
 	return launch(ctx, s, &f.upFlags, from, func(a *app) error {
-		a.link = newKubeLink(a.loaded.Server.DataDir, connect)
-		a.link.priority = instancePriority
-		reviews, err := kubeauth.NewReviews(c)
+		a.lost = with.seat.Lost()
+		a.live.beganWith(from.next.instead)
+		a.link = newKubeLink(a.loaded.Server.DataDir, with.connect)
+		a.link.priority, a.link.hold = instancePriority, with.seat.Hold
+		reviews, err := kubeauth.NewReviews(with.cluster)
 		if err != nil {
 			return fmt.Errorf("ask the cluster who callers are: %w", err)
 		}
@@ -110,13 +145,15 @@ func (f *serveFlags) run(ctx context.Context, s streams) error {
 		if err != nil {
 			return err
 		}
-		a.who = eitherCallers{&a.callers, tokens}
-		use, err := cluster.NewPublisher(c)
+		a.who, a.nodeAuth = eitherCallers{&a.callers, tokens}, tokens
+		use, err := cluster.NewPublisher(with.cluster)
 		if err != nil {
 			return err
 		}
-		a.besides = append(a.besides, func(ctx context.Context) { a.publishUse(ctx, use) })
-		return a.showHealth(f.metrics)
+		a.besides = append(a.besides, func(ctx context.Context) { a.publishUse(ctx, from, use) }, a.sweepPackages)
+		a.note("health", "http://%s/readyz /metrics", with.door.at)
+		with.door.show(a)
+		return a.listenToNodes(f.nodes)
 	})
 }
 
@@ -153,15 +190,14 @@ func (f *serveFlags) system() string {
 	return cmp.Or(f.namespace, strings.TrimSpace(string(own)), systemNamespace)
 }
 
-// showHealth serves what probes and Prometheus read.
-func (a *app) showHealth(at string) error {
+// listenToNodes opens the port of virtual nodes.
+func (a *app) listenToNodes(at string) error {
 	l, err := net.Listen("tcp", at)
 	if err != nil {
-		return wrongInput("--metrics: %w", err)
+		return wrongInput("--nodes: %w", err)
 	}
-	h := httpapi.HealthServer(a.ready, a.metrics, a.log)
-	a.health, a.healthAt = h, l
-	a.note("health", "http://%s/readyz /metrics", l.Addr())
+	a.nodesAt = l
+	a.note("nodes", "http://%s/v1/offline/", l.Addr())
 	a.onClose(func() error { _ = l.Close(); return nil }) // it was served and is closed, or never was
 	return nil
 }

@@ -153,7 +153,7 @@ const ownedFile = "owned.json"
 func ownedOf(p *spillway.Platform) *owned {
 	o := &owned{Currency: p.Currency}
 	for _, pool := range p.Pools {
-		if !pool.Kind.Cloud() {
+		if !pool.Kind.Cloud() && pool.Kind != spillway.PoolOffline { // what is idle elsewhere has no idle cost
 			o.Pools = append(o.Pools, billing.OwnedPool{Name: pool.Name, Hourly: pool.HourlyNano})
 		}
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ single functions; the pools with what runs there; and calls that wait or whose
 outcome is not known yet. In a cluster, 'kubectl get functions,pools,quotas' shows
 the same from the objects' status.`,
 		Example: `  spillway status
-  kubectl -n spillway-system exec spillway-0 -- spillway status`,
+  kubectl -n spillway-system exec spillway-0 -- /spillway status`,
 		Args: cobra.NoArgs,
 	}
 	adminFlag(cmd, &admin)
@@ -46,18 +47,39 @@ the same from the objects' status.`,
 	return cmd
 }
 
+// faultRows has a line for each fault, once: of what was refused as a whole, and of
+// functions alone.
+func faultRows(c *reloaded) (rows [][]string) {
+	said := map[string]bool{}
+	for _, fault := range c.Faults {
+		said[strings.TrimSpace(fault)] = true
+	}
+	for fault := range strings.Lines(c.Error) {
+		if fault = strings.TrimSpace(fault); fault != "" && !said[fault] {
+			said[fault] = true
+			rows = append(rows, []string{"REFUSED", fault})
+		}
+	}
+	for _, fault := range c.Faults {
+		rows = append(rows, []string{"FUNCTION", fault})
+	}
+	return rows
+}
+
 func printStatus(w io.Writer, v *serverStatus) error {
 	c := &v.Config
-	if err := table(w, [][]string{
+	head := [][]string{
 		{"configuration", fmt.Sprintf("generation %d, %.19s, looked at %s", c.Generation, c.Revision, c.At.Format(time.RFC3339))},
 		{"calls", fmt.Sprintf("%d in flight, %d waiting, %d with an outcome that is not known yet", v.Use.InFlight, v.Use.Waiting, v.Use.Unknown)},
-	}); err != nil {
+	}
+	if j := v.Use.Jobs; j != (dispatcher.JobsView{}) {
+		head = append(head, []string{"jobs", fmt.Sprintf("%d admitted, %d waiting, %d in clouds, %d of which it is not known whether they run", j.Admitted, j.Waiting, j.Cloud, j.Unknown)})
+	}
+	if err := table(w, head); err != nil {
 		return err
 	}
-	if c.Error != "" {
-		if err := table(w, [][]string{{"REFUSED", c.Error}}); err != nil {
-			return err
-		}
+	if err := table(w, faultRows(c)); err != nil {
+		return err
 	}
 	for _, warning := range c.Warnings {
 		if err := table(w, [][]string{{"warning", warning}}); err != nil {
@@ -74,6 +96,9 @@ func printStatus(w io.Writer, v *serverStatus) error {
 		if p.Cloud && p.Slots == 0 {
 			of = "-"
 		}
+		if o := p.Offline; o != nil {
+			state = fmt.Sprintf("idle capacity: %dm cpu and %d MiB of %dm and %d MiB held", o.HeldMilliCPU, o.HeldMemoryMiB, o.MilliCPU, o.MemoryMiB)
+		}
 		switch {
 		case p.Retired:
 			state = "ends: not in the configuration any more"
@@ -81,7 +106,7 @@ func printStatus(w io.Writer, v *serverStatus) error {
 			state = "left alone for a while: too many calls failed"
 		}
 		idle, starting := fmt.Sprint(p.Idle), fmt.Sprint(p.Starting)
-		if p.Cloud {
+		if p.Cloud || p.Offline != nil {
 			idle, starting = "-", "-"
 		}
 		rows = append(rows, []string{p.Name, fmt.Sprint(p.Running), idle, starting, of, state})

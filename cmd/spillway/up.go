@@ -115,6 +115,9 @@ func (a *app) banner(w io.Writer, at addresses) {
 		say("next", "there is nothing to call yet: 'spillway up --config DIR' serves a directory of")
 		say("", "functions; examples/platform is one, docs/reference/configuration.md has every field")
 	}
+	for _, fault := range faultLines(a.loaded.FunctionFaults) {
+		say("FUNCTION", "%s", safetext.Line(fault))
+	}
 	for _, warning := range a.loaded.Warnings {
 		say("WARNING", "%s", safetext.Line(warning))
 	}

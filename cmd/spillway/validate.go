@@ -163,6 +163,9 @@ func poolRows(p *spillway.Platform) [][]string {
 	for _, pool := range p.Pools {
 		holds := pool.Capacity.String()
 		price := fmt.Sprintf("%s %s/h used or not (%s)", pool.HourlyNano, p.Currency, pool.PriceVersion)
+		if pool.Kind == spillway.PoolOffline {
+			holds, price = "what node "+pool.Node+" says it has", idlePrice(pool, p.Currency)
+		}
 		if pool.Kind.Cloud() {
 			holds = atMost(pool.Limits)
 			price = "per call (" + pool.PriceVersion + ")"
@@ -173,6 +176,17 @@ func poolRows(p *spillway.Platform) [][]string {
 		rows = append(rows, []string{pool.Name, pool.Kind.String(), pool.Region, holds, price})
 	}
 	return rows
+}
+
+// idlePrice is what idle capacity costs where it is used.
+func idlePrice(pool *spillway.Pool, currency string) string {
+	const hour = 3_600_000
+	core, err := pool.Rate.CeilNano(hour, spillway.Resources{MilliCPU: 1000})
+	gib, err2 := pool.Rate.CeilNano(hour, spillway.Resources{MiB: 1024})
+	if err != nil || err2 != nil {
+		return "more than can be counted (" + pool.PriceVersion + ")"
+	}
+	return fmt.Sprintf("%s %s per core-hour, %s per GiB-hour (%s)", core, currency, gib, pool.PriceVersion)
 }
 
 // policyRows say how the calls of each burst policy may overflow.
@@ -217,7 +231,7 @@ func burstLimits(b *spillway.BurstPolicy, currency string) []string {
 }
 
 func quotaRows(p *spillway.Platform) [][]string {
-	rows := [][]string{{"QUOTA", "PARENT", "NAMESPACES", "ON-PREM", "CLOUD", "BUDGETS"}}
+	rows := [][]string{{"QUOTA", "PARENT", "NAMESPACES", "ON-PREM", "OFFLINE", "CLOUD", "BUDGETS"}}
 	for i, q := range p.Quotas {
 		parent := "-"
 		if q.Parent >= 0 {
@@ -233,7 +247,7 @@ func quotaRows(p *spillway.Platform) [][]string {
 			budgets = append(budgets, fmt.Sprintf("%s %s per %s", b.Limit, p.Currency, b.Window))
 		}
 		rows = append(rows, []string{q.Name, parent, orDash(strings.Join(namespaces, ", ")),
-			limitsText(q.Nominal[spillway.ClassOnPrem]), limitsText(q.Nominal[spillway.ClassCloud]), orDash(strings.Join(budgets, ", "))})
+			limitsText(q.Nominal[spillway.ClassOnPrem]), limitsText(q.Nominal[spillway.ClassOffline]), limitsText(q.Nominal[spillway.ClassCloud]), orDash(strings.Join(budgets, ", "))})
 	}
 	return rows
 }

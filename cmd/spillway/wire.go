@@ -55,10 +55,16 @@ type app struct {
 	door     *httpapi.Front
 	front    *http.Server
 	admin    *http.Server
-	health   *http.Server // what a cluster reads of it; nil: nothing
-	healthAt net.Listener
+	nodes    *http.Server // what virtual nodes of a cluster ask; nil: nothing
+	nodesAt  net.Listener
+	nodeAuth httpapi.NodeAuthenticator
 	besides  []func(context.Context) // what runs beside the server
+	lost     <-chan error            // why another serves now; nil: none can
+	begun    atomic.Bool             // server is there
 	leaving  atomic.Bool             // it drains
+	// background ends when what runs beside the calls is to, by stop.
+	background context.Context
+	stop       context.CancelFunc
 
 	requested  *requested.Store
 	simulating sync.Mutex // one quota request at a time
@@ -66,6 +72,7 @@ type app struct {
 	exporting  turns      // usage
 
 	closers []func() error
+	closeBy time.Time // when all of them should have ended; zero until close
 }
 
 // wire builds everything that a configuration asks for, in the order in which the
@@ -74,6 +81,7 @@ type app struct {
 // not as on one machine.
 func wire(ctx context.Context, from origin, loaded *config.Loaded, written config.Server, log *slog.Logger, first ...func(*app) error) (*app, error) {
 	a := &app{from: from, loaded: loaded, log: log, metrics: prometheus.NewRegistry(), pools: map[int]pools.Pool{}, deployed: deployedIn(loaded.Server.DataDir), requested: requestedIn(loaded.Server.DataDir)}
+	a.background, a.stop = context.WithCancel(context.Background())
 	a.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	callers, err := authenticator(&loaded.Server) // before anything is made or started
 	if err != nil {
@@ -104,7 +112,9 @@ func (a *app) openPools(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		a.pools[i] = pool
+		if pool != nil {
+			a.pools[i] = pool
+		}
 	}
 	return nil
 }
@@ -116,6 +126,12 @@ func (a *app) openPool(ctx context.Context, p *spillway.Pool) (pools.Pool, error
 		return a.openProcess(p)
 	case spillway.PoolKubernetes:
 		return a.link.open(ctx, a, p)
+	case spillway.PoolOffline:
+		a.note("pool "+p.Name, "what the virtual node %s says it has", p.Node)
+		if p.Kubernetes.RuntimeImage == "" {
+			return nil, nil // it is the node that runs pods
+		}
+		return a.link.openOffline(ctx, a, p)
 	case spillway.PoolLambda:
 		at := "AWS Lambda, region " + p.Region
 		if p.Lambda.Endpoint != "" {
@@ -143,7 +159,7 @@ func (a *app) openProcess(p *spillway.Pool) (pools.Pool, error) {
 	forget := a.onPrem.add(pool)
 	a.onClose(func() error {
 		forget()
-		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+		ctx, cancel := a.closing()
 		defer cancel()
 		return pool.Close(ctx)
 	})
@@ -215,10 +231,11 @@ func (a *app) startServer(ctx context.Context) error {
 		return err
 	}
 	a.server = server.New(c)
+	a.begun.Store(true)
 	a.metrics.MustRegister(a.server.Collector())
 	a.onClose(func() error {
 		a.server.Close()
-		ctx, cancel := context.WithTimeout(context.Background(), closeWithin)
+		ctx, cancel := a.closing()
 		defer cancel()
 		return a.server.Drain(ctx) // calls that a timed-out drain left are ending
 	})
@@ -235,6 +252,10 @@ func (a *app) buildPorts(context.Context) error {
 	a.front = a.door.Server()
 	routes := a.deployRoutes()
 	maps.Copy(routes, a.quotaRoutes())
+	maps.Copy(routes, httpapi.OfflineRoutes(a.server, nil, a.log))
+	if a.nodesAt != nil {
+		a.nodes = httpapi.OfflineServer(a.server, a.nodeAuth, a.log)
+	}
 	a.admin = httpapi.AdminServer(httpapi.AdminConfig{
 		Ready: a.ready, Metrics: a.metrics, Explain: a, Logger: a.log,
 		Report: func(ctx context.Context, q httpapi.ReportQuery) (any, error) {

@@ -11,6 +11,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -61,6 +62,11 @@ func Open(ctx context.Context, c *rest.Config, namespace string) (*Source, error
 		}
 		seen = append(seen, handled)
 	}
+	handled, err := s.followNamespaces(ctx)
+	if err != nil {
+		return nil, err
+	}
+	seen = append(seen, handled)
 	go func() { _ = followed.Start(ctx) }() // it returns nil when ctx ends
 	if !followed.WaitForCacheSync(ctx) || !toolscache.WaitForCacheSync(ctx.Done(), seen...) {
 		return nil, fmt.Errorf("see the objects of the cluster: %w", context.Cause(ctx))
@@ -93,6 +99,35 @@ func (s *Source) follow(ctx context.Context, kind client.Object) (toolscache.Inf
 	return handled.HasSynced, nil
 }
 
+// followNamespaces hears of those that are made when their functions are there already.
+func (s *Source) followNamespaces(ctx context.Context) (toolscache.InformerSynced, error) {
+	informer, err := s.cache.GetInformer(ctx, namespaceMeta())
+	if err != nil {
+		return nil, fmt.Errorf("follow namespaces: %w; may this account list and watch them?", err)
+	}
+	handled, err := informer.AddEventHandler(toolscache.ResourceEventHandlerDetailedFuncs{AddFunc: func(o any, first bool) {
+		if ns, ok := o.(client.Object); ok && !first && s.hasFunctions(ctx, ns.GetName()) {
+			s.changed()
+		}
+	}})
+	if err != nil {
+		return nil, err
+	}
+	return handled.HasSynced, nil
+}
+
+func (s *Source) hasFunctions(ctx context.Context, namespace string) bool {
+	var list kube.FunctionList
+	err := s.cache.List(ctx, &list, client.InNamespace(namespace), client.Limit(1), client.UnsafeDisableDeepCopy)
+	return err != nil || len(list.Items) > 0
+}
+
+func namespaceMeta() *metav1.PartialObjectMetadata {
+	o := &metav1.PartialObjectMetadata{}
+	o.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Namespace"))
+	return o
+}
+
 // written is what differs when a person changed an object, and does not when its status
 // was: spec's generation, and for ConfigMaps the version.
 func written(object any) string {
@@ -119,11 +154,29 @@ func (s *Source) Changes() <-chan struct{} { return s.changes }
 // Objects are all of them in a fixed order: by kind, namespace and name. Those that are
 // being deleted are left out. They are shared: do not modify them.
 func (s *Source) Objects(ctx context.Context) ([]config.Object, error) {
-	list, err := List(ctx, s.cache)
+	list, err := s.All(ctx)
 	if err != nil {
 		return nil, err
 	}
 	return Kept(list), nil
+}
+
+// All are the objects with their statuses, in the same order, those that are being
+// deleted too. They are shared: do not modify them.
+func (s *Source) All(ctx context.Context) ([]Object, error) { return List(ctx, s.cache) }
+
+// NamespaceUIDs are those of all namespaces, by name.
+func (s *Source) NamespaceUIDs(ctx context.Context) (map[string]string, error) {
+	list := &metav1.PartialObjectMetadataList{}
+	list.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("NamespaceList"))
+	if err := s.cache.List(ctx, list, client.UnsafeDisableDeepCopy); err != nil {
+		return nil, fmt.Errorf("read namespaces: %w", err)
+	}
+	uids := make(map[string]string, len(list.Items))
+	for i := range list.Items {
+		uids[list.Items[i].Name] = string(list.Items[i].UID)
+	}
+	return uids, nil
 }
 
 // Policies are the Rego files of the policy ConfigMaps, as PolicyFiles names them.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -114,6 +115,17 @@ func (s *Store) Sweep(now time.Time, others ...string) error {
 			if info, err := os.Stat(f); err == nil && !used[f] && now.Sub(info.ModTime()) > unusedFor {
 				all = append(all, os.Remove(f))
 			}
+		}
+	}
+	found, _ := filepath.Glob(filepath.Join(s.packages(), "*.packed"))
+	for _, f := range found { // goes with its zip file
+		name := packedName.FindStringSubmatch(filepath.Base(f))
+		if name == nil {
+			continue
+		}
+		_, gone := os.Stat(filepath.Join(s.packages(), name[1]+".zip"))
+		if info, err := os.Stat(f); err == nil && errors.Is(gone, fs.ErrNotExist) && now.Sub(info.ModTime()) > unusedFor {
+			all = append(all, os.Remove(f))
 		}
 	}
 	return errors.Join(all...)

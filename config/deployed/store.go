@@ -4,6 +4,7 @@
 //
 //	<dir>/functions/<namespace>.<name>.yaml
 //	<dir>/packages/<64 hex digits>.zip
+//	<dir>/packages/<the same>-<its own digest>.packed   see Packs
 //
 // A change is first written aside as a Candidate, so that the loader can judge the
 // whole configuration with it before it counts.

@@ -3,6 +3,7 @@ package operator
 import (
 	"context"
 	"reflect"
+	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -45,6 +46,22 @@ func changed() predicate.Predicate {
 	}}
 }
 
+// approvedOther reports that a Quota has other limits than its spec says.
+func approvedOther(a, b kube.Object) bool {
+	was, ok := a.(*kube.Quota)
+	is, ok2 := b.(*kube.Quota)
+	return ok && ok2 && !reflect.DeepEqual(was.Status.Approved, is.Status.Approved)
+}
+
+// reservedOther reports another outcome of a reservation; its numbers alone are no news.
+func reservedOther(a, b kube.Object) bool {
+	was, ok := a.(*kube.Function)
+	is, ok2 := b.(*kube.Function)
+	return ok && ok2 && !slices.EqualFunc(was.Status.Reserved, is.Status.Reserved, func(a, b kube.Reservation) bool {
+		return a.Pool == b.Pool && a.Function == b.Function && a.Reason == b.Reason && a.Problem == b.Problem
+	})
+}
+
 func differ(a, b client.Object) bool {
 	switch b := b.(type) {
 	case *corev1.ConfigMap:
@@ -54,7 +71,7 @@ func differ(a, b client.Object) bool {
 		return !ok || !reflect.DeepEqual(a.Spec, b.Spec) || len(above(a)) > 0 || len(above(b)) > 0
 	case kube.Object:
 		a, ok := a.(kube.Object)
-		return !ok || !reflect.DeepEqual(ownedOf(a), ownedOf(b))
+		return !ok || !reflect.DeepEqual(ownedOf(a), ownedOf(b)) || reservedOther(a, b) || approvedOther(a, b)
 	}
 	return false
 }

@@ -1,14 +1,17 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
@@ -18,7 +21,7 @@ import (
 	podpool "github.com/spillway-dev/spillway/pools/kube"
 )
 
-// Finalizer keeps a Function until its pods are gone.
+// Finalizer keeps a Function until its pods are gone, and what clouds reserve for it.
 const Finalizer = "spillway.dev/cleanup"
 
 const (
@@ -42,6 +45,7 @@ func (r *rounds) cleanUp(ctx context.Context, objects []cluster.Object) (time.Du
 			deleted = append(deleted, f)
 		}
 	}
+	r.sawLeaving(deleted)
 	failed := inParallel(fresh, func(f *kube.Function) error { return r.finalizer(ctx, f, controllerutil.AddFinalizer) })
 	if len(deleted) == 0 {
 		return resync, failed
@@ -50,14 +54,27 @@ func (r *rounds) cleanUp(ctx context.Context, objects []cluster.Object) (time.Du
 	if err != nil {
 		return lookAgain, errors.Join(failed, err)
 	}
-	again := resync
+	again, each := resync, []error{failed}
 	for _, f := range deleted {
 		done, err := r.clean(ctx, f, pods[keyOf(f)])
-		if failed = errors.Join(failed, err); !done {
+		if each = append(each, err); !done {
 			again = lookAgain
 		}
 	}
-	return again, failed
+	return again, few(each)
+}
+
+// sawLeaving notes when each was first seen to be deleted, by the clock here: that of the
+// API server, which an object tells, may be minutes away.
+func (r *rounds) sawLeaving(deleted []*kube.Function) {
+	seen, now := make(map[types.UID]time.Time, len(deleted)), r.now()
+	for _, f := range deleted {
+		seen[f.UID] = now
+		if at, ok := r.leaving[f.UID]; ok {
+			seen[f.UID] = at
+		}
+	}
+	r.leaving = seen
 }
 
 // pods are those of functions, by function. They are asked for, not followed: there are
@@ -77,24 +94,39 @@ func (r *rounds) pods(ctx context.Context) (map[spillway.FunctionKey][]metav1.Pa
 }
 
 // clean takes a function that is deleted one step further. Its calls may end, its pods
-// that are left are deleted, and it goes when they are gone, or did not go in time.
+// that are left are deleted, and it goes when they are gone and clouds have nothing
+// reserved for it that was written there, or did not come to that in time.
 func (r *rounds) clean(ctx context.Context, f *kube.Function, pods []metav1.PartialObjectMetadata) (done bool, err error) {
 	timeout := defaultTimeout
 	if t := f.Spec.Timeout; t != nil {
 		timeout = time.Duration(*t)
 	}
-	now, drained := r.now(), f.DeletionTimestamp.Add(timeout+r.o.Drain)
+	left := stillReserved(f)
+	now, drained := r.now(), r.leaving[f.UID].Add(timeout+r.o.Drain)
 	switch {
-	case len(pods) == 0:
+	case len(pods) == 0 && len(left) == 0:
 	case now.Before(drained):
 		return false, nil
 	case now.Before(drained.Add(r.o.Cleanup)):
 		return false, r.removePods(ctx, pods)
 	default:
-		r.event(f, corev1.EventTypeWarning, "CleanupTimedOut", "CleanUp", fmt.Sprintf("%d pods are still there, such as %s/%s; the function goes without waiting for them.",
-			len(pods), pods[0].Namespace, pods[0].Name))
+		if len(pods) > 0 {
+			left = append(left, fmt.Sprintf("%d pods, such as %s/%s", len(pods), pods[0].Namespace, pods[0].Name))
+		}
+		r.event(f, corev1.EventTypeWarning, "CleanupTimedOut", "CleanUp", "There are still "+strings.Join(left, "; ")+"; the function goes without waiting for that.")
 	}
 	return true, r.finalizer(ctx, f, controllerutil.RemoveFinalizer)
+}
+
+// stillReserved is what clouds have reserved for a function because it was written there.
+func stillReserved(f *kube.Function) []string {
+	var all []string
+	for _, e := range f.Status.Reserved {
+		if n := cmp.Or(e.Written, e.Writing); n != nil {
+			all = append(all, fmt.Sprintf("%d %s at once reserved for %s in %s", *n, e.Unit, e.Function, e.Pool))
+		}
+	}
+	return all
 }
 
 func (r *rounds) removePods(ctx context.Context, pods []metav1.PartialObjectMetadata) error {

@@ -78,7 +78,7 @@ func TestConditionsOfFunctions(t *testing.T) {
 	})
 	t.Run("the last good serves", func(t *testing.T) {
 		l.apply(functionText("shop", "wrong", "a", "burstPolicy: nope"))
-		l.contains(l.condition(wrong, kube.Ready, ReasonLastGood), "nope", "last had no faults")
+		l.contains(l.condition(wrong, kube.Ready, ReasonLastGood), "nope", "the dispatcher last saw it without")
 		before := wrong.ResourceVersion
 		stop()
 		l.run(Options{}) // which has not seen what was good
@@ -96,7 +96,7 @@ func TestConditionsOfFunctions(t *testing.T) {
 		l.apply("kind: Function\nmetadata: {name: pay, namespace: shop}\nspec: {revisions: [{name: v1, package: {digest: '" + digest("a") + "'}}, {name: v2, package: {digest: '" + digest("b") +
 			"'}}], traffic: [{revision: v1, weight: 90}, {revision: v2, weight: 10}]}")
 		l.condition(pay, kube.Ready, ReasonValid)
-		if r, tr := pay.Status.Revisions, pay.Status.Traffic; len(r) != 2 || r[1].Name != "v2" || len(tr) != 2 || tr[0].Weight != 90 || tr[1].Weight != 10 {
+		if r, tr := pay.Status.Revisions, pay.Status.Traffic; len(r) != 2 || r[1].Name != "v2" || len(tr) != 2 || tr[0].Weight != 90 || tr[1].Weight != 10 || pay.Status.Split != "v1 90%, v2 10%" {
 			t.Errorf("status %+v", pay.Status)
 		}
 	})

@@ -65,6 +65,45 @@ func TestFunctionsGoAfterTheirPods(t *testing.T) {
 	})
 }
 
+// TestClockSkew has operators whose clocks are ten minutes ahead of the API server's and
+// behind it: pods have the time that they should have, functions go, and one takes over
+// from the other without news.
+func TestClockSkew(t *testing.T) {
+	l := newLab(t)
+	l.namespaces("shop")
+	l.apply("apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: default, namespace: shop}", platform, functionText("shop", "stays", "a", ""),
+		"kind: Quota\nmetadata: {name: retail}\nspec: {namespaces: [shop], nominal: {onPrem: {slots: 2}}}")
+	for _, skew := range []time.Duration{10 * time.Minute, -10 * time.Minute} {
+		l.apply(functionText("shop", "pay", "a", "timeout: 1s"))
+		running := pod("shop", "pay-1", "pay")
+		l.must(l.Create(t.Context(), running))
+		stop := l.run(Options{Drain: time.Second, Cleanup: 20 * time.Second, now: func() time.Time { return time.Now().Add(skew) }})
+		pay, stays := function("shop", "pay"), function("shop", "stays")
+		l.condition(pay, kube.Ready, ReasonValid)
+		l.condition(stays, kube.Ready, ReasonValid)
+		l.within(func() string { return want(len(get(l, pay).Finalizers), 1, "finalizers") })
+		l.quiet(stays, quota("retail"), resourceQuota("shop"))
+		began := time.Now()
+		l.must(l.Delete(t.Context(), pay))
+		l.within(func() string {
+			if !gone(l, pay) {
+				return "it is still there"
+			}
+			return ""
+		})
+		if took := time.Since(began); took < 2*time.Second { // the second of its timeout, and that of the drain
+			t.Errorf("%s: its pod had %s for its calls", skew, took)
+		}
+		if !gone(l, running) {
+			t.Errorf("%s: the function went before its pod", skew)
+		}
+		if n := l.eventsOf("pay", "CleanupTimedOut"); len(n) != 0 {
+			t.Errorf("%s: %q", skew, n)
+		}
+		stop()
+	}
+}
+
 func regoFaults(dir string, p *spillway.Platform) []config.Fault {
 	if _, err := rego.Load(dir); err != nil {
 		return []config.Fault{{File: dir + "/broken_rules.rego", Problem: strings.ReplaceAll(err.Error(), dir+"/", "")}}

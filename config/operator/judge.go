@@ -14,6 +14,7 @@ import (
 	"github.com/spillway-dev/spillway/api/v1alpha1"
 	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
 	"github.com/spillway-dev/spillway/config"
+	"github.com/spillway-dev/spillway/config/cluster"
 )
 
 // Reasons of Ready.
@@ -35,17 +36,14 @@ const maxGone = 16
 type judgement struct {
 	loaded *config.Loaded // nil if no platform could be made
 	faults map[string]config.Faults
-	first  config.Fault // of all
+	forAll string // what is told of the faults to all
 	now    time.Time
 	uses   []int64 // by burst policy: functions
 }
 
 func newJudgement(loaded *config.Loaded, faults config.Faults, now time.Time) *judgement {
-	j := &judgement{loaded: loaded, faults: map[string]config.Faults{}, now: now}
-	for i, f := range faults {
-		if i == 0 {
-			j.first = f
-		}
+	j := &judgement{loaded: loaded, faults: map[string]config.Faults{}, now: now, forAll: cluster.ForAll(faults)}
+	for _, f := range faults {
 		j.faults[f.File] = append(j.faults[f.File], f)
 	}
 	if loaded == nil {
@@ -98,13 +96,16 @@ func (j *judgement) ready(o kube.Object, s *owned) (say, bool) {
 	switch {
 	case len(faults) > 0:
 		if j.hasLastGood(o, was) {
-			return say{metav1.ConditionFalse, ReasonLastGood, said(faults) + "\nIt is left as it was when it last had no faults. A dispatcher that starts anew has not seen that."}, true
+			return say{metav1.ConditionFalse, ReasonLastGood, said(faults) + "\nIt is left as it was when the dispatcher last saw it without."}, true
 		}
 		return say{metav1.ConditionFalse, ReasonInvalid, said(faults)}, true
 	case j.loaded == nil && was != nil && was.ObservedGeneration == o.GetGeneration() && was.Reason == ReasonValid:
 		return say{}, false
 	case j.loaded == nil:
-		return say{metav1.ConditionUnknown, ReasonBlocked, "Everything is left as it was, since an object that concerns all has faults: " + j.first.String()}, true
+		return say{metav1.ConditionUnknown, ReasonBlocked, "Everything is left as it was, since an object that concerns all has faults: " + j.forAll}, true
+	}
+	if _, runs := o.(*kube.Function); runs { // the operator has no packages
+		return say{metav1.ConditionTrue, ReasonValid, "No fault is found in it as it is written. Condition Served says whether the dispatcher has its package and serves it."}, true
 	}
 	return say{metav1.ConditionTrue, ReasonValid, "It holds as it is written."}, true
 }
@@ -135,6 +136,7 @@ func (j *judgement) function(o *kube.Function, s *owned, ready string) {
 	if ready == ReasonValid {
 		s.Revisions = revisions(s.Revisions, o.Spec.Revisions, j.now)
 		s.Traffic = traffic(f)
+		s.Split = split(s.Traffic)
 	}
 }
 
@@ -180,6 +182,27 @@ func traffic(f *spillway.Function) []kube.TrafficStatus {
 	}
 	slices.SortFunc(all, func(a, b kube.TrafficStatus) int { return strings.Compare(a.Revision, b.Revision) })
 	return all
+}
+
+// maxSplit is how many revisions are named where people look at many functions.
+const maxSplit = 4
+
+// split is traffic in words, most first: the name alone of a revision that has all calls.
+func split(traffic []kube.TrafficStatus) string {
+	var parts []string
+	most := slices.SortedStableFunc(slices.Values(traffic), func(a, b kube.TrafficStatus) int { return cmp.Compare(b.Weight, a.Weight) })
+	for _, t := range most {
+		switch {
+		case t.Weight == 100:
+			return t.Revision
+		case t.Weight > 0:
+			parts = append(parts, fmt.Sprintf("%s %d%%", t.Revision, t.Weight))
+		}
+	}
+	if n := len(parts) - maxSplit; n > 0 {
+		parts = append(parts[:maxSplit], fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(parts, ", ")
 }
 
 func keyOf(f *kube.Function) spillway.FunctionKey {

@@ -129,3 +129,50 @@ func TestWordsOfManyFaults(t *testing.T) {
 		t.Errorf("%+v", c)
 	}
 }
+
+func TestSplit(t *testing.T) {
+	of := func(weights ...int64) []kube.TrafficStatus {
+		var all []kube.TrafficStatus
+		for i, w := range weights {
+			all = append(all, kube.TrafficStatus{Revision: fmt.Sprint("v", i+1), Weight: w})
+		}
+		return all
+	}
+	for want, traffic := range map[string][]kube.TrafficStatus{
+		"": nil, "v1": of(100), "v2": of(0, 100), "v2 90%, v1 10%": of(10, 90), "v1 50%, v3 50%": of(50, 0, 50),
+		"v6 50%, v1 10%, v2 10%, v3 10%, and 2 more": of(10, 10, 10, 10, 10, 50),
+	} {
+		if got := split(traffic); got != want {
+			t.Errorf("%v: %q, want %q", traffic, got, want)
+		}
+	}
+}
+
+// TestBlockedTellsNothingOfOthers: faults of functions are for those who may see these.
+func TestBlockedTellsNothingOfOthers(t *testing.T) {
+	faults := config.Faults{{File: "Function payments/secret", Problem: "has 'a value'"}, {File: "Quota second", Problem: "has no parent"}, {File: "objects/of-files.yaml", Problem: "is odd"}}
+	got, judged := newJudgement(nil, faults, day).ready(function("shop", "pay"), &owned{})
+	if !judged || got.reason != ReasonBlocked || !strings.HasSuffix(got.message, "Quota second: has no parent\n2 faults of objects that are told to their owners") {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestFewErrors: what is logged is bounded, whatever failed.
+func TestFewErrors(t *testing.T) {
+	n := make([]int, 10_000)
+	for i := range n {
+		n[i] = i
+	}
+	err := inParallel(n, func(n int) error {
+		if n == 0 {
+			return nil
+		}
+		return fmt.Errorf("object %d", n)
+	})
+	if text := err.Error(); strings.Count(text, "\n") != fewErrors || !strings.HasSuffix(text, "and 9994 more errors") {
+		t.Errorf("%.300s", text)
+	}
+	if err := few([]error{nil, nil}); err != nil {
+		t.Error(err)
+	}
+}

@@ -23,8 +23,8 @@ const (
 	PriorityClass = "spillway-instance"
 	// QuotaLabel names the Quota that a ResourceQuota was made for.
 	QuotaLabel = "spillway.dev/quota"
-	// RestoreAnnotation on a Quota has what was changed elsewhere put back once; the
-	// operator takes it away then.
+	// RestoreAnnotation on a Quota, or a Function, has what was changed elsewhere put back
+	// once; the operator takes it away then.
 	RestoreAnnotation = "spillway.dev/restore"
 )
 

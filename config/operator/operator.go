@@ -3,7 +3,10 @@
 //
 //	objects ─► loader ─► platform, faults ─┬─► conditions, revisions, traffic, events
 //	                                       └─► a ResourceQuota for each namespace of the quota tree
-//	clouds ──► clouddrift ─────────────────┴─► Drifted
+//	clouds ──► clouddrift ─────────────────┼─► Drifted
+//	clouds ◄── reserved concurrency ◄──────┘
+//
+// Beside that it approves the serving certificates of virtual nodes.
 //
 // One round looks at everything: what is written is judged by the loader that the
 // dispatcher has, what is there is compared with what should be there, and only what
@@ -21,8 +24,10 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	certificatesv1 "k8s.io/api/certificates/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
@@ -61,12 +66,16 @@ type Options struct {
 	// (10 minutes). Nil: they are not asked.
 	Clouds      func(ctx context.Context, l *config.Loaded) []clouddrift.Finding
 	CloudsEvery time.Duration
+	// Reserver connects to the cloud of a pool, to reserve concurrency where burst
+	// policies ask for it; what it returns besides ends it. Nil: nothing is reserved.
+	Reserver func(ctx context.Context, pool *spillway.Pool) (Reserver, func(), error)
 	// Drain is how long after its timeout the pods of a function that is deleted may go
 	// on (30 s), and Cleanup how long after that it waits for them to be gone (60 s).
 	Drain, Cleanup time.Duration
 	Log            *slog.Logger // nil: nothing is logged
 
-	lease time.Duration // how long it holds without being renewed; 15 s
+	lease time.Duration    // how long it holds without being renewed; 15 s
+	now   func() time.Time // time.Now
 }
 
 // Run operates the cluster until ctx ends, or until another operator has the Lease
@@ -77,9 +86,10 @@ func Run(ctx context.Context, c *rest.Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
-	r := &rounds{client: m.GetClient(), live: m.GetAPIReader(), events: m.GetEventRecorder(FieldManager), o: o, now: time.Now,
-		heard: make(chan event.GenericEvent, 1), loadedOnce: make(chan struct{})}
-	if err := errors.Join(r.watch(m), m.Add(manager.RunnableFunc(r.askClouds))); err != nil {
+	r := &rounds{client: m.GetClient(), live: m.GetAPIReader(), events: m.GetEventRecorder(FieldManager), o: o, now: o.now,
+		heard: make(chan event.GenericEvent, 1), loadedOnce: make(chan struct{}), replanned: make(chan struct{}, 1)}
+	certificates := &approver{client: m.GetClient(), live: m.GetAPIReader(), namespace: o.Namespace, now: o.now}
+	if err := errors.Join(r.watch(m), certificates.watch(m), m.Add(manager.RunnableFunc(r.askClouds)), m.Add(manager.RunnableFunc(r.reserve))); err != nil {
 		return fmt.Errorf("start the operator: %w", err)
 	}
 	if err := m.Start(ctx); err != nil {
@@ -93,6 +103,9 @@ func (o *Options) fill() {
 	setDefault(&o.Drain, 30*time.Second)
 	setDefault(&o.Cleanup, time.Minute)
 	setDefault(&o.lease, 15*time.Second)
+	if o.now == nil {
+		o.now = time.Now
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
@@ -106,17 +119,18 @@ func setDefault(d *time.Duration, to time.Duration) {
 
 func newManager(c *rest.Config, o Options) (manager.Manager, error) {
 	scheme := runtime.NewScheme()
-	if err := errors.Join(kube.AddToScheme(scheme), corev1.AddToScheme(scheme)); err != nil {
+	if err := errors.Join(kube.AddToScheme(scheme), corev1.AddToScheme(scheme), certificatesv1.AddToScheme(scheme)); err != nil {
 		return nil, err
 	}
 	c = rest.CopyConfig(c)
-	c.QPS, c.Burst = 200, 400
+	c.QPS = -1 // how many are under way is bounded, and the server has its own fairness
 	renew, retry := o.lease*2/3, o.lease/8
 	m, err := manager.New(c, manager.Options{
 		Scheme: scheme, Logger: logr.FromSlogHandler(o.Log.Handler()),
 		Cache: cache.Options{DefaultTransform: cache.TransformStripManagedFields(), ByObject: map[client.Object]cache.ByObject{
-			&corev1.ConfigMap{}:     {Namespaces: map[string]cache.Config{o.Namespace: {LabelSelector: labels.SelectorFromSet(labels.Set{cluster.PolicyLabel: "true"})}}},
-			&corev1.ResourceQuota{}: {Label: labels.SelectorFromSet(ours())},
+			&corev1.ConfigMap{}:                         {Namespaces: map[string]cache.Config{o.Namespace: {LabelSelector: labels.SelectorFromSet(labels.Set{cluster.PolicyLabel: "true"})}}},
+			&corev1.ResourceQuota{}:                     {Label: labels.SelectorFromSet(ours())},
+			&certificatesv1.CertificateSigningRequest{}: {Field: fields.OneTermEqualSelector("spec.signerName", certificatesv1.KubeletServingSignerName)},
 		}},
 		Client:         client.Options{FieldOwner: FieldManager, Cache: &client.CacheOptions{EnableReadYourWritesConsistency: new(true)}},
 		LeaderElection: true, LeaderElectionID: LeaseName, LeaderElectionNamespace: o.Namespace, LeaderElectionReleaseOnCancel: true,

@@ -36,6 +36,17 @@ type projection struct {
 	failed                             error
 }
 
+// limited is what became of one namespace's limit.
+type limited struct {
+	*limit
+	projection
+}
+
+func (p *projection) add(of *projection) {
+	p.entries, p.missing, p.foreign = append(p.entries, of.entries...), append(p.missing, of.missing...), append(p.foreign, of.foreign...)
+	p.drifted, p.overuse, p.failed = append(p.drifted, of.drifted...), append(p.overuse, of.overuse...), errors.Join(p.failed, of.failed)
+}
+
 func (r *rounds) projecting(ctx context.Context, p *spillway.Platform, namespaces map[string]*metav1.PartialObjectMetadata) (*projecting, error) {
 	var list corev1.ResourceQuotaList
 	if err := r.client.List(ctx, &list, client.MatchingLabels(ours())); err != nil {
@@ -61,6 +72,7 @@ func (a *projecting) project(ctx context.Context, o *kube.Quota, s *owned) error
 		return nil // it is new since the objects were loaded
 	}
 	var p projection
+	var each []*limited
 	for _, name := range slices.Sorted(slices.Values(o.Spec.Namespaces)) {
 		l := limitOf(node, name)
 		if l == nil {
@@ -71,7 +83,11 @@ func (a *projecting) project(ctx context.Context, o *kube.Quota, s *owned) error
 			p.missing = append(p.missing, name)
 			continue
 		}
-		a.one(ctx, o, l, &p)
+		each = append(each, &limited{limit: l})
+	}
+	_ = inParallel(each, func(l *limited) error { a.one(ctx, o, l.limit, &l.projection); return nil }) // it holds what failed
+	for _, l := range each {
+		p.add(&l.projection)
 	}
 	p.say(o, s, a)
 	if p.failed == nil && o.Annotations[RestoreAnnotation] != "" {
@@ -166,26 +182,30 @@ func (a *projecting) remove(ctx context.Context, q *corev1.ResourceQuota) error 
 
 // leave removes limits from namespaces that are in the quota tree no more.
 func (a *projecting) leave(ctx context.Context) error {
-	var failed error
+	var failed []error
 	for namespace, q := range a.quotas {
 		if !a.wanted[namespace] && q.DeletionTimestamp == nil {
-			failed = errors.Join(failed, a.remove(ctx, q))
+			failed = append(failed, a.remove(ctx, q))
 		}
 	}
-	return failed
+	return few(failed)
 }
 
 // restored takes the annotation away that asked for it.
-func (a *projecting) restored(ctx context.Context, o *kube.Quota) error {
+func (r *rounds) restored(ctx context.Context, o kube.Object) error {
 	at := "/metadata/annotations/" + strings.ReplaceAll(RestoreAnnotation, "/", "~1")
 	patch, err := json.Marshal([]map[string]any{
-		{"op": "test", "path": at, "value": o.Annotations[RestoreAnnotation]}, {"op": "remove", "path": at},
+		{"op": "test", "path": at, "value": o.GetAnnotations()[RestoreAnnotation]}, {"op": "remove", "path": at},
 	})
 	if err != nil {
 		return err
 	}
-	err = a.client.Patch(ctx, o.DeepCopy(), client.RawPatch(types.JSONPatchType, patch))
-	return wrap(client.IgnoreNotFound(err), "take annotation "+RestoreAnnotation+" from Quota "+o.Name)
+	now, ok := o.DeepCopyObject().(client.Object)
+	if !ok {
+		return fmt.Errorf("%T is no object", o)
+	}
+	err = r.client.Patch(ctx, now, client.RawPatch(types.JSONPatchType, patch))
+	return wrap(client.IgnoreNotFound(err), "take annotation "+RestoreAnnotation+" from "+fileOf(o))
 }
 
 // say writes the conditions.

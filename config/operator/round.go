@@ -44,12 +44,15 @@ type rounds struct {
 
 	loader   config.Cluster
 	policies map[string]string // by ConfigMap: what was last said of it
+	leaving  map[types.UID]time.Time
 
 	mu         sync.Mutex
 	loaded     *config.Loaded
 	loadedOnce chan struct{} // closed when loaded is set
 	found      []clouddrift.Finding
 	asked      bool
+	plan       *reservePlan
+	replanned  chan struct{} // plan is another
 }
 
 // Reconcile makes a round. What fails does not keep the rest from being done, and is
@@ -64,19 +67,19 @@ func (r *rounds) Reconcile(ctx context.Context, _ reconcile.Request) (reconcile.
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	loaded, faults, err := r.loader.Load("", cluster.Kept(objects), began, config.Checks{WithoutCode: true, NamespaceUIDs: uids(namespaces), Machine: nothing})
+	loaded, faults, err := r.loader.Load("", cluster.Kept(objects), began, config.Checks{InCluster: true, WithoutCode: true, NamespaceUIDs: uids(namespaces), Machine: nothing, QuotaOverlays: approvedLimits(objects)})
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("load the objects of the cluster: %w", err)
 	}
 	r.keep(loaded)
+	r.replan(objects, loaded, namespaces)
 	wanted := r.judge(objects, newJudgement(loaded, faults, began))
-	failed := r.limits(ctx, objects, wanted, loaded, namespaces)
-	failed = errors.Join(failed, r.write(ctx, objects, wanted))
-	again, err := r.cleanUp(ctx, objects)
-	failed = errors.Join(failed, err, r.judgePolicies(ctx, loaded))
+	again, failed := r.cleanUp(ctx, objects) // before statuses, which make objects others than were read
+	failed = errors.Join(failed, r.limits(ctx, objects, wanted, loaded, namespaces))
+	failed = errors.Join(failed, r.write(ctx, objects, wanted), r.judgePolicies(ctx, loaded))
 	r.o.Log.Debug("round", slog.Int("objects", len(objects)), slog.Int("faults", len(faults)), slog.Duration("took", r.now().Sub(began)))
 	after := min(again, next(loaded, began))
-	if failed != nil { // of some objects: the others are not to wait for ever longer
+	if failed != nil && ctx.Err() == nil { // of some objects: the others are not to wait for ever longer
 		r.o.Log.Warn("a part of the round failed and is tried again", "after", retryAfter.String(), "error", failed)
 		after = min(after, retryAfter)
 	}
@@ -89,6 +92,17 @@ const retryAfter = 10 * time.Second
 // nothing keeps the loader from asking the machine, which is not where calls run.
 var nothing = spillway.Resources{Slots: 1, MilliCPU: 1000, MiB: 1024}
 
+// approvedLimits hold in place of those of Quotas, as the dispatcher says.
+func approvedLimits(objects []cluster.Object) []config.QuotaOverlay {
+	var all []config.QuotaOverlay
+	for _, o := range objects {
+		if q, ok := o.(*kube.Quota); ok && q.DeletionTimestamp == nil && q.Status.Approved != nil {
+			all = append(all, config.QuotaOverlay{Name: "what was approved", Quota: q.Name, Base: q.Status.Approved.Base, Nominal: q.Status.Approved.Nominal})
+		}
+	}
+	return all
+}
+
 // keep is for whoever asks clouds.
 func (r *rounds) keep(loaded *config.Loaded) {
 	if loaded == nil {
@@ -100,6 +114,25 @@ func (r *rounds) keep(loaded *config.Loaded) {
 		close(r.loadedOnce)
 	}
 	r.loaded = loaded
+}
+
+// replan is for whoever has clouds reserve concurrency.
+func (r *rounds) replan(objects []cluster.Object, loaded *config.Loaded, namespaces map[string]*metav1.PartialObjectMetadata) {
+	r.mu.Lock()
+	plan := r.plan
+	r.mu.Unlock()
+	if loaded == nil {
+		plan = plan.withDeletions(objects)
+	} else {
+		plan = planReserve(objects, loaded, namespaces)
+	}
+	r.mu.Lock()
+	r.plan = plan
+	r.mu.Unlock()
+	select {
+	case r.replanned <- struct{}{}:
+	default: // it has not looked at the one before yet
+	}
 }
 
 func (r *rounds) namespaces(ctx context.Context) (map[string]*metav1.PartialObjectMetadata, error) {
@@ -147,13 +180,13 @@ func (r *rounds) limits(ctx context.Context, objects []cluster.Object, wanted ma
 	if err != nil {
 		return err
 	}
-	var failed error
+	var failed []error
 	for _, o := range objects {
 		if q, ok := o.(*kube.Quota); ok && wanted[q.UID] != nil {
-			failed = errors.Join(failed, a.project(ctx, q, wanted[q.UID]))
+			failed = append(failed, a.project(ctx, q, wanted[q.UID]))
 		}
 	}
-	return errors.Join(failed, a.leave(ctx))
+	return errors.Join(few(failed), a.leave(ctx))
 }
 
 // write applies the statuses that differ, and says what has changed.
@@ -180,7 +213,19 @@ func inParallel[T any](each []T, do func(T) error) error {
 		group.Go(func() error { failed[i] = do(v); return nil })
 	}
 	_ = group.Wait() // failed has what failed
-	return errors.Join(failed...)
+	return few(failed)
+}
+
+// fewErrors bounds what is said of a round in which as much failed as there are objects.
+const fewErrors = 5
+
+// few are the first of many errors, of which some may be nil, and how many there are more.
+func few(all []error) error {
+	all = slices.DeleteFunc(all, func(err error) bool { return err == nil })
+	if more := len(all) - fewErrors; more > 0 {
+		all = append(all[:fewErrors:fewErrors], fmt.Errorf("and %d more errors", more))
+	}
+	return errors.Join(all...)
 }
 
 func (r *rounds) apply(ctx context.Context, o kube.Object, s *owned) error {

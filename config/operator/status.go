@@ -22,6 +22,7 @@ type owned struct {
 	kube.Observed `json:",inline"`
 	Revisions     []kube.RevisionStatus `json:"revisions,omitempty"`
 	Traffic       []kube.TrafficStatus  `json:"traffic,omitempty"`
+	Split         string                `json:"split,omitempty"`
 	Projected     []kube.Projection     `json:"projected,omitempty"`
 	Functions     int64                 `json:"functions,omitempty"`
 	PricesUntil   *metav1.Time          `json:"pricesUntil,omitempty"`
@@ -41,7 +42,7 @@ func ownedOf(o kube.Object) owned {
 	}
 	switch o := o.(type) {
 	case *kube.Function:
-		s.Revisions, s.Traffic = slices.Clone(o.Status.Revisions), o.Status.Traffic
+		s.Revisions, s.Traffic, s.Split = slices.Clone(o.Status.Revisions), o.Status.Traffic, o.Status.Split
 		for i := range s.Revisions {
 			s.Revisions[i].Instances = 0 // counted by the dispatcher
 		}
@@ -133,7 +134,7 @@ func (s *owned) replacement(o kube.Object) ([]byte, error) {
 	status := map[string]any{"observedGeneration": s.ObservedGeneration, "conditions": conditions}
 	switch o.(type) {
 	case *kube.Function:
-		status["revisions"], status["traffic"] = s.Revisions, s.Traffic
+		status["revisions"], status["traffic"], status["split"] = s.Revisions, s.Traffic, s.Split
 	case *kube.Quota:
 		status["projected"] = s.Projected
 	case *kube.BurstPolicy:

@@ -58,6 +58,8 @@ type Front struct {
 	metrics        *metrics
 	maxConnections int
 	held           atomic.Int64 // bytes of payloads in flight
+	door           atomic.Pointer[bounded]
+	leaving        atomic.Bool // the door is shut
 }
 
 // New returns a Front, or an error if its metrics cannot be registered.
@@ -102,6 +104,9 @@ func (f *Front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := exchange{front: f, w: w, r: r}
 	f.metrics.inFlight.Inc()
 	defer x.end()
+	if f.leaving.Load() {
+		w.Header().Set("Connection", "close")
+	}
 	if p := x.serve(); p != nil {
 		x.writeProblem(p)
 	}

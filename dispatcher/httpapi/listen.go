@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"context"
 	"log/slog"
 	"net"
 	"net/http"
@@ -37,16 +38,68 @@ func newServer(h http.Handler, log *slog.Logger) *http.Server {
 	}
 }
 
-// Listen bounds the open connections of l. Those over the bound are closed at
+// Listen bounds the open connections of l, a TCP socket without multipath. Those over the bound are closed at
 // once, unread, so that a caller learns of it and nothing ran.
 func (f *Front) Listen(l net.Listener) net.Listener {
-	return &bounded{Listener: l, front: f}
+	b := &bounded{Listener: l, front: f, none: make(chan struct{}, 1)}
+	f.door.Store(b)
+	return b
+}
+
+const (
+	// shakes is for connections that are just being made when the door is shut.
+	shakes = 50 * time.Millisecond
+	// lingers is how long idle connections stay open after that.
+	lingers = 500 * time.Millisecond
+)
+
+// Leave shuts the door that Listen made: nobody else comes in, and each connection is
+// told with its next answer that it ends. It returns when none is left, or when those
+// that are have been idle for a while. A server that closes a connection at once may do
+// so while the next request is on its way, and a client that sees that cannot know
+// whether it ran.
+func (f *Front) Leave(ctx context.Context) error {
+	f.leaving.Store(true)
+	b := f.door.Load()
+	if b == nil {
+		return nil
+	}
+	b.emptyQueue(ctx)
+	err := b.Close()
+	patience := time.NewTimer(lingers)
+	defer patience.Stop()
+	for b.open.Load() > 0 {
+		select {
+		case <-b.none:
+		case <-patience.C:
+			return err
+		case <-ctx.Done():
+			return err
+		}
+	}
+	return err
+}
+
+// emptyQueue has those accepted who have connected, and nobody connect any more. Where
+// it cannot, what waits to be accepted is lost.
+func (b *bounded) emptyQueue(ctx context.Context) {
+	if deafen(b.Listener) != nil {
+		return
+	}
+	for again := true; again; again = queued(b.Listener) > 0 {
+		select {
+		case <-time.After(shakes):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 type bounded struct {
 	net.Listener
 	front *Front
 	open  atomic.Int64
+	none  chan struct{} // holds one when the last connection has ended
 }
 
 func (b *bounded) Accept() (net.Conn, error) {
@@ -74,7 +127,12 @@ type boundedConn struct {
 func (c *boundedConn) Close() error {
 	err := c.Conn.Close()
 	c.once.Do(func() {
-		c.of.open.Add(-1)
+		if c.of.open.Add(-1) == 0 {
+			select {
+			case c.of.none <- struct{}{}:
+			default:
+			}
+		}
 		c.of.front.metrics.connections.Dec()
 	})
 	return err

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -31,6 +32,10 @@ type Ask struct {
 	// Stale is set if it is remembered that Caller may invoke Function, and cannot be
 	// looked up again now: the call is sent to no cloud.
 	Stale bool
+
+	id    string                      // of the call; empty: a new one
+	pools spillway.PoolSet            // that it may use; zero: all
+	ready func(context.Context) error // asked before the call begins; what it returns is Invoke's error, and nothing ran
 }
 
 // pinned reports that the Ask names the revision that is to serve it.
@@ -108,7 +113,9 @@ var (
 	// ErrResultGone reports a RequestKey whose first call has ended and whose result
 	// is no longer kept. That call was not repeated.
 	ErrResultGone = errors.New("this request has been answered before and its result is no longer kept")
-	errEnded      = errors.New("the first attempt of this request ended without an answer; it may have run")
+	// errNotBegun marks errors of requests that may be repeated: nothing ran.
+	errNotBegun = errors.New("nothing ran")
+	errEnded    = errors.New("the first attempt of this request ended without an answer; it may have run")
 	// ErrUnknownInvocation reports an id that neither memory nor ledger knows.
 	ErrUnknownInvocation = errors.New("no record of this invocation: it is unknown, or older than what is kept")
 )

@@ -63,18 +63,22 @@ func (c *call) follow() *Answer {
 // attempt runs one attempt, recorded before it starts, and reports its end.
 func (c *call) attempt(f dispatcher.Effect) {
 	started := time.Now()
+	var result pools.Result
 	if c.abandoned() {
-		c.result = notExecuted(spillway.CauseCancelled, "its caller had gone before it was started")
+		result = notExecuted(spillway.CauseCancelled, "its caller had gone before it was started")
 	} else if err := c.record(f); err != nil {
 		c.s.ledgerFailed(err)
-		c.result = notExecuted(spillway.CauseLedger, "no durable record could be written before the start")
+		result = notExecuted(spillway.CauseLedger, "no durable record could be written before the start")
 	} else if c.tooLate(f) {
-		c.result = notExecuted(spillway.CauseLedger, "recording the intent took so long that the provider's time limits would not hold")
+		result = notExecuted(spillway.CauseLedger, "recording the intent took so long that the provider's time limits would not hold")
 	} else {
-		c.result = c.invoke(f, started)
+		result = c.invoke(f, started)
 	}
-	c.s.metrics.attempt(f, &c.result, time.Since(started))
-	ending := dispatcher.Ending{Outcome: c.result.Outcome, InstanceGone: c.result.InstanceGone}
+	if result.Outcome.Class != spillway.NotExecuted || c.result.Outcome.Cause != spillway.CauseReclaimed {
+		c.result = result // else what ran and had to go is the answer, if nothing else runs
+	}
+	c.s.metrics.attempt(f, &result, time.Since(started))
+	ending := dispatcher.Ending{Outcome: result.Outcome, InstanceGone: result.InstanceGone}
 	c.s.apply(func(e *dispatcher.Engine, now spillway.Instant) []dispatcher.Effect {
 		return e.Complete(now, c.handle, ending)
 	})
@@ -167,7 +171,7 @@ func (c *call) answer() *Answer {
 	if d.Refusal == spillway.ReasonNone {
 		a.Web, a.Placement = c.result.Web, c.placement()
 		a.Payload, a.LogTail, a.ExecutedVersion = c.result.Payload, c.result.LogTail, c.result.ExecutedVersion
-		last := d.Last().Outcome
+		last := d.Answering().Outcome
 		a.FunctionError = last.FunctionError
 		if last.Cause == spillway.CauseInitFailed && d.Class() == spillway.NotExecuted {
 			a.Payload, a.ExecutedVersion = initError(last.Detail), d.Call.Function.Revision
@@ -175,6 +179,7 @@ func (c *call) answer() *Answer {
 	}
 	c.s.keep(d, a)
 	c.s.metrics.answer(d)
+	c.s.scene.Load().counted(d)
 	return a
 }
 

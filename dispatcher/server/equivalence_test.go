@@ -48,9 +48,17 @@ const calls = 300
 
 // TestLiveAndVirtualAgree runs one load through the live Server under a fake
 // clock and through the Engine in virtual time. Placement, refusal and charge of
-// every call are the same.
+// every call are the same, also where windows of load start instances and end them.
 func TestLiveAndVirtualAgree(t *testing.T) {
-	p, err := testplatform.Parse(equivalencePlatform)
+	for _, keep := range []string{"fixed", "windows stable=300ms"} {
+		t.Run(keep, func(t *testing.T) {
+			agree(t, strings.Replace(equivalencePlatform, "keepalive=150ms", "keepalive=150ms keep="+keep, 1))
+		})
+	}
+}
+
+func agree(t *testing.T, platform string) {
+	p, err := testplatform.Parse(platform)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -67,15 +67,15 @@ func (s *Server) watchCapacity(pool int, found <-chan spillway.Resources) {
 	}
 }
 
-// watchExits reports idle instances that ended by themselves.
-func (s *Server) watchExits(pool int, st pools.Starter) {
+// watchInstances reports what becomes of instances by itself.
+func (s *Server) watchInstances(pool int, kind dispatcher.ObservationKind, ids <-chan spillway.InstanceID) {
 	for {
 		select {
-		case id, ok := <-st.Exits():
+		case id, ok := <-ids:
 			if !ok {
 				return
 			}
-			s.observe(dispatcher.Observation{Kind: dispatcher.InstanceExited, Pool: pool, Instance: id})
+			s.observe(dispatcher.Observation{Kind: kind, Pool: pool, Instance: id})
 		case <-s.life.Done():
 			return
 		}

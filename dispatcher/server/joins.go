@@ -78,7 +78,7 @@ func (t *joinTable) finish(key string, j *join, a *Answer, err error) {
 	close(j.done)
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if errors.Is(err, ErrDraining) || err == nil && neverRan(a.Decision) {
+	if errors.Is(err, ErrDraining) || errors.Is(err, errNotBegun) || err == nil && neverRan(a.Decision) {
 		delete(t.byKey, key)
 		return
 	}

@@ -56,6 +56,15 @@ func (s *Server) post(f dispatcher.Effect) {
 
 // postLate writes the estimate of an attempt that was never heard of again.
 func (s *Server) postLate(f dispatcher.Effect) {
+	if f.Decision != nil && dispatcher.IsJob(f.Decision) {
+		lock := s.jobs.lock(f.Decision.Call.ID)
+		lock.Lock()
+		defer lock.Unlock()
+		if err := s.postJob(f); err != nil {
+			s.log.Error("ledger line not written", "error", err)
+		}
+		return
+	}
 	var e billing.Entry
 	if f.Open != nil {
 		e = s.openEntry(f.Open)
@@ -92,7 +101,7 @@ func (s *Server) entry(d *dispatcher.Decision, attempt int) billing.Entry {
 	f, p := a.Function, a.Function.Platform
 	pool, ns := p.Pools[a.Pool], &p.Namespaces[f.Namespace]
 	e := billing.Entry{
-		Invocation: d.Call.ID, Attempt: attempt,
+		Invocation: d.Call.ID, Attempt: d.Earlier + attempt,
 		Namespace: ns.Name, NamespaceUID: ns.UID, Department: ns.Department, Caller: d.Call.Caller,
 		Function: f.Name, Revision: f.Revision, Pool: pool.Name, Region: pool.Region, Cloud: pool.Kind.Cloud(),
 		Reason: a.Reason, Admitted: d.Admitted.Time(), Posted: time.Now().UTC(), Resources: f.Resources,
@@ -146,7 +155,8 @@ func (s *Server) awaitLedger() {
 	}
 	s.log.Info("the ledger is well again; cloud sends resume")
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.sick = false
 	s.route(s.engine.Observe(s.clock.now(), dispatcher.Observation{Kind: dispatcher.LedgerUp}))
+	s.mu.Unlock()
+	s.writeOwed()
 }

@@ -34,6 +34,14 @@ type bookOnly struct {
 	explained map[string][]byte
 	full      bool // no room for another call
 	noIntent  bool
+	refused   int // lines that are not taken
+}
+
+// refuse has the next n lines fail.
+func (b *bookOnly) refuse(n int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.refused = n
 }
 
 var errFull = errors.New("no space left")
@@ -69,6 +77,10 @@ func (b *bookOnly) Intent(_ context.Context, e *billing.Entry) error {
 func (b *bookOnly) Post(e *billing.Entry) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.refused > 0 {
+		b.refused--
+		return errFull
+	}
 	b.lines = append(b.lines, *e)
 	return nil
 }

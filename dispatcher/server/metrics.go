@@ -79,7 +79,8 @@ func (m *Metrics) answer(d *dispatcher.Decision) {
 		m.refused.WithLabelValues(ns, d.Refusal.String(), d.Limit.Kind.String()).Inc()
 		return
 	}
-	pool := poolName(d.Last().Function, d.Last().Pool)
+	a := d.Answering()
+	pool := poolName(a.Function, a.Pool)
 	m.placed.WithLabelValues(ns, pool, d.Reason.String()).Inc()
 	m.total.WithLabelValues(ns).Observe(d.Answered.Sub(d.Admitted).Seconds())
 	for i := range d.Attempts[:d.Tries] {

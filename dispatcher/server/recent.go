@@ -60,7 +60,7 @@ func accountOf(d *dispatcher.Decision) account {
 	id, _ := uuid.Parse(d.Call.ID)
 	last := d.Last()
 	if !plain(d) || d.Tries != 1 || d.Limit.Kind != spillway.LimitNone || d.ShadowPool != 0 || last.Reserved != 0 ||
-		last.Outcome.Detail != "" || last.Function != d.Call.Function || last.Pool != d.Pool || last.Reason != d.Reason {
+		last.Outcome.Detail != "" || last.Function != d.Call.Function || last.Pool != d.Pool || last.Reason != d.Reason || last.Function.Index < 0 {
 		return account{id: id, whole: d}
 	}
 	u := &last.Outcome.Usage
@@ -147,6 +147,9 @@ func (s *Server) keepOpen(d *dispatcher.Decision) {
 // the archive, else what its ledger lines still tell. ErrUnknownInvocation means
 // that none of them knows it.
 func (s *Server) Explain(ctx context.Context, invocation string) (json.RawMessage, error) {
+	if text := s.explainJob(invocation); text != nil {
+		return text, nil
+	}
 	if d := s.recent.find(invocation); d != nil {
 		return json.Marshal(dispatcher.Explain(d))
 	}

@@ -13,10 +13,12 @@ type scene struct {
 	platform    *spillway.Platform
 	pools       map[int]pools.Pool
 	residencies []string // policy input by function index
+	counts      []*revisionCount
 }
 
-func newScene(p *spillway.Platform, all map[int]pools.Pool) *scene {
-	c := &scene{platform: p, pools: all, residencies: make([]string, len(p.Functions))}
+// newScene follows before, which is nil at first.
+func newScene(p *spillway.Platform, all map[int]pools.Pool, before *scene) *scene {
+	c := &scene{platform: p, pools: all, residencies: make([]string, len(p.Functions)), counts: revisionCounts(p, before)}
 	for i, f := range p.Functions {
 		c.residencies[i] = strings.Join(f.Residency, ",")
 	}
@@ -43,8 +45,8 @@ func (s *Server) Platform() *spillway.Platform { return s.scene.Load().platform 
 func (s *Server) Reload(p *spillway.Platform, changed map[int]pools.Pool, spent []dispatcher.Spent) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	all := map[int]pools.Pool{}
-	for i, old := range s.scene.Load().pools {
+	all, before := map[int]pools.Pool{}, s.scene.Load()
+	for i, old := range before.pools {
 		all[i] = old
 	}
 	var found []dispatcher.Observation
@@ -54,18 +56,29 @@ func (s *Server) Reload(p *spillway.Platform, changed map[int]pools.Pool, spent 
 		}
 		all[i] = fresh
 	}
-	s.scene.Store(newScene(p, all))
+	for i, old := range all {
+		if r, ok := old.(renewer); ok {
+			r.Renew(p.Pools[i])
+		}
+	}
+	s.scene.Store(newScene(p, all, before))
 	s.route(s.engine.Reload(s.clock.now(), p, spent))
 	for _, o := range found {
 		s.route(s.engine.Observe(s.clock.now(), o))
 	}
 }
 
+// renewer is a pool that follows its object while it runs.
+type renewer interface{ Renew(now *spillway.Pool) }
+
 // watch listens for instances of a pool that end by themselves and for its capacity,
 // and returns what that is now, of a pool that is measured.
 func (s *Server) watch(i int, p pools.Pool) (found []dispatcher.Observation) {
 	if st, ok := p.(pools.Starter); ok {
-		s.background.Go(func() { s.watchExits(i, st) })
+		s.background.Go(func() { s.watchInstances(i, dispatcher.InstanceExited, st.Exits()) })
+	}
+	if m, ok := p.(pools.Placer); ok {
+		s.background.Go(func() { s.watchInstances(i, dispatcher.InstancePlaced, m.Placed()) })
 	}
 	if m, ok := p.(pools.Measurer); ok {
 		now, changes := m.Capacity()

@@ -39,8 +39,12 @@ type Config struct {
 	Ledger Ledger
 	Keys   []string // request keys answered before a restart
 	// Open are the intents that Engine.Restore was given, for their estimates.
-	Open   []*billing.Entry
-	Logger *slog.Logger
+	Open []*billing.Entry
+	// Jobs are the intents of jobs that are open, and Records what the ledger has of
+	// earlier ones; Records may be nil where none are.
+	Jobs    []*billing.Entry
+	Records Records
+	Logger  *slog.Logger
 	// Metrics may be nil.
 	Metrics *Metrics
 }
@@ -56,6 +60,7 @@ type Server struct {
 	restored map[openKey]*billing.Entry
 	joins    *joinTable
 	recent   *recentDecisions
+	jobs     jobTable
 
 	mu       sync.Mutex
 	engine   *dispatcher.Engine
@@ -81,15 +86,17 @@ func New(c Config) *Server {
 		policy: c.Policy, ledger: c.Ledger, log: c.Logger, metrics: c.Metrics, engine: c.Engine,
 		joins: newJoinTable(c.Keys), recent: newRecentDecisions(keptDecisions),
 		clock: newClock(),
+		jobs:  newJobTable(c.Records),
 	}
 	s.life, s.stop = context.WithCancel(context.Background())
-	s.scene.Store(newScene(c.Engine.Platform(), c.Pools))
+	s.scene.Store(newScene(c.Engine.Platform(), c.Pools, nil))
 	s.restored = make(map[openKey]*billing.Entry, len(c.Open))
 	for _, e := range c.Open {
 		s.restored[openKey{e.Invocation, e.Attempt}] = e
 	}
 	s.timer, s.timerAt = time.AfterFunc(time.Hour, s.tick), spillway.Never
 	s.timer.Stop()
+	s.restoreJobs(c.Jobs)
 	for i, p := range c.Pools {
 		for _, o := range s.watch(i, p) {
 			s.observe(o)
@@ -119,6 +126,12 @@ func (s *Server) Invoke(ctx context.Context, ask Ask) (*Answer, error) {
 		var answer *Answer
 		err := errEnded // also what those who joined are told if run panics
 		defer func() { s.joins.finish(ask.RequestKey, j, answer, err) }()
+		if ask.ready != nil {
+			if unready := ask.ready(ctx); unready != nil {
+				err = fmt.Errorf("%w: %w", errNotBegun, unready)
+				return nil, err
+			}
+		}
 		answer, err = s.run(ctx, f, &ask)
 		return answer, err
 	}
@@ -173,7 +186,10 @@ func (s *Server) split(f *spillway.Function, ask *Ask) *spillway.Function {
 func (s *Server) prepare(ctx context.Context, f *spillway.Function, ask *Ask) (*policy.Verdict, spillway.Call) {
 	call := spillway.Call{
 		ID: uuid.Must(uuid.NewV7()).String(), Function: f, Caller: ask.Caller, PayloadBytes: ask.bytes(), Pinned: ask.pinned(), OnPremOnly: ask.Web != nil && ask.Web.Body != nil,
-		Stale: ask.Stale,
+		Stale: ask.Stale, Pools: ask.pools,
+	}
+	if ask.id != "" {
+		call.ID = ask.id
 	}
 	if !ask.Deadline.IsZero() {
 		call.Deadline = spillway.InstantOf(ask.Deadline)
@@ -259,11 +275,16 @@ func (s *Server) tick() {
 	s.route(s.engine.Tick(s.clock.now()))
 }
 
+// Refuse refuses new calls from now on, with ErrDraining.
+func (s *Server) Refuse() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.draining = true
+}
+
 // Drain refuses new calls and waits for the admitted ones, or for ctx.
 func (s *Server) Drain(ctx context.Context) error {
-	s.mu.Lock()
-	s.draining = true
-	s.mu.Unlock()
+	s.Refuse()
 	done := make(chan struct{})
 	go func() { s.calls.Wait(); close(done) }()
 	select {
@@ -275,14 +296,23 @@ func (s *Server) Drain(ctx context.Context) error {
 	}
 }
 
-// Close stops driving. Calls must have been drained, or their pools closed.
-func (s *Server) Close() {
+// Abandon refuses calls that have not started, ends those that run, and new ones are
+// refused. Each has its answer soon after; Drain waits for that.
+func (s *Server) Abandon() {
 	s.mu.Lock()
+	defer s.mu.Unlock()
 	s.draining = true
 	s.route(s.engine.Abandon(s.clock.now()))
 	s.stop()
 	s.timer.Stop()
-	s.mu.Unlock()
+	for _, l := range s.jobs.lapses {
+		l.timer.Stop()
+	}
+}
+
+// Close stops driving. Calls must have been drained, or their pools closed.
+func (s *Server) Close() {
+	s.Abandon()
 	s.background.Wait()
 }
 

@@ -121,5 +121,5 @@ func summary(d *dispatcher.Decision, outcome, pool string) string {
 
 // plain reports that there is nothing to explain of a call but its placement.
 func plain(d *dispatcher.Decision) bool {
-	return d.Refusal == spillway.ReasonNone && !d.Reason.Overflow() && d.Last().Outcome.Class == spillway.Executed
+	return d.Tries > 0 && d.Refusal == spillway.ReasonNone && !d.Reason.Overflow() && d.Last().Outcome.Class == spillway.Executed
 }

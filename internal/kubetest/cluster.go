@@ -168,7 +168,7 @@ func (c *Cluster) Image(ctx context.Context, name, binary string, args ...string
 }
 
 // Stop kills a component, which is kept down until Start: etcd, kube-apiserver,
-// kube-controller-manager, kube-scheduler, containerd or kubelet. Pods run on.
+// kube-controller-manager, kube-scheduler, containerd, kubelet, or kwok. Pods run on.
 func (c *Cluster) Stop(ctx context.Context, component string) error {
 	_, err := c.call(ctx, "stop", component)
 	return err

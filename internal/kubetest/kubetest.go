@@ -3,9 +3,9 @@
 // What builds and runs them is in test/cluster.
 //
 // A cluster is in a network of its own, which has no way out. Dial and Listen reach
-// into it from the test's process, Command runs other programs in it. There is no
-// cluster DNS and no proxy of services: pods are reached by their addresses, and the
-// API server from pods as usual.
+// into it from the test's process, Command runs other programs in it. Pods reach each
+// other's services and the API server as usual, by address and by name; from the test's
+// process only addresses work.
 //
 // Without SPILLWAY_CLUSTER=required in the environment, and with -short, such tests are
 // skipped; with it, what a machine lacks fails them, with the words what to install.

@@ -1,5 +1,6 @@
 // Command dashboard writes the Grafana dashboard of the manifests: a panel for each metric
-// that the code registers, after a few that put them together.
+// that the code registers, after a few that put them together; and the page of the
+// documentation that lists them.
 package main
 
 import (
@@ -13,14 +14,17 @@ import (
 //go:generate go run .
 
 const (
-	root   = "../.."
-	output = "../components/monitoring/dashboard.json"
+	root      = "../.."
+	output    = "../components/monitoring/dashboard.json"
+	reference = "../../docs/reference/metrics.md"
 )
 
 func main() {
-	text, err := generate()
-	if err == nil {
-		err = os.WriteFile(output, text, 0o644)
+	files, err := generate()
+	for name, text := range files {
+		if err == nil {
+			err = os.WriteFile(name, text, 0o644)
+		}
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "dashboard:", err)
@@ -28,16 +32,38 @@ func main() {
 	}
 }
 
-func generate() ([]byte, error) {
+// generate returns what is written, by file.
+func generate() (map[string][]byte, error) {
 	all, err := registered(root)
 	if err != nil {
 		return nil, err
 	}
+	panels, err := encode(dashboard(all))
+	return map[string][]byte{output: panels, reference: list(all)}, err
+}
+
+// list is the page of all metrics.
+func list(all []metric) []byte {
+	var b bytes.Buffer
+	b.WriteString("# Metrics\n\n<!-- Made from the code that registers them by: go generate ./manifests/dashboard -->\n\n" +
+		"What `/metrics` has, besides the Go runtime's and the process's own. Labels are names from the configuration and words of a fixed list, never ids.\n\n" +
+		"| Metric | Kind | Labels | What |\n|---|---|---|---|\n")
+	for _, m := range all {
+		labels := make([]string, len(m.labels))
+		for i, l := range m.labels {
+			labels[i] = "`" + l + "`"
+		}
+		fmt.Fprintf(&b, "| `%s` | %s | %s | %s |\n", m.name, m.kind, strings.Join(labels, ", "), m.help)
+	}
+	return b.Bytes()
+}
+
+func encode(v any) ([]byte, error) {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
 	e.SetIndent("", " ")
-	err = e.Encode(dashboard(all))
+	err := e.Encode(v)
 	return b.Bytes(), err
 }
 

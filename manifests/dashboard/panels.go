@@ -25,8 +25,16 @@ var glance = []struct {
 	{"Latency of calls", "From admission to answer, of calls that ran.", "s", []query{
 		{`histogram_quantile(0.5, sum by (le) (rate(spillway_dispatcher_call_duration_seconds_bucket{namespace=~"$namespace"}[$__rate_interval])))`, "p50"},
 		{`histogram_quantile(0.99, sum by (le) (rate(spillway_dispatcher_call_duration_seconds_bucket{namespace=~"$namespace"}[$__rate_interval])))`, "p99"}}},
+	{"Calls by revision", "Answered calls of functions, by the revision that was called: a canary's share.", "reqps", []query{
+		{`sum by (namespace, function, revision) (rate(spillway_revision_calls_total{namespace=~"$namespace",pool=~"$pool"}[$__rate_interval]))`, "{{namespace}}/{{function}} {{revision}}"}}},
+	{"Failed calls by revision", "Part of a revision's calls that did not succeed: a canary is worse where it is above the others.", "percentunit", []query{
+		{`sum by (namespace, function, revision) (rate(spillway_revision_calls_total{namespace=~"$namespace",outcome!="success"}[$__rate_interval])) / sum by (namespace, function, revision) (rate(spillway_revision_calls_total{namespace=~"$namespace"}[$__rate_interval]))`, "{{namespace}}/{{function}} {{revision}}"}}},
 	{"Quota in use", "Slots in use of those that are nominal; more than all of them is borrowed.", "percentunit", []query{
 		{`max by (quota, class) (spillway_quota_slots_used) / max by (quota, class) (spillway_quota_slots_limit)`, "{{quota}} {{class}}"}}},
+	{"Idle capacity", "Cores that the virtual node offers, and what guests hold of them.", "short", []query{
+		{`max(spillway_node_capacity{term="allocatable",resource="cpu"})`, "real nodes"},
+		{`max(spillway_node_capacity{term="published",resource="cpu"})`, "published"},
+		{`max(spillway_node_capacity{term="guests",resource="cpu"})`, "guests"}}},
 	{"Budgets in use", "Spent and reserved in the current window.", "percentunit", []query{
 		{`(max by (quota, window) (spillway_budget_spent_units) + max by (quota, window) (spillway_budget_reserved_units)) / max by (quota, window) (spillway_budget_limit_units)`, "{{quota}} per {{window}}"}}},
 }

@@ -83,6 +83,21 @@ func (p *Pool) tried(f *spillway.Function, err error, now time.Time) {
 	}
 }
 
+// FailedStarts is, by function and revision, why the latest start failed, where none has
+// succeeded since and it was tried in the last minutes.
+func (p *Pool) FailedStarts() map[spillway.FunctionKey]map[string]string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := map[spillway.FunctionKey]map[string]string{}
+	for of, r := range p.resting {
+		if all[of.FunctionKey] == nil {
+			all[of.FunctionKey] = map[string]string{}
+		}
+		all[of.FunctionKey][of.revision] = r.last.Error()
+	}
+	return all
+}
+
 // rested forgets functions that nobody has started for long; mu is held.
 func (p *Pool) rested(now time.Time) {
 	for of, r := range p.resting {

@@ -41,6 +41,9 @@ func TestBackoff(t *testing.T) {
 	if n := p.resting[revisionOf(f)].failed; n != 1 {
 		t.Errorf("two that were begun together count as %d", n)
 	}
+	if why := p.FailedStarts()[f.FunctionKey]["v1"]; why != "Spillway.ImageError: nowhere" {
+		t.Errorf("it is said that %q", why)
+	}
 	for pause := firstRest; pause < 10*longestRest; pause *= 2 {
 		now = now.Add(min(pause, longestRest) - time.Millisecond)
 		refused("before it is due")
@@ -64,6 +67,9 @@ func TestBackoff(t *testing.T) {
 	p.tried(f, nil, now)
 	allowed("after one that worked")
 	allowed("after one that worked, too")
+	if all := p.FailedStarts(); len(all) != 0 {
+		t.Errorf("it is said of what works that %q", all)
+	}
 	p.tried(f, broken, now)
 	if now = now.Add(4 * longestRest); len(p.resting) != 1 {
 		t.Error("nothing is remembered")
@@ -76,7 +82,7 @@ func TestBackoff(t *testing.T) {
 // TestCapacityWithoutTheUndead: what should have ended takes of what the pool may have at
 // most, and what an earlier run left does.
 func TestCapacityWithoutTheUndead(t *testing.T) {
-	p := &Pool{config: Config{Pool: &spillway.Pool{Capacity: of(4, 4000, 4000)}}, pods: map[types.UID]*pod{}, claims: map[types.UID]claim{},
+	p := &Pool{limit: of(4, 4000, 4000), pods: map[types.UID]*pod{}, claims: map[types.UID]claim{},
 		nodes: map[string]node{"a": {of(100, 64000, 64000), true}}}
 	if has := p.capacity(); has != of(4, 4000, 4000) {
 		t.Fatalf("at first: %v", has)

@@ -88,7 +88,7 @@ func (p *Pool) refresh(ctx context.Context, w *pod) {
 	for i := range found.Items {
 		if o := &found.Items[i]; o.UID == w.uid {
 			_, _ = trim(o) // never fails
-			p.podIs(o)
+			p.podFound(w, o)
 			return
 		}
 	}

@@ -59,6 +59,7 @@ const sureWithin = 15 * time.Second
 // given up: the pool has less room until its pod is gone.
 func (p *Pool) sure(i *instance, r *pools.Request, unknown pools.Result) pools.Result {
 	unknown.InstanceGone = true
+	taken := p.taken(i.pod)
 	if o, _ := i.pod.look(); !over(o) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(p.life), sureWithin)
 		defer cancel()
@@ -70,10 +71,14 @@ func (p *Pool) sure(i *instance, r *pools.Request, unknown pools.Result) pools.R
 			return unknown
 		}
 	}
-	const how = "Runtime.ExitError"
+	how, why := "Runtime.ExitError", "its pod has ended"
 	unknown.Outcome.Class, unknown.Outcome.Cause = spillway.Executed, spillway.CauseCrashed
+	if o, _ := i.pod.look(); taken || p.spec.idle && disrupted(o) {
+		how, why = "Spillway.Reclaimed", "online work needed the room in which it ran"
+		unknown.Outcome.Cause = spillway.CauseReclaimed
+	}
 	unknown.Outcome.FunctionError, unknown.Outcome.Detail = spillway.FunctionUnhandled, how
-	unknown.Payload = agent.ErrorPayload(how, "RequestId: "+r.Invocation+" Error: its pod has ended")
+	unknown.Payload = agent.ErrorPayload(how, "RequestId: "+r.Invocation+" Error: "+why)
 	return unknown
 }
 

@@ -26,6 +26,7 @@ type pod struct {
 	instance        *instance // that has it; guarded by Pool.mu
 	undead, givenUp bool      // it should have ended; its calls have; guarded by Pool.mu
 	agent           *remote.Client
+	warmed          time.Time // its connections were seen to work; guarded by Pool.mu
 
 	mu     sync.Mutex
 	latest *corev1.Pod
@@ -53,6 +54,11 @@ func (w *pod) look() (*corev1.Pod, <-chan struct{}) {
 // create makes a pod. Room and quota that are not there are pools.ErrNoRoom and
 // pools.ErrQuota.
 func (p *Pool) create(ctx context.Context, spec *corev1.Pod, size int) (*pod, error) {
+	defer func() {
+		p.mu.Lock()
+		delete(p.unseen, spec)
+		p.mu.Unlock()
+	}()
 	if err := p.shut(time.Now()); err != nil {
 		return nil, err
 	}
@@ -72,6 +78,7 @@ func (p *Pool) create(ctx context.Context, spec *corev1.Pod, size int) (*pod, er
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.pods[w.uid] = w
+	delete(p.unseen, spec)
 	if e, ok := p.early[w.uid]; ok { // the watch was quicker than the answer
 		delete(p.early, w.uid)
 		w.see(e.pod)
@@ -79,6 +86,8 @@ func (p *Pool) create(ctx context.Context, spec *corev1.Pod, size int) (*pod, er
 			delete(p.pods, w.uid)
 			w.gone()
 		}
+	} else {
+		p.claims[w.uid] = claim{need: needOf(created)} // the watch will say where
 	}
 	return w, nil
 }
@@ -122,7 +131,8 @@ func createFailure(spec *corev1.Pod, err error) error {
 	return errors.Join(pools.ErrNoRoom, said) // the API server cannot be asked
 }
 
-// await returns the address of a pod whose container runs, or why it never will.
+// await returns the address of a pod whose container runs, or why it never will. One that
+// never ran says nothing against the function.
 func (p *Pool) await(ctx context.Context, w *pod) (address string, err error) {
 	taken := time.NewTimer(time.Until(w.made.Add(takenWithin)))
 	defer taken.Stop()
@@ -150,7 +160,7 @@ func (p *Pool) await(ctx context.Context, w *pod) (address string, err error) {
 				return "", err
 			}
 		case <-ctx.Done():
-			return "", &pools.StartError{Type: "Runtime.InitTimeout", Err: fmt.Errorf("its pod %s/%s does not run: %s", w.namespace, w.name, whyPending(o))}
+			return "", fmt.Errorf("%w: its pod %s/%s does not run: %s", pools.ErrNoRoom, w.namespace, w.name, whyPending(o))
 		}
 	}
 }
@@ -178,7 +188,8 @@ func hopeless(o *corev1.Pod) error {
 		}
 	}
 	if over(o) {
-		if o.Status.Reason == "Evicted" || strings.HasPrefix(o.Status.Reason, "OutOf") || o.Status.Reason == "NodeAffinity" || o.Status.Reason == "Preempting" {
+		ran := len(o.Status.ContainerStatuses) > 0 // else a node that is short of something did not take it
+		if o.Status.Reason == "Evicted" && (!ran || disrupted(o)) || strings.HasPrefix(o.Status.Reason, "OutOf") || o.Status.Reason == "NodeAffinity" || o.Status.Reason == "Preempting" {
 			return fmt.Errorf("%w: the node says %s: %s", pools.ErrNoRoom, o.Status.Reason, o.Status.Message)
 		}
 		return &pools.StartError{Type: "Runtime.ExitError", Err: fmt.Errorf("its pod %s/%s has ended: %s", o.Namespace, o.Name, whyEnded(o))}
@@ -208,6 +219,9 @@ func whyPending(o *corev1.Pod) string {
 }
 
 func whyEnded(o *corev1.Pod) string {
+	if o.Status.Reason == "Evicted" {
+		return "Evicted: " + o.Status.Message
+	}
 	for _, statuses := range [][]corev1.ContainerStatus{o.Status.InitContainerStatuses, o.Status.ContainerStatuses} {
 		for _, c := range statuses {
 			if end := c.State.Terminated; end != nil && (end.ExitCode != 0 || end.Reason != "Completed") {

@@ -23,7 +23,15 @@ const (
 	// LabelTenant is the namespace of the function, which differs from the pod's for
 	// pods of the package pool.
 	LabelTenant = "spillway.dev/tenant"
+	// LabelIdle is the pool of a pod that runs in idle capacity, and LabelRetry is
+	// "idempotent" on one whose calls may begin again elsewhere. The virtual node reads both.
+	LabelIdle  = "spillway.dev/offline-instance"
+	LabelRetry = "spillway.dev/retry"
 )
+
+// IdlePriority is the PriorityClass of pods in idle capacity: below everything online,
+// and without preemption. Manifests make it.
+const IdlePriority = "spillway-guest"
 
 // Of every pod.
 const (
@@ -45,6 +53,8 @@ const (
 	// timeout bounds.
 	graceSeconds = 2
 	drainSeconds = 15*60 + 5
+	// reclaimSeconds is drainSeconds where online work wants the room.
+	reclaimSeconds = 10
 
 	container = "function"
 )
@@ -60,6 +70,7 @@ type specOf struct {
 	ca       string // PEM of the certificates by which an agent knows the dispatcher
 	region   string
 	priority string
+	idle     bool // see Config
 	pods     spillway.KubernetesPods
 }
 
@@ -70,6 +81,9 @@ func (s specOf) instance(id spillway.InstanceID, f *spillway.Function) *corev1.P
 	p.Labels[LabelInstance] = instanceLabel(id)
 	p.Labels[LabelFunction], p.Labels[LabelRevision], p.Labels[LabelTenant] = f.Name, f.Revision, f.FunctionKey.Namespace
 	p.Spec.PriorityClassName = s.priority
+	if s.idle {
+		s.inIdle(p, f)
+	}
 	if f.ServiceAccount != "" {
 		p.Spec.ServiceAccountName = f.ServiceAccount
 		p.Spec.AutomountServiceAccountToken = new(true)
@@ -90,6 +104,16 @@ func (s specOf) instance(id spillway.InstanceID, f *spillway.Function) *corev1.P
 	c.VolumeMounts = append(c.VolumeMounts, corev1.VolumeMount{Name: agentVolume, MountPath: agentDir, ReadOnly: true})
 	p.Spec.Volumes = append(p.Spec.Volumes, emptyDir(agentVolume))
 	return p
+}
+
+// inIdle makes a pod one that online work may take away.
+func (s specOf) inIdle(p *corev1.Pod, f *spillway.Function) {
+	p.Spec.PriorityClassName = IdlePriority
+	p.Spec.TerminationGracePeriodSeconds = new(int64(reclaimSeconds))
+	p.Labels[LabelIdle] = s.pool
+	if f.Retry == spillway.RetryIdempotent {
+		p.Labels[LabelRetry] = "idempotent"
+	}
 }
 
 // generic is a pod of the package pool: it has the agent and waits to be told what to

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"sync"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/kubernetes"
@@ -34,10 +36,25 @@ type Config struct {
 	// PriorityClass of the pods in namespaces of functions; "" is the cluster's default.
 	// Quotas of the cluster can count these pods alone by it.
 	PriorityClass string
+	// Idle has pods run in what online work leaves idle: they are marked with LabelIdle,
+	// may only finish calls that end within ten seconds when somebody takes them away, and
+	// others end with CauseReclaimed. How much that is, is not theirs to find out.
+	Idle bool
+	// Packed has packages as they are quickest to send; nil: their zip files are sent.
+	Packed Packed
 	// Dial reaches pods; nil is the usual network.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Log has what cannot be said to a caller; nil: nothing.
 	Log *slog.Logger
+}
+
+// Packed keeps packages as unpack.Pack writes them; *deployed.Packs is one.
+type Packed interface {
+	// Open returns nil for one that there is not, or not yet. sum is the SHA-256 of what
+	// is in the file, size its bytes.
+	Open(spillway.Package) (file *os.File, sum string, size int64)
+	// Forget is told that the file with this sum was no good.
+	Forget(p spillway.Package, sum string)
 }
 
 // Pool makes pods and calls them. It is safe for concurrent use.
@@ -48,6 +65,7 @@ type Pool struct {
 	tls    *tls.Config
 	log    *slog.Logger
 	exits  *exits.Queue
+	placed *exits.Queue
 	found  chan spillway.Resources // of one; the latest
 	wake   chan struct{}           // the stock or the capacity may be other
 
@@ -58,14 +76,19 @@ type Pool struct {
 	mu        sync.Mutex
 	closed    bool
 	nodes     map[string]node
-	claims    map[types.UID]claim // of all pods that have not ended
+	claims    map[types.UID]claim                // of all pods that have not ended
+	unseen    map[*corev1.Pod]spillway.Resources // of pods that are to be made, until they are
+	limit     spillway.Resources                 // what its object leaves it
+	retired   bool                               // its object is gone
 	instances map[spillway.InstanceID]*instance
 	pods      map[types.UID]*pod // ours
 	early     map[types.UID]early
 	swept     map[types.UID]bool // pods that earlier runs left
+	oldAgents bool               // they know zip files only
 	ready     []*pod             // that wait for a package, the oldest first
 	coming    []int              // by size: pods that are being made to wait
-	roomless  []time.Time        // by size: no pod of it is made before
+	hurry     hurry
+	roomless  []time.Time // by size: no pod of it is made before
 	resting   map[revision]*resting
 	shutUntil time.Time // no pod is made before, because of shutBy
 	shutBy    error
@@ -92,17 +115,19 @@ func Open(ctx context.Context, c Config) (*Pool, error) {
 	k := c.Pool.Kubernetes
 	p := &Pool{
 		client: c.Client, config: c, tls: client, log: c.Log.With("pool", c.Pool.Name),
-		spec:  specOf{pool: c.Pool.Name, owner: c.Owner, agent: k.RuntimeImage, ca: string(c.CA.Certificate()), priority: c.PriorityClass, region: c.Pool.Region, pods: k},
+		spec:  specOf{pool: c.Pool.Name, owner: c.Owner, agent: k.RuntimeImage, ca: string(c.CA.Certificate()), priority: c.PriorityClass, region: c.Pool.Region, idle: c.Idle, pods: k},
 		found: make(chan spillway.Resources, 1), wake: make(chan struct{}, 1),
+		limit: c.Pool.Capacity, unseen: map[*corev1.Pod]spillway.Resources{},
 		nodes: map[string]node{}, claims: map[types.UID]claim{}, instances: map[spillway.InstanceID]*instance{}, pods: map[types.UID]*pod{}, early: map[types.UID]early{}, swept: map[types.UID]bool{},
 		resting: map[revision]*resting{}, roomless: make([]time.Time, len(k.Sizes)), coming: make([]int, len(k.Sizes)),
 	}
 	p.life, p.stop = context.WithCancel(context.Background())
-	p.exits = exits.New()
+	p.exits, p.placed = exits.New(), exits.New()
 	if err := errors.Join(p.sweep(ctx), p.watch(ctx)); err != nil {
 		p.stop()
 		p.background.Wait()
 		p.exits.Close()
+		p.placed.Close()
 		return nil, fmt.Errorf("pool %s: %w", c.Pool.Name, err)
 	}
 	p.background.Go(p.tend)
@@ -111,6 +136,9 @@ func Open(ctx context.Context, c Config) (*Pool, error) {
 
 // Exits delivers idle instances whose pods ended by themselves; closed by Close.
 func (p *Pool) Exits() <-chan spillway.InstanceID { return p.exits.Out() }
+
+// Placed implements pools.Measurer: an instance has its place when its container runs.
+func (p *Pool) Placed() <-chan spillway.InstanceID { return p.placed.Out() }
 
 // Capacity implements pools.Measurer.
 func (p *Pool) Capacity() (spillway.Resources, <-chan spillway.Resources) {
@@ -131,12 +159,14 @@ func (p *Pool) capacity() spillway.Resources {
 			undead = undead.Add(c.need)
 		}
 	}
-	for _, w := range p.ready {
-		waiting = waiting.Add(p.spec.pods.Sizes[w.size].Resources)
-	}
 	nodes := p.nodes
-	if time.Now().Before(p.shutUntil) {
+	if p.closed || p.retired || time.Now().Before(p.shutUntil) {
 		nodes = nil
+	}
+	for _, w := range p.ready {
+		if !p.closed && !p.retired {
+			waiting = waiting.Add(p.spec.pods.Sizes[w.size].Resources)
+		}
 	}
 	has := capacityOf(nodes, func(yield func(claim) bool) {
 		for _, c := range p.claims {
@@ -144,8 +174,22 @@ func (p *Pool) capacity() spillway.Resources {
 				return
 			}
 		}
+		for _, need := range p.unseen {
+			if !yield(claim{need: need}) {
+				return
+			}
+		}
 	}, held, waiting)
-	return least(has, p.config.Pool.Capacity.Sub(undead))
+	return least(has, p.limit.Sub(undead))
+}
+
+// Renew takes what the pool's object says now: its capacity, and that it is gone. Then no
+// pods wait any more, and what runs runs on. The rest holds from the next Open on.
+func (p *Pool) Renew(now *spillway.Pool) {
+	p.mu.Lock()
+	p.limit, p.retired = now.Capacity, now.Retired
+	p.mu.Unlock()
+	p.changed()
 }
 
 // changed lets tend look again.
@@ -172,7 +216,8 @@ func (p *Pool) tend() {
 		p.mu.Lock()
 		now := time.Now()
 		stranded := p.stranded()
-		has, orders, strays := p.capacity(), p.orders(now), p.unanswered(now)
+		has, orders, strays, cooling := p.capacity(), p.orders(now), p.unanswered(now), p.cooling(now)
+		wait := p.hurry.left(now)
 		p.rested(now)
 		p.mu.Unlock()
 		select { // the latest replaces one that nobody has taken
@@ -189,10 +234,16 @@ func (p *Pool) tend() {
 		for _, o := range strays {
 			p.background.Go(func() { p.discard(o) })
 		}
+		for _, w := range cooling {
+			p.background.Go(func() { p.warm(w) })
+		}
 		pause(p.life, settle)
+		if wait == 0 {
+			wait = lookAgain
+		}
 		select {
 		case <-p.wake:
-		case <-time.After(lookAgain):
+		case <-time.After(wait):
 		case <-p.life.Done():
 		}
 	}
@@ -251,6 +302,7 @@ func (p *Pool) Close(ctx context.Context) error {
 	p.stop()
 	p.background.Wait()
 	p.exits.Close()
+	p.placed.Close()
 	if err := errors.Join(failed...); err != nil {
 		return fmt.Errorf("close pool %s: %w; the next run deletes what is left", p.spec.pool, err)
 	}

@@ -5,9 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strconv"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/agent/remote"
@@ -20,7 +21,11 @@ type instance struct {
 	id       spillway.InstanceID
 	function *spillway.Function
 
+	hurried bool // it is in a pod that waited; the start's own
+
 	cancel  context.CancelFunc // of its start
+	spec    *corev1.Pod        // to be made for it; nil: it has one that waited
+	size    int                // of spec
 	pod     *pod               // nil until it has one
 	started bool
 	stopped bool // somebody asked for its end
@@ -37,6 +42,10 @@ func (p *Pool) StartInstance(ctx context.Context, id spillway.InstanceID, f *spi
 	if err == nil {
 		var cold pools.ColdStart
 		cold, err = p.start(ctx, i)
+		err = p.orTaken(ctx, i, err)
+		if i.hurried {
+			p.hurried()
+		}
 		p.settleStart(ctx, i, err)
 		if err == nil {
 			return cold, nil
@@ -59,8 +68,29 @@ func (p *Pool) reserve(id spillway.InstanceID, f *spillway.Function, cancel cont
 		return nil, err
 	}
 	i := &instance{id: id, function: f, cancel: cancel}
+	p.choose(i)
 	p.instances[id] = i
 	return i, nil
+}
+
+// choose gives an instance a pod that waits, or says which is to be made for it; mu is
+// held. What that needs is missing from what is left from now on.
+func (p *Pool) choose(i *instance) {
+	f := i.function
+	i.size = -1
+	if f.Image == "" && f.ServiceAccount == "" {
+		if w := p.takeReady(f.Instance); w != nil {
+			i.pod, w.instance, i.hurried = w, i, true
+			return
+		}
+		i.size = p.sizeFor(f.Instance)
+	}
+	if i.size >= 0 {
+		i.spec = p.spec.generic(i.size)
+	} else {
+		i.spec = p.spec.instance(i.id, f)
+	}
+	p.unseen[i.spec] = needOf(i.spec)
 }
 
 // settleStart remembers of the function how its start ended. One that was given up says
@@ -80,9 +110,6 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 	if err != nil {
 		return pools.ColdStart{}, err
 	}
-	p.mu.Lock()
-	i.pod, w.instance = w, i
-	p.mu.Unlock()
 	if err := p.equip(ctx, w, i.function); err != nil {
 		return pools.ColdStart{}, p.blame(ctx, w, err)
 	}
@@ -153,79 +180,88 @@ func (p *Pool) outlive(i *instance) {
 			return
 		}
 	}
-	p.mu.Lock()
-	idle := p.instances[i.id] == i && i.calls == 0 && !i.stopped
-	if idle {
-		delete(p.instances, i.id)
-		p.exits.Add(i.id)
-	}
-	p.mu.Unlock()
-	if idle {
+	if p.ended(i) {
 		p.changed()
 		p.drop(i.pod)
 	}
 }
 
-// place returns a pod whose agent answers: one that waits, or a new one.
-func (p *Pool) place(ctx context.Context, i *instance) (*pod, error) {
-	f := i.function
-	size := -1
-	if f.Image == "" && f.ServiceAccount == "" {
-		if w := p.takeReady(f.Instance); w != nil {
-			return w, nil
-		}
-		size = p.sizeFor(f.Instance)
+// ended takes an instance out whose function has ended while it ran nothing, and reports
+// that it did. The last call of another says so when it is given back, which may be after
+// its answer.
+func (p *Pool) ended(i *instance) (idle bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	idle = p.instances[i.id] == i && i.calls == 0 && !i.stopped
+	if idle {
+		delete(p.instances, i.id)
+		p.exits.Add(i.id)
+	} else {
+		i.ejected = true
 	}
-	if size >= 0 {
-		return p.makeGeneric(ctx, size)
-	}
-	w, err := p.create(ctx, p.spec.instance(i.id, f), -1)
-	if err != nil {
-		return nil, err
-	}
-	if err := p.reach(ctx, w); err != nil {
-		p.background.Go(func() { p.drop(w) })
-		return nil, err
-	}
-	return w, nil
+	return idle
 }
 
-// reach waits until the pod runs and its agent answers.
-func (p *Pool) reach(ctx context.Context, w *pod) error {
+// place returns the pod of an instance, whose agent answers.
+func (p *Pool) place(ctx context.Context, i *instance) (*pod, error) {
+	if i.spec == nil {
+		p.placed.Add(i.id)
+		return i.pod, nil
+	}
+	return p.make(ctx, i.spec, i.size, i)
+}
+
+// reach waits until the pod runs, which gives its instance a place, if it is for one, and
+// its agent answers.
+func (p *Pool) reach(ctx context.Context, w *pod, i *instance) error {
 	address, err := p.await(ctx, w)
 	if err != nil {
 		return err
 	}
+	if i != nil {
+		p.placed.Add(i.id)
+	}
 	w.agent = remote.DialWith(p.config.Dial, net.JoinHostPort(address, strconv.Itoa(remote.Port)), p.tls)
-	ended := make(chan struct{})
-	defer close(ended)
-	ctx, cancel := context.WithCancel(ctx)
+	asking, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go func() { // a container that ends again is not waited for
-		select {
-		case <-w.left:
-			cancel()
-		case <-ended:
+	go func() { // one that has ended is not waited for
+		for {
+			o, next := w.look()
+			if over(o) || o.DeletionTimestamp != nil {
+				cancel()
+			}
+			select {
+			case <-next:
+			case <-w.left:
+				cancel()
+				return
+			case <-asking.Done():
+				return
+			}
 		}
 	}()
-	return w.agent.Await(ctx)
+	if err := w.agent.Await(asking); err != nil {
+		return p.mute(w, address, err)
+	}
+	p.refresh(ctx, w) // its address may be another's by now
+	return p.mute(w, address, nil)
 }
 
-// equip sees to it that the agent has the function's package.
-func (p *Pool) equip(ctx context.Context, w *pod, f *spillway.Function) error {
-	if f.Image != "" {
-		return nil
+// mute says why the agent that answers at an address, or does not, which is err, is not
+// that of the pod; nil if it is.
+func (p *Pool) mute(w *pod, address string, err error) error {
+	select {
+	case <-w.left:
+		return fmt.Errorf("%w: its pod %s/%s was deleted", pools.ErrNoRoom, w.namespace, w.name)
+	default:
 	}
-	zip, err := os.Open(f.Package.Path)
-	if err != nil {
-		return &pools.StartError{Type: "Spillway.PackageError", Err: err}
-	}
-	defer zip.Close()
-	if err := w.agent.Send(ctx, f.Package.Digest, zip); err != nil {
-		if start, ok := errors.AsType[*pools.StartError](err); ok {
-			return start
-		}
-		return err
+	switch o, _ := w.look(); {
+	case over(o):
+		return hopeless(o)
+	case o.DeletionTimestamp != nil || o.Status.PodIP != address || !running(o):
+		return fmt.Errorf("%w: its pod %s/%s runs no more at %s", pools.ErrNoRoom, w.namespace, w.name, address)
+	case err != nil:
+		return fmt.Errorf("%w: its pod %s/%s runs and is out of reach: %w", pools.ErrNoRoom, w.namespace, w.name, err)
 	}
 	return nil
 }

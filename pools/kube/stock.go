@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/pools"
 )
@@ -20,7 +22,7 @@ const (
 // orders are the sizes of the pods to be made so that as many wait as should; mu is
 // held. They count as coming from now on.
 func (p *Pool) orders(now time.Time) (sizes []int) {
-	if p.closed {
+	if p.closed || p.retired || p.hurry.left(now) > 0 {
 		return nil
 	}
 	for i, size := range p.spec.pods.Sizes {
@@ -45,13 +47,18 @@ func (p *Pool) orders(now time.Time) (sizes []int) {
 func (p *Pool) order(size int) {
 	ctx, cancel := context.WithTimeout(p.life, orderWithin)
 	defer cancel()
-	w, err := p.makeGeneric(ctx, size)
+	spec := p.spec.generic(size)
+	p.mu.Lock()
+	p.unseen[spec] = needOf(spec)
+	p.mu.Unlock()
+	w, err := p.make(ctx, spec, size, nil)
+	if err == nil {
+		p.warm(w)
+	}
 	p.mu.Lock()
 	p.coming[size]--
-	keep := err == nil && !p.closed
-	if keep {
-		p.ready = append(p.ready, w)
-	} else {
+	keep := err == nil && p.stock(w)
+	if !keep {
 		p.roomless[size] = time.Now().Add(notBefore)
 	}
 	p.mu.Unlock()
@@ -64,14 +71,33 @@ func (p *Pool) order(size int) {
 	p.changed()
 }
 
-// makeGeneric returns a pod of the package pool whose agent answers.
-func (p *Pool) makeGeneric(ctx context.Context, size int) (*pod, error) {
-	w, err := p.create(ctx, p.spec.generic(size), size)
+// stock takes a pod to those that wait, if it lives still: of its end nothing more is told.
+// mu is held.
+func (p *Pool) stock(w *pod) bool {
+	if o, _ := w.look(); p.closed || p.retired || p.pods[w.uid] != w || over(o) || o.DeletionTimestamp != nil {
+		return false
+	}
+	w.warmed = time.Now()
+	p.ready = append(p.ready, w)
+	return true
+}
+
+// make returns a new pod whose agent answers, for an instance or to wait. An instance has
+// it as soon as it is there.
+func (p *Pool) make(ctx context.Context, spec *corev1.Pod, size int, i *instance) (*pod, error) {
+	w, err := p.create(ctx, spec, size)
 	if err != nil {
 		return nil, err
 	}
-	if err := p.reach(ctx, w); err != nil {
-		p.background.Go(func() { p.drop(w) })
+	if i != nil {
+		p.mu.Lock()
+		i.pod, w.instance = w, i
+		p.mu.Unlock()
+	}
+	if err := p.reach(ctx, w, i); err != nil {
+		if i == nil {
+			p.background.Go(func() { p.drop(w) })
+		}
 		return nil, err
 	}
 	return w, nil
@@ -85,10 +111,8 @@ func (p *Pool) sizeFor(need spillway.Resources) int {
 }
 
 // takeReady returns the pod that has waited longest, of the smallest size that holds
-// need, or nil.
+// need, or nil; mu is held.
 func (p *Pool) takeReady(need spillway.Resources) *pod {
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	best := -1
 	for i, w := range p.ready {
 		if p.onGoodNode(w) && p.spec.pods.Sizes[w.size].Exceeds(spillway.Resources{}, need) == spillway.DimNone && (best < 0 || w.size < p.ready[best].size) {
@@ -100,8 +124,46 @@ func (p *Pool) takeReady(need spillway.Resources) *pod {
 	}
 	w := p.ready[best]
 	p.ready = slices.Delete(p.ready, best, best+1)
+	p.hurry.begin(time.Now())
 	p.changed()
 	return w
+}
+
+// hurried notes that a pod that takeReady gave runs its function, or does not.
+func (p *Pool) hurried() {
+	p.mu.Lock()
+	p.hurry.end(time.Now())
+	p.mu.Unlock()
+	p.changed()
+}
+
+const (
+	// warmConnections are kept to the agent of a pod that waits: one for its start and its
+	// first call, one that tells its end. The agent closes those that rest for long.
+	warmConnections = 2
+	warmEvery       = time.Minute
+)
+
+// cooling are the pods that wait whose connections have rested for long; they are as
+// good as warm from now on. mu is held.
+func (p *Pool) cooling(now time.Time) (out []*pod) {
+	for _, w := range p.ready {
+		if now.Sub(w.warmed) > warmEvery {
+			w.warmed = now
+			out = append(out, w)
+		}
+	}
+	return out
+}
+
+// warm opens the connections to the agent of a pod that waits. Without them its start
+// takes longer, and no more.
+func (p *Pool) warm(w *pod) {
+	ctx, cancel := context.WithTimeout(p.life, askWithin)
+	defer cancel()
+	if err := w.agent.Warm(ctx, warmConnections); err != nil && p.life.Err() == nil {
+		p.log.Debug("a pod that waits does not answer", "pod", w.name, "error", err)
+	}
 }
 
 // unready takes a pod out of those that wait, if it is one; mu is held.
@@ -119,11 +181,11 @@ func (p *Pool) onGoodNode(w *pod) bool {
 	return p.nodes[o.Spec.NodeName].usable
 }
 
-// stranded takes out the pods that wait on a node that may not run them any more; mu is
-// held.
+// stranded takes out the pods that wait on a node that may not run them any more, or for
+// a pool that is gone; mu is held.
 func (p *Pool) stranded() (out []*pod) {
 	p.ready = slices.DeleteFunc(p.ready, func(w *pod) bool {
-		good := p.onGoodNode(w)
+		good := p.onGoodNode(w) && !p.retired
 		if !good {
 			out = append(out, w)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/tools/cache"
 )
@@ -90,9 +91,28 @@ func over(o *corev1.Pod) bool {
 }
 
 func (p *Pool) podIs(object any) {
-	o := object.(*corev1.Pod)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.is(object.(*corev1.Pod))
+}
+
+// podFound takes what somebody has looked up of a pod, unless the watch has said more since:
+// what is gone is never told of again.
+func (p *Pool) podFound(w *pod, o *corev1.Pod) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.pods[w.uid] != w {
+		return
+	}
+	now, _ := w.look()
+	if order, err := resourceversion.CompareResourceVersion(o.ResourceVersion, now.ResourceVersion); err == nil && order <= 0 {
+		return
+	}
+	p.is(o)
+}
+
+// is takes what the cluster says of a pod; mu is held.
+func (p *Pool) is(o *corev1.Pod) {
 	if over(o) {
 		delete(p.claims, o.UID)
 	} else {

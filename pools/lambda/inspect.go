@@ -213,6 +213,8 @@ func refusal(ctx context.Context, operation string, err error, sent bool) error 
 	switch {
 	case status == http.StatusTooManyRequests:
 		e.text += ": others ask a lot too, try again"
+	case e.code == "InvalidParameterValueException" && operation == "PutFunctionConcurrency":
+		e.text += ": more than the account has left, of which 100 stay unreserved; lower the limits here, or have the account's raised"
 	case e.code == "AccessDeniedException":
 		e.text += ": the pool's credentials need the permission lambda:" + operation
 	case status == http.StatusForbidden:

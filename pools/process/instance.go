@@ -13,6 +13,7 @@ import (
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/agent"
 	"github.com/spillway-dev/spillway/pools"
+	"github.com/spillway-dev/spillway/pools/process/unpack"
 )
 
 // instance is one started function. The fields from agent on are guarded by Pool.mu.
@@ -86,7 +87,7 @@ func (p *Pool) start(ctx context.Context, i *instance) (pools.ColdStart, error) 
 	if err != nil {
 		return pools.ColdStart{}, &pools.StartError{Type: "Spillway.PackageError", Err: err}
 	}
-	program, err := entrypoint(dir, i.function.Handler)
+	program, err := unpack.Program(dir, i.function.Handler)
 	if err != nil {
 		return pools.ColdStart{}, &pools.StartError{Type: "Runtime.InvalidEntrypoint", Err: err}
 	}
@@ -126,20 +127,6 @@ func (p *Pool) started(i *instance, ready *agent.Instance) bool {
 	}
 	i.agent = ready
 	return true
-}
-
-// entrypoint is the file that handler names in the package, else "bootstrap".
-func entrypoint(dir, handler string) (string, error) {
-	for _, name := range []string{handler, "bootstrap"} {
-		if name == "" || !filepath.IsLocal(name) {
-			continue
-		}
-		path := filepath.Join(dir, name)
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			return path, nil
-		}
-	}
-	return "", fmt.Errorf("the package has neither a file %q nor a file \"bootstrap\"", handler)
 }
 
 // prepare makes everything that an instance holds on this machine.

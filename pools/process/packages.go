@@ -93,8 +93,5 @@ func (c *packages) unpack(p spillway.Package, dir string) (err error) {
 			return fmt.Errorf("unpack package %s: %w", p.Path, err)
 		}
 	}
-	if err := unpack.Publish(stage); err != nil {
-		return fmt.Errorf("unpack package %s: %w", p.Path, err)
-	}
 	return os.Rename(stage, dir)
 }

@@ -171,6 +171,14 @@ func WithoutFunctions(l net.Listener) net.Listener {
 
 type outsiders struct{ net.Listener }
 
+// SyscallConn is the socket's, if it is one.
+func (o outsiders) SyscallConn() (syscall.RawConn, error) {
+	if socket, ok := o.Listener.(syscall.Conn); ok {
+		return socket.SyscallConn()
+	}
+	return nil, errors.ErrUnsupported
+}
+
 // Accept returns the next connection that is not of a function.
 func (o outsiders) Accept() (net.Conn, error) {
 	for {

@@ -27,7 +27,7 @@ var documented = []string{
 	"AuthFailure.SignatureFailure", "AuthFailure.TokenFailure", "AuthFailure.UnauthorizedOperation",
 	"FailedOperation.FunctionStatusError", "FailedOperation.InvokeFunction", "InternalError.System",
 	"InvalidParameter.FunctionName", "InvalidParameter.RequestTooLarge", "InvalidParameterValue.ClientContext",
-	"InvalidParameterValue.FunctionType", "InvalidParameterValue.Param", "LimitExceeded.Quota",
+	"InvalidParameterValue.FunctionType", "InvalidParameterValue.Param", "LimitExceeded.FunctionReservedConcurrencyMemory", "LimitExceeded.Quota",
 	"RequestLimitExceeded.GlobalRegionUinLimitExceeded", "RequestLimitExceeded.IPLimitExceeded", "RequestLimitExceeded.UinLimitExceeded",
 	"ResourceNotFound.Function", "ResourceNotFound.FunctionName", "ResourceNotFound.Qualifier",
 	"ResourceUnavailable.InsufficientBalance", "ResourceUnavailable.ServiceSuspended", "UnauthorizedOperation.CAM",

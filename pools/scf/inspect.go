@@ -217,6 +217,8 @@ func refusal(ctx context.Context, action string, err error, seen *sight) error {
 		_, _, code := classOf(said.Code)
 		e := &readError{code: said.Code, text: "SCF answered " + action + " with " + code}
 		switch family, _, _ := strings.Cut(said.Code, "."); family {
+		case "LimitExceeded":
+			e.text += ": more than the account has left, of which 12,800 MiB stay unreserved; lower the limits here, or have the account's raised"
 		case "UnauthorizedOperation":
 			e.text += ": the pool's key needs the permission scf:" + action
 		case "AuthFailure":

@@ -67,7 +67,7 @@ type Function struct {
 	Qualifiers map[string]string // alias or version → version; $LATEST always exists
 	MiB        int               // 128 to 10,240; on SCF 64, or steps of 128 up to 3,072; 128 if zero
 	Timeout    time.Duration     // of one execution, up to 15 min; 3 s if zero
-	Reserved   *int              // reserved concurrency, on SCF in MiB; nil for none, 0 refuses every call
+	Reserved   *int              // reserved concurrency at the start, on SCF in MiB; nil for none, 0 refuses every call
 
 	Command     []string // program and arguments; a relative program is found in Dir
 	Dir         string   // deployment package and working directory

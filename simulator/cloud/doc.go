@@ -13,7 +13,8 @@
 // AWS Lambda: the Invoke API with SigV4; synchronous invocations
 // (RequestResponse), DryRun, LogType Tail, qualifiers, client context; reads of
 // functions, their configuration, aliases and reservations, and of the account's
-// settings, at the control plane's 15 requests a second; and FilterLogEvents of
+// settings, and PutFunctionConcurrency and DeleteFunctionConcurrency, at the control
+// plane's 15 requests a second together; and FilterLogEvents of
 // CloudWatch Logs, signed for that service, from the log group of each function
 // that was executed, at 5 requests a second. Limits are calls in flight, request
 // rate, and environments per function. A Command speaks the Lambda Runtime API.
@@ -21,8 +22,8 @@
 //
 // Tencent SCF: Invoke and InvokeFunction with TC3-HMAC-SHA256, synchronous, with
 // LogType Tail, namespaces, qualifiers and routing keys (which route nothing: there
-// are no weights); GetFunction, GetAlias, GetReservedConcurrencyConfig and
-// GetAccount; and SearchLog of the Cloud Log Service, signed for that service, from
+// are no weights); GetFunction, GetAlias, GetAccount, and Get-, Put- and
+// DeleteReservedConcurrencyConfig; and SearchLog of the Cloud Log Service, signed for that service, from
 // the topic of each function. Limits are MiB in flight and instances started in a
 // minute. A Command is the bootstrap of a custom runtime. Other actions are refused
 // by name.

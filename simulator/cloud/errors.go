@@ -39,7 +39,7 @@ func accessDenied(message string) *apiError {
 }
 
 func unknownOperation() *apiError {
-	return &apiError{status: 404, kind: "UnknownOperationException", message: "the stand-in knows Invoke, GetFunction, GetFunctionConfiguration, GetAlias, GetFunctionConcurrency and GetAccountSettings"}
+	return &apiError{status: 404, kind: "UnknownOperationException", message: "the stand-in knows Invoke, GetFunction, GetFunctionConfiguration, GetAlias, GetFunctionConcurrency, PutFunctionConcurrency, DeleteFunctionConcurrency and GetAccountSettings"}
 }
 
 func tooLarge() *apiError {

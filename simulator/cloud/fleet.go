@@ -12,9 +12,10 @@ const latest = "$LATEST"
 // function is a Function with what the account holds of it; the fleet's mutex guards the rest.
 type function struct {
 	Function
-	share  *share
-	ramp   *meter // its own on Lambda, the account's on SCF
-	weight int    // of a call in its share
+	reserved *int // Reserved is what it was at the start
+	share    *share
+	ramp     *meter // its own on Lambda, the account's on SCF
+	weight   int    // of a call in its share
 
 	idle      map[string][]*environment // by version; the last used is last
 	inFlight  int
@@ -38,28 +39,31 @@ type fleet struct {
 	inFlight  int
 	peak      int
 	idleFor   time.Duration
+	newShare  func(limit int) *share // of a reservation
+	least     int                    // that reservations leave of shared
 }
 
 func newFleet(c Config) *fleet {
-	f := &fleet{functions: map[string]*function{}, idleFor: c.IdleTimeout}
+	f := &fleet{functions: map[string]*function{}, idleFor: c.IdleTimeout, least: lambdaUnreserved}
 	free := c.Concurrency
-	reserved := func(n int) *share {
+	f.newShare = func(n int) *share {
 		return &share{limit: n, reasons: lambdaReserved, requests: newMeter(n*rateFactor, time.Second)}
 	}
 	ramp := func() *meter { return newMeter(c.RampPer10s, 10*time.Second) }
 	if c.Provider == SCF {
 		free = c.MemoryQuota
-		reserved = func(n int) *share { return &share{limit: n, reasons: scfReasons} }
+		f.least = scfUnreserved
+		f.newShare = func(n int) *share { return &share{limit: n, reasons: scfReasons} }
 		account := newMeter(c.RampPerMinute, time.Minute)
 		ramp = func() *meter { return account }
 	}
 	for _, spec := range c.Functions {
-		fn := &function{Function: spec, ramp: ramp(), weight: 1, idle: map[string][]*environment{}, throttles: map[string]int{}}
+		fn := &function{Function: spec, reserved: spec.Reserved, ramp: ramp(), weight: 1, idle: map[string][]*environment{}, throttles: map[string]int{}}
 		if c.Provider == SCF {
 			fn.weight = spec.MiB
 		}
 		if spec.Reserved != nil {
-			fn.share = reserved(*spec.Reserved)
+			fn.share = f.newShare(*spec.Reserved)
 			free -= *spec.Reserved
 		}
 		f.functions[spec.Name] = fn

@@ -68,6 +68,8 @@ func (s *lambdaFront) route(w http.ResponseWriter, r *http.Request, id string, b
 		return s.invoke(w, r, id, name, body)
 	case r.Method == http.MethodGet:
 		return s.read(w, r, path)
+	case r.Method == http.MethodPut || r.Method == http.MethodDelete:
+		return s.write(w, r.Method, path, body)
 	}
 	return unknownOperation()
 }

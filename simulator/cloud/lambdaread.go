@@ -90,8 +90,8 @@ func (s *lambdaFront) describe(name, qualifier string) (any, *apiError) {
 		return nil, refused
 	}
 	said := map[string]any{"Configuration": config, "Code": map[string]string{"RepositoryType": "S3"}}
-	if f := s.functions[config.FunctionName]; f.Reserved != nil {
-		said["Concurrency"] = map[string]int{"ReservedConcurrentExecutions": *f.Reserved}
+	if n := s.fleet.reserved(s.functions[config.FunctionName]); n != nil {
+		said["Concurrency"] = map[string]int{"ReservedConcurrentExecutions": *n}
 	}
 	return said, nil
 }
@@ -183,8 +183,8 @@ func (s *lambdaFront) concurrency(escaped string) (any, *apiError) {
 		return nil, refused
 	}
 	said := map[string]int{}
-	if f.Reserved != nil {
-		said["ReservedConcurrentExecutions"] = *f.Reserved
+	if n := s.fleet.reserved(f); n != nil {
+		said["ReservedConcurrentExecutions"] = *n
 	}
 	return said, nil
 }
@@ -197,7 +197,7 @@ func (s *lambdaFront) accountSettings() any {
 			"CodeSizeZipped":                 50 << 20,
 			"ConcurrentExecutions":           int64(s.config.Concurrency),
 			"TotalCodeSize":                  75 << 30,
-			"UnreservedConcurrentExecutions": int64(s.fleet.shared.limit),
+			"UnreservedConcurrentExecutions": int64(s.fleet.unreserved()),
 		},
 		"AccountUsage": {"FunctionCount": int64(len(s.functions)), "TotalCodeSize": 0},
 	}

@@ -22,7 +22,8 @@ const (
 	maxSCFReply = 6 << 20
 )
 
-// scfFront is Invoke and InvokeFunction of Tencent SCF, and reads of functions.
+// scfFront is Invoke and InvokeFunction of Tencent SCF, reads of functions, and their
+// reserved quota.
 type scfFront struct{ *Server }
 
 func (s *scfFront) serve(w http.ResponseWriter, r *http.Request, open bool) {
@@ -61,8 +62,10 @@ func (s *scfFront) handle(w http.ResponseWriter, r *http.Request, id string) *sc
 		return &scfError{"UnsupportedRegion", "X-TC-Region must be " + s.config.Region}
 	case scfReads[action] != nil:
 		return s.read(w, id, action, body)
+	case action == "PutReservedConcurrencyConfig" || action == "DeleteReservedConcurrencyConfig":
+		return s.write(w, id, action, body)
 	case action != "Invoke" && action != "InvokeFunction":
-		return &scfError{"InvalidAction", "the stand-in knows Invoke, InvokeFunction, GetFunction, GetAlias, GetReservedConcurrencyConfig, GetAccount, and SearchLog of the log service"}
+		return &scfError{"InvalidAction", "the stand-in knows Invoke, InvokeFunction, GetFunction, GetAlias, Get-, Put- and DeleteReservedConcurrencyConfig, GetAccount, and SearchLog of the log service"}
 	}
 	q, refused := s.parse(action, body)
 	if refused != nil {

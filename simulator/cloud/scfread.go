@@ -142,14 +142,14 @@ func (s *scfFront) getReserved(in *scfReadBody) (map[string]any, *scfError) {
 	if refused != nil {
 		return nil, refused
 	}
-	return map[string]any{"ReservedMem": f.Reserved}, nil
+	return map[string]any{"ReservedMem": s.fleet.reserved(f)}, nil
 }
 
 func (s *scfFront) getAccount(in *scfReadBody) (map[string]any, *scfError) {
 	if refused := foreign(in.FunctionName, in.Namespace, in.Qualifier, in.ShowCode, in.Name); refused != nil {
 		return nil, refused
 	}
-	allocated := s.config.MemoryQuota - s.fleet.shared.limit
+	allocated := s.config.MemoryQuota - s.fleet.unreserved()
 	return map[string]any{
 		"AccountUsage": map[string]any{
 			"NamespacesCount": 1, "TotalConcurrencyMem": s.config.MemoryQuota,

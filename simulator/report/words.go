@@ -19,7 +19,7 @@ var meanings = map[spillway.Reason]string{
 	spillway.ReasonPinned:           "only one pool may run it",
 	spillway.ReasonOverflowQuota:    "the on-prem quota of its namespace, or of one above it, was used up",
 	spillway.ReasonOverflowCapacity: "the on-prem pool was full",
-	spillway.ReasonOverflowWait:     "the on-prem pool stayed full for as long as the call may wait before it bursts (onPremWaitBudget)",
+	spillway.ReasonOverflowWait:     "the on-prem pool had no place for as long as the call may wait before it bursts (onPremWaitBudget)",
 	spillway.ReasonOverflowHealth:   "the on-prem pool was not healthy",
 	spillway.ReasonReplaced:         "an earlier attempt was surely not executed (a throttle, a refused connection), so it was placed again",
 	spillway.ReasonDenied:           "policy, residency, mode or a kill switch leaves no pool",

@@ -43,7 +43,8 @@ import (
 //
 // What an owned pool has at a time is the latest step of capacity, or what the
 // configuration says, times the share of the hour, times the share of spot machines
-// that are there, rounded down.
+// that are there, rounded down. An offline pool has nothing before its first step: that
+// is what is idle, and nobody else says it.
 type Models map[string]Model
 
 // Model is how one pool behaves, where that differs from DefaultModel.

@@ -33,7 +33,7 @@ func (m *Model) over(p *spillway.Pool, start time.Time, length time.Duration) si
 		all.InitBilled = *m.InitBilled
 	}
 	if !p.Kind.Cloud() {
-		all.Capacity = m.steps(p.Capacity, start, length)
+		all.Capacity = m.steps(p.Capacity, p.Kind == spillway.PoolOffline, start, length)
 		return all
 	}
 	for _, a := range m.Away {
@@ -84,7 +84,7 @@ type change struct {
 }
 
 // steps is what an owned pool has over the trace: all its changes together.
-func (m *Model) steps(configured spillway.Resources, start time.Time, length time.Duration) []simulator.CapacityStep {
+func (m *Model) steps(configured spillway.Resources, offline bool, start time.Time, length time.Duration) []simulator.CapacityStep {
 	changes := m.changes(start, length)
 	if len(changes) > maxSteps {
 		m.fault("", fmt.Sprintf("the capacity would change %d times", len(changes)), fmt.Sprintf("up to %d times in a trace", maxSteps))
@@ -93,6 +93,9 @@ func (m *Model) steps(configured spillway.Resources, start time.Time, length tim
 	slices.SortStableFunc(changes, func(a, b change) int { return cmp.Compare(a.at, b.at) })
 	var all []simulator.CapacityStep
 	now, has := configured, configured
+	if offline {
+		now, has = spillway.Resources{}, spillway.Resources{} // nothing is idle that nobody says is
+	}
 	share, up, machines, away := wholeShare, int64(1), int64(1), false
 	if m.Spot != nil {
 		up, machines = m.Spot.Machines, m.Spot.Machines

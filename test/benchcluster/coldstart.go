@@ -17,6 +17,7 @@ import (
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/agent/remote"
+	"github.com/spillway-dev/spillway/config/deployed"
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/kube"
 	"github.com/spillway-dev/spillway/pools/process/pkgdigest"
@@ -214,9 +215,14 @@ func (b *bench) steps(ctx context.Context) (steps []step, err error) {
 	if err != nil {
 		return nil, err
 	}
+	packs, err := deployed.Open(filepath.Join(b.dir, "packed")).Packs(deployed.DefaultPacked, nil)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, packs.Close(context.WithoutCancel(ctx))) }()
 	b.authority = string(ca.Certificate())
 	size := spillway.Resources{Slots: 1, MilliCPU: 100, MiB: 64}
-	p, err := kube.Open(ctx, kube.Config{Client: b.client, CA: ca, Owner: "bench", Dial: b.Dial, Pool: &spillway.Pool{
+	p, err := kube.Open(ctx, kube.Config{Client: b.client, CA: ca, Owner: "bench", Dial: b.Dial, Packed: packs, Pool: &spillway.Pool{
 		Name: "onprem", Kind: spillway.PoolKubernetes, Region: "local", InitTimeout: time.Minute,
 		Kubernetes: spillway.KubernetesPods{RuntimeImage: b.agent, Namespace: "spillway-pool", Sizes: []spillway.PodSize{{Resources: size, Ready: stock}}},
 	}})
@@ -234,6 +240,7 @@ func (b *bench) steps(ctx context.Context) (steps []step, err error) {
 	}
 	steps = []step{{name: "of it: pod, package sent and unpacked"}, {name: "process started"}, {name: "process asks for work"}, {name: "first call, in the pool"}}
 	s := b.supply()
+	packs.Pack(f.Package)
 	for i := range b.samples {
 		if err := s.await(ctx, stock); err != nil {
 			return nil, err

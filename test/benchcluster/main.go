@@ -38,6 +38,15 @@ var sections = []section{
 	{"tasks", tasksSection},
 	{"overflow", overflowSection},
 	{"objects", objectsSection},
+	{"offline", offlineSection},
+}
+
+// parts are of sections, and run only where they are named.
+var parts = []section{
+	{"operator", operatorSection},
+	{"pressure", offlinePart((*offline).pressures)},
+	{"delay", offlinePart((*offline).delays)},
+	{"use", offlinePart((*offline).utilisation)},
 }
 
 // bench is one run.
@@ -46,15 +55,20 @@ type bench struct {
 	samples int // of cold starts
 	tasks   int
 	calls   int // that overflow
+	turns   int // with and without offline work
+
+	jobTakes time.Duration // of offline work
 	*world
 }
 
 func main() {
 	b := &bench{out: os.Stdout}
-	only := flag.String("only", "", "run these `sections`, with commas between: coldstart, tasks, overflow, objects")
+	only := flag.String("only", "", "run these `sections`, with commas between: coldstart, tasks, overflow, objects, offline; operator is a part of objects; pressure, delay and use of offline")
 	flag.IntVar(&b.samples, "samples", 60, "`number` of cold starts, and of tasks one after another, of each kind")
 	flag.IntVar(&b.tasks, "tasks", 200, "`number` of short tasks of each kind that come at once")
 	flag.IntVar(&b.calls, "calls", 10_000, "`number` of calls under load that overflow")
+	flag.IntVar(&b.turns, "turns", 5, "`number` of runs with and without offline work, in turn")
+	flag.DurationVar(&b.jobTakes, "jobs", 10*time.Minute, "`how long` a Job of offline work takes while online pods' delay is measured")
 	flag.Parse()
 	ctrllog.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
@@ -70,12 +84,13 @@ func (b *bench) run(ctx context.Context, only string) (err error) {
 	wanted := sections
 	if only != "" {
 		wanted = nil
+		all := slices.Concat(sections, parts)
 		for name := range strings.SplitSeq(only, ",") {
-			i := slices.IndexFunc(sections, func(s section) bool { return s.name == name })
+			i := slices.IndexFunc(all, func(s section) bool { return s.name == name })
 			if i < 0 {
 				return fmt.Errorf("there is no section %q", name)
 			}
-			wanted = append(wanted, sections[i])
+			wanted = append(wanted, all[i])
 		}
 	}
 	fmt.Fprintf(b.out, "%s/%s, %d CPUs, %s; load before the run %s\n", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version(), load())

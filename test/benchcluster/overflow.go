@@ -31,7 +31,7 @@ func overflowSection(ctx context.Context, b *bench) (err error) {
 	if err != nil {
 		return err
 	}
-	defer lambda.close()
+	defer func() { err = errors.Join(err, lambda.close()) }()
 	server, err := b.begin(ctx, platform{b.bothPools(endpoint), func(digest map[string]string) []string {
 		in := func(name string) string {
 			return fmt.Sprintf(", burst: allow, cloud: [{pool: lambda, function: %s, qualifier: live, memory: 128Mi, timeout: 30s}]", name)
@@ -115,7 +115,10 @@ func (b *bench) startCloud(ctx context.Context) (s *stand, endpoint string, err 
 	return s, "http://" + data.Addr().String(), nil
 }
 
-func (s *stand) close() { s.end(); _ = <-s.done }
+func (s *stand) close() error {
+	s.end()
+	return <-s.done
+}
 
 // report is what function report answers.
 func report(millis int) string { return fmt.Sprintf(`{"rows":%d,"millis":%d}`, 10*millis, millis) }

@@ -66,7 +66,12 @@ func (w *world) serve(ctx context.Context) (*process, error) {
 
 // start starts a command of spillway, and waits until url answers 200.
 func (w *world) start(ctx context.Context, url string, args ...string) (*process, error) {
-	cmd := w.Command(context.WithoutCancel(ctx), filepath.Join(w.dir, "spillway"), args...)
+	return w.launch(ctx, "spillway", url, args...)
+}
+
+// launch starts a program, and waits until url answers 200.
+func (w *world) launch(ctx context.Context, program, url string, args ...string) (*process, error) {
+	cmd := w.Command(context.WithoutCancel(ctx), filepath.Join(w.dir, program), args...)
 	cmd.Env = append(cmd.Env, "AWS_ACCESS_KEY_ID="+keyID, "AWS_SECRET_ACCESS_KEY="+keySecret)
 	p := &process{cmd: cmd, ended: make(chan error, 1), output: new(tail)}
 	cmd.Stdout, cmd.Stderr = p.output, p.output
@@ -76,7 +81,7 @@ func (w *world) start(ctx context.Context, url string, args ...string) (*process
 		return nil, err
 	}
 	go func() { p.ended <- cmd.Wait() }()
-	err := until(ctx, 5*time.Minute, "the server is ready", func() error {
+	err := until(ctx, 5*time.Minute, program+" is ready", func() error {
 		resp, err := w.http.Get(url)
 		if err != nil {
 			return err
@@ -105,7 +110,7 @@ func (p *process) stop() error {
 		return err
 	case <-time.After(time.Minute):
 		_ = p.cmd.Process.Kill()
-		return fmt.Errorf("the server does not end; it said: %s", p.output)
+		return fmt.Errorf("it does not end; it said: %s", p.output)
 	}
 }
 

@@ -105,15 +105,11 @@ func (w *world) fill(ctx context.Context) (err error) {
 
 // images builds the programs and puts those on the node that pods run.
 func (w *world) images(ctx context.Context) (err error) {
-	for path, folder := range map[string]string{
+	if err := w.build(ctx, map[string]string{
 		"spillway": "./cmd/spillway", "spillway-agent": "./cmd/spillway-agent", "task": "./internal/kubetest/app",
 		"functions/echo/bootstrap": "./examples/functions/echo", "functions/report/bootstrap": "./examples/functions/report",
-	} {
-		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-tags", "lambda.norpc", "-o", filepath.Join(w.dir, path), folder)
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := cmd.CombinedOutput(); err != nil {
-			return fmt.Errorf("build %s: %w\n%s", folder, err, out)
-		}
+	}); err != nil {
+		return err
 	}
 	if w.agent, err = w.Image(ctx, "localhost/spillway/agent:bench", filepath.Join(w.dir, "spillway-agent"), "serve"); err != nil {
 		return err
@@ -123,6 +119,18 @@ func (w *world) images(ctx context.Context) (err error) {
 	}
 	w.task, err = w.Image(ctx, "localhost/bench/task:bench", filepath.Join(w.dir, "task"), "done")
 	return err
+}
+
+// build builds programs; programs are their folders by where they go.
+func (w *world) build(ctx context.Context, programs map[string]string) error {
+	for path, folder := range programs {
+		cmd := exec.CommandContext(ctx, "go", "build", "-ldflags=-s -w", "-tags", "lambda.norpc", "-o", filepath.Join(w.dir, path), folder)
+		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			return fmt.Errorf("build %s: %w\n%s", folder, err, out)
+		}
+	}
+	return nil
 }
 
 // run runs the command in the cluster's network.

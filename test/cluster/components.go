@@ -5,18 +5,23 @@ import "slices"
 // Addresses inside the cluster's network, which has no way out. The API server is
 // where pods look for it, without a proxy of services: serviceIP is an address of the node.
 const (
-	nodeName     = "node1"
-	nodeIP       = "198.51.100.10"
-	serviceIP    = "10.96.0.1"
-	serviceRange = "10.96.0.0/24"
-	podRange     = "10.244.0.0/16"
-	nodePodRange = "10.244.0.0/24"
-	apiServer    = "https://" + serviceIP + ":443"
-	etcdURL      = "http://127.0.0.1:2379"
-	etcdPeerURL  = "http://127.0.0.1:2380"
+	nodeName       = "node1"
+	nodeIP         = "198.51.100.10"
+	serviceIP      = "10.96.0.1"
+	serviceRange   = "10.96.0.0/24"
+	podRange       = "10.244.0.0/16"
+	nodePodRange   = "10.244.0.0/24"
+	playedPodRange = "10.245.0.0/24" // of pods on nodes that are played
+	apiServer      = "https://" + serviceIP + ":443"
+	etcdURL        = "http://127.0.0.1:2379"
+	etcdPeerURL    = "http://127.0.0.1:2380"
 )
 
-var componentNames = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "kubelet"}
+var componentNames = []string{"etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "containerd", "kubelet", onDemand}
+
+// onDemand is the component that runs only after it was started by name: kwok, which
+// plays further nodes.
+const onDemand = "kwok"
 
 // components gives the command line of each.
 func (s site) components(kubebox string) map[string]component {
@@ -27,6 +32,7 @@ func (s site) components(kubebox string) map[string]component {
 		"kube-controller-manager": {kubebox, "kube-controller-manager"},
 		"kube-scheduler":          {kubebox, "kube-scheduler"},
 		"kubelet":                 {kubebox, "kubelet"},
+		"kwok":                    {s.path("kwok", "kwok")},
 		"containerd":              {"containerd", "--config", s.path("containerd.toml")},
 	}
 	flags := map[string][]string{
@@ -35,6 +41,7 @@ func (s site) components(kubebox string) map[string]component {
 		"kube-controller-manager": controllerFlags(pki),
 		"kube-scheduler":          schedulerFlags(pki),
 		"kubelet":                 s.kubeletFlags(pki),
+		"kwok":                    append(kwokFlags(s.path("kwok", "stages.yaml"), pki("admin.kubeconfig")), "--server-address=127.0.0.1:10247"),
 	}
 	all := map[string]component{}
 	for name, line := range lines {

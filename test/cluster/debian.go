@@ -50,20 +50,20 @@ func preflight() error {
 	return nil
 }
 
-// source finds the folder controlplane, from here or above.
-func source() (string, error) {
+// source finds a folder of what is built here, from the working directory or above.
+func source(folder string) (string, error) {
 	here, err := os.Getwd()
 	if err != nil {
 		return "", err
 	}
 	for dir := here; ; dir = filepath.Dir(dir) {
-		for _, sub := range []string{"controlplane", "test/cluster/controlplane"} {
+		for _, sub := range []string{folder, filepath.Join("test/cluster", folder)} {
 			if found := filepath.Join(dir, sub); exists(filepath.Join(found, "go.mod")) {
 				return found, nil
 			}
 		}
 		if dir == filepath.Dir(dir) {
-			return "", fmt.Errorf("no test/cluster/controlplane in %s or above; call this inside the work tree", here)
+			return "", fmt.Errorf("no test/cluster/%s in %s or above; call this inside the work tree", folder, here)
 		}
 	}
 }

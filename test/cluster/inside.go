@@ -47,7 +47,8 @@ func (c *invocation) kubectl() error {
 	if err != nil {
 		return err
 	}
-	return p.replace(append([]string{filepath.Join(r.assets(), "kubectl"), "--kubeconfig", c.site.kubeconfig("admin")}, c.args...)...)
+	return p.replace(append([]string{filepath.Join(r.assets(), "kubectl"), "--kubeconfig", c.site.kubeconfig("admin"),
+		"--cache-dir", c.site.path("kubectl")}, c.args...)...) // every cluster has the same address, and other objects
 }
 
 // stop kills a component, which is kept down until start.
@@ -71,6 +72,11 @@ func (c *invocation) start() error {
 	name, err := c.component()
 	if err != nil {
 		return err
+	}
+	if name == onDemand {
+		if err := c.site.installKwok(); err != nil {
+			return err
+		}
 	}
 	if err := os.RemoveAll(c.site.path("stop", name)); err != nil {
 		return err

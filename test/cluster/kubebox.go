@@ -23,21 +23,24 @@ const defaultMinor = "1.36"
 
 var kubernetes = regexp.MustCompile(`(?m)^\s*k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)$`)
 
-// recipe is one kubebox that can be built.
+// recipe is one program that can be built.
 type recipe struct {
+	program         string
+	links           []string // names that it also goes by
 	source, modfile string
 	version         string // as in v1.36.3
-	major, minor    string
+	stamp           string // what tells the linker of it
+	takes           string // how long to build
 	key             string // of all that decides what is built
 }
 
 // chosen reads the recipe of the minor version that KUBE_MINOR asks for.
 func chosen() (recipe, error) {
-	dir, err := source()
+	dir, err := source("controlplane")
 	if err != nil {
 		return recipe{}, err
 	}
-	r := recipe{source: dir, modfile: "go.mod"}
+	r := recipe{program: "kubebox", links: []string{"etcd", "kube-apiserver", "kubectl"}, source: dir, modfile: "go.mod", takes: "20 minutes"}
 	if minor := os.Getenv("KUBE_MINOR"); minor != "" && minor != defaultMinor {
 		r.modfile = "kube-" + minor + ".mod"
 	}
@@ -49,7 +52,8 @@ func chosen() (recipe, error) {
 	if found == nil {
 		return r, fmt.Errorf("%s in %s requires no k8s.io/kubernetes", r.modfile, dir)
 	}
-	r.version, r.major, r.minor = string(found[1]), string(found[2]), string(found[3])
+	r.version = string(found[1])
+	r.stamp = fmt.Sprintf(" -X %sgitVersion=%s -X %[1]sgitMajor=%[3]s -X %[1]sgitMinor=%[4]s", buildVersion, r.version, found[2], found[3])
 	r.key, err = r.digest()
 	return r, err
 }
@@ -69,8 +73,10 @@ func (r recipe) digest() (string, error) {
 }
 
 func (r recipe) assets() string {
-	return filepath.Join(cacheDir(), "kubebox-"+r.version+"-"+r.key)
+	return filepath.Join(cacheDir(), r.program+"-"+r.version+"-"+r.key)
 }
+
+func (r recipe) binary() string { return filepath.Join(r.assets(), r.program) }
 
 // assets prints where etcd, kube-apiserver and kubectl are.
 func (c *invocation) assets() error {
@@ -85,15 +91,15 @@ func (c *invocation) assets() error {
 	return err
 }
 
-// ensure builds kubebox if it is not in the cache. Of several that ask at once, one
+// ensure builds the program if it is not in the cache. Of several that ask at once, one
 // builds and the others wait.
 func (r recipe) ensure(cachedOnly bool) error {
-	done := filepath.Join(r.assets(), "kubebox")
+	done := r.binary()
 	if exists(done) {
 		return nil
 	}
 	if cachedOnly {
-		return errors.New("Kubernetes " + r.version + " is not built on this machine yet, which takes 20 minutes of a processor; run test/cluster/install")
+		return fmt.Errorf("%s %s is not built on this machine yet, which takes %s of a processor; run test/cluster/install", r.program, r.version, r.takes)
 	}
 	if err := os.MkdirAll(cacheDir(), 0o755); err != nil {
 		return err
@@ -118,11 +124,11 @@ func (r recipe) build() error {
 	if err := errors.Join(os.RemoveAll(work), os.MkdirAll(work, 0o755)); err != nil {
 		return err
 	}
-	if err := r.compile(filepath.Join(work, "kubebox")); err != nil {
+	if err := r.compile(filepath.Join(work, r.program)); err != nil {
 		return err
 	}
-	for _, name := range []string{"etcd", "kube-apiserver", "kubectl"} {
-		if err := os.Symlink("kubebox", filepath.Join(work, name)); err != nil {
+	for _, name := range r.links {
+		if err := os.Symlink(r.program, filepath.Join(work, name)); err != nil {
 			return err
 		}
 	}
@@ -132,8 +138,7 @@ func (r recipe) build() error {
 const buildVersion = "k8s.io/component-base/version."
 
 func (r recipe) compile(to string) error {
-	stamp := fmt.Sprintf("-s -w -X %sgitVersion=%s -X %[1]sgitMajor=%[3]s -X %[1]sgitMinor=%[4]s", buildVersion, r.version, r.major, r.minor)
-	cmd := exec.Command("nice", "-n", "10", "go", "build", "-v", "-trimpath", "-modfile", r.modfile, "-ldflags", stamp, "-o", to, ".")
+	cmd := exec.Command("nice", "-n", "10", "go", "build", "-v", "-trimpath", "-modfile", r.modfile, "-ldflags", "-s -w"+r.stamp, "-o", to, ".")
 	cmd.Dir = r.source
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off")
 	runtime.LockOSThread() // the signal comes when the thread ends
@@ -143,14 +148,14 @@ func (r recipe) compile(to string) error {
 	cmd.Stderr = seen
 	began := time.Now()
 	say := func(format string, args ...any) {
-		fmt.Fprintf(os.Stderr, "kubebox: %5s  %s\n", time.Since(began).Round(time.Second), fmt.Sprintf(format, args...))
+		fmt.Fprintf(os.Stderr, "%s: %5s  %s\n", r.program, time.Since(began).Round(time.Second), fmt.Sprintf(format, args...))
 	}
-	say("building Kubernetes %s, once for this machine; about 10 minutes on two free processors", r.version)
+	say("building %s, once for this machine; about %s of a processor", r.version, r.takes)
 	stop := seen.report(say)
 	err := cmd.Run()
 	stop()
 	if err != nil {
-		return fmt.Errorf("build kubebox in %s: %w\n%s", r.source, err, seen.last())
+		return fmt.Errorf("build %s in %s: %w\n%s", r.program, r.source, err, seen.last())
 	}
 	say("built, %s of processor time", (cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Round(time.Second))
 	return nil
@@ -182,7 +187,7 @@ func (p *progress) report(say func(string, ...any)) (stop func()) {
 			case <-end:
 				return
 			case <-time.After(20 * time.Second):
-				say("%d of at most 2,800 steps", p.lines.Load())
+				say("%d packages of at most 2,800", p.lines.Load())
 			}
 		}
 	}()

@@ -15,6 +15,8 @@ import (
 const usage = `usage: cluster COMMAND [flags] [arguments]
 
   assets                    a directory with etcd, kube-apiserver and kubectl, built if missing
+  kwok [KUBECONFIG]         play nodes to an API server; without one, where the program
+                            is that does it, built if missing
   check                     fails if this machine lacks something to run a cluster
   up                        bring a cluster up
   down                      take it down; fails if anything of it is left
@@ -22,9 +24,9 @@ const usage = `usage: cluster COMMAND [flags] [arguments]
   exec PROGRAM ARGUMENTS    a program in the cluster's network
   image NAME BINARY ARGUMENTS  an image of one static program, put on the node; prints its digest
   stop COMPONENT            kill a component and keep it down
-  start COMPONENT           start it again
+  start COMPONENT           start it again; kwok, for the first time, which builds it if missing
 
-Every command but assets takes -dir, where the cluster keeps its files (default: %s).
+Every command but assets and kwok takes -dir, where the cluster keeps its files (default: %s).
 KUBE_MINOR chooses a minor version of Kubernetes.
 `
 
@@ -41,6 +43,7 @@ type invocation struct {
 
 var commands = map[string]func(*invocation) error{
 	"assets":  (*invocation).assets,
+	"kwok":    (*invocation).kwok,
 	"check":   func(*invocation) error { return preflight() },
 	"up":      (*invocation).up,
 	"down":    (*invocation).down,
@@ -68,7 +71,7 @@ func run(args []string, out io.Writer) error {
 	c := &invocation{out: out, flags: flag.NewFlagSet(args[0], flag.ExitOnError)}
 	dir := c.flags.String("dir", defaultDir(), "where the cluster keeps its files")
 	c.attach = c.flags.Bool("attached", false, "up: stay, and take the cluster down when standard input ends")
-	c.cached = c.flags.Bool("cached", false, "assets: fail instead of building")
+	c.cached = c.flags.Bool("cached", false, "assets, kwok: fail instead of building")
 	c.kube = c.flags.String("kubebox", "", "pid1: the program that holds the components")
 	own, theirs := ownFlags(args[0], args[1:])
 	if err := c.flags.Parse(own); err != nil {

@@ -46,7 +46,8 @@ failSwapOn: false
 enforceNodeAllocatable: []
 localStorageCapacityIsolation: false
 resolvConf: ""
-clusterDomain: cluster.local
+clusterDomain: DOMAIN
+clusterDNS: [RESOLVER]
 evictionHard: {memory.available: 100Mi}
 imageMinimumGCAge: 24h
 imageGCHighThresholdPercent: 100
@@ -59,7 +60,7 @@ kubeAPIBurst: 1000
 // writeNodeFiles fills the settings in. No image is collected, and no pod evicted
 // because this machine's disk is full: what is on it is not the tests' affair.
 func (s site) writeNodeFiles() error {
-	fill := strings.NewReplacer("PAUSE", pauseImage, "CNI", cniPlugins, "PODS", nodePodRange, "NAME", s.name(), "DIR", s.dir)
+	fill := strings.NewReplacer("PAUSE", pauseImage, "CNI", cniPlugins, "PODS", nodePodRange, "NAME", s.name(), "DOMAIN", clusterDomain, "RESOLVER", dnsIP, "DIR", s.dir)
 	for name, text := range nodeFiles {
 		file := s.path(name)
 		if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {

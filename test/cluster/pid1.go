@@ -49,7 +49,7 @@ type boot struct {
 }
 
 func (b *boot) all() error {
-	for _, step := range []func() error{b.mounts, b.tunables, b.network, b.files, b.controlPlane, b.node} {
+	for _, step := range []func() error{b.mounts, b.tunables, b.network, b.files, b.controlPlane, b.services, b.node} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -178,7 +178,10 @@ func (b *boot) controlPlane() error {
 	if err := b.until("API server answers", func() bool { return b.ask("/readyz", nil) == nil }); err != nil {
 		return err
 	}
-	b.launch("kube-controller-manager", "kube-scheduler")
+	if err := os.WriteFile(b.path("stop", onDemand), nil, 0o644); err != nil {
+		return err
+	}
+	b.launch("kube-controller-manager", "kube-scheduler", onDemand)
 	return nil
 }
 

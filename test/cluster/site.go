@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
@@ -119,18 +120,33 @@ func (p process) alive() bool {
 }
 
 // started reads when a process began, in ticks since the machine did. A process that
-// has ended and waits to be collected counts as gone.
+// has ended and waits to be collected counts as gone. One whose first thread has ended
+// is still there while others go on: the last of them to end clears the namespaces.
 func started(pid int) (string, error) {
-	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	text, err := os.ReadFile(procStat(pid))
 	if err != nil {
 		return "", err
 	}
-	after := text[strings.LastIndexByte(string(text), ')')+1:] // the name may hold blanks
-	fields := strings.Fields(string(after))
-	if len(fields) < 20 || fields[0] == "Z" || fields[0] == "X" {
+	fields := afterName(text)
+	if len(fields) < 20 {
+		return "", fmt.Errorf("process %d: /proc has %d fields", pid, len(fields))
+	}
+	threads, err := strconv.Atoi(fields[17])
+	if err != nil {
+		return "", fmt.Errorf("process %d: threads: %w", pid, err)
+	}
+	if over := fields[0] == "Z" || fields[0] == "X"; over && threads <= 1 {
 		return "", fmt.Errorf("process %d has ended", pid)
 	}
 	return fields[19], nil
+}
+
+func procStat(pid int) string { return fmt.Sprintf("/proc/%d/stat", pid) }
+
+// afterName are the fields of a process's stat from its state on; its name, before
+// them, may hold blanks.
+func afterName(stat []byte) []string {
+	return strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
 }
 
 // within asks until the answer is yes or the time is over.

@@ -72,7 +72,7 @@ func TestRecorded(t *testing.T) {
 func TestChosen(t *testing.T) {
 	t.Setenv("KUBE_MINOR", "")
 	usual, err := chosen()
-	if err != nil || !strings.HasPrefix(usual.version, "v"+defaultMinor+".") || usual.minor != "36" {
+	if err != nil || !strings.HasPrefix(usual.version, "v"+defaultMinor+".") || !strings.Contains(usual.stamp, "gitMinor=36") {
 		t.Errorf("the usual Kubernetes is %+v (%v)", usual, err)
 	}
 	t.Setenv("KUBE_MINOR", "1.35")
@@ -84,8 +84,14 @@ func TestChosen(t *testing.T) {
 		t.Errorf("Kubernetes 1.2: %v", err)
 	}
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
-	if err := usual.ensure(true); err == nil || !strings.Contains(err.Error(), "test/cluster/install") {
-		t.Errorf("nothing is built: %v", err)
+	kwok, err := kwokRecipe()
+	if err != nil || !strings.HasPrefix(filepath.Base(kwok.binary()), "kwok") || kwok.assets() == usual.assets() {
+		t.Errorf("kwok is %+v (%v)", kwok, err)
+	}
+	for _, r := range []recipe{usual, kwok} {
+		if err := r.ensure(true); err == nil || !strings.Contains(err.Error(), "test/cluster/install") {
+			t.Errorf("nothing is built: %v", err)
+		}
 	}
 }
 

@@ -37,7 +37,7 @@ func (c *invocation) up() error {
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM)
-	ended, err := c.site.begin(filepath.Join(r.assets(), "kubebox"), *c.attach)
+	ended, err := c.site.begin(r.binary(), *c.attach)
 	if err == nil {
 		err = c.site.await(ended, signals)
 	}

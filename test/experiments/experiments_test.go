@@ -23,6 +23,7 @@ func TestPlatformsDoWhatTheySay(t *testing.T) {
 		"cloud":       {setup{mode: "CloudOnly"}, true, false},
 		"hybrid":      {setup{nodes: 1}, true, true},
 		"on-prem":     {setup{boundless: true, mode: "OnPremOnly", cold: true, keepAlive: time.Minute}, false, true},
+		"windows":     {setup{boundless: true, mode: "OnPremOnly", cold: true, policy: "{kind: windows}"}, false, true},
 		"hybrid keep": {setup{boundless: true, mode: "OnPremOnly", cold: true, policy: "{kind: forecast, worth: 30m}"}, false, true},
 	} {
 		r, err := l.simulate(calls, c.setup)

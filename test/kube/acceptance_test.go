@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/spillway-dev/spillway/internal/textsink"
 	"github.com/spillway-dev/spillway/simulator/cloud"
 	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
@@ -137,7 +138,7 @@ spec: {listen: "127.0.0.1:0", admin: "127.0.0.1:0", dataDir: ../data, auth: {tok
 `), 0o644))
 	cmd := exec.Command(filepath.Join(dir, "spillway"), "up", "--config", config)
 	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+keyID, "AWS_SECRET_ACCESS_KEY="+keySecret, "CALLER_TOKEN="+localToken)
-	said := new(lockedBuffer)
+	said := new(textsink.Sink)
 	cmd.Stdout, cmd.Stderr = said, said
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	must(t, cmd.Start())

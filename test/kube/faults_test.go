@@ -54,6 +54,7 @@ func TestFaults(t *testing.T) {
 		{"API server gone", apiServerGone},
 		{"etcd restarts", etcdRestarts},
 		{"rollout", rollout},
+		{"upgrade and back", upgrade},
 		{"server killed", serverKilled},
 		{"node not ready", nodeNotReady},
 	} {
@@ -275,6 +276,11 @@ func (f *faults) wrongDigest(t *testing.T) {
 	other, err := os.ReadFile(filepath.Join(filepath.Dir(path), strings.TrimPrefix(f.digest, "sha256:")+".zip"))
 	must(t, err)
 	must(t, os.WriteFile(path, other, 0o600))
+	packed, err := filepath.Glob(strings.TrimSuffix(path, ".zip") + "-*.packed")
+	must(t, err)
+	for _, form := range packed { // what is sent is made of the zip file again
+		must(t, os.Remove(form))
+	}
 	f.until(20*time.Second, "the digest is held against it", func() error {
 		if a, err := f.call(f.web(), f.token, "spoilt", `{}`); err != nil || !strings.Contains(a.body, "Spillway.PackageError") || !strings.Contains(a.body, f.digest) {
 			return fmt.Errorf("%+v, %w", a, err)

@@ -3,6 +3,9 @@ package kube
 import (
 	"context"
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -91,13 +94,17 @@ func (f *faults) settled() error {
 	return nil
 }
 
-// apiServerGone: 20 s here, in place of a minute.
+// outageLasts is longer than any Lease, memory of an identity or watch without an answer.
+const outageLasts = time.Minute
+
+// apiServerGone: the server keeps its Lease, which it cannot renew.
 func apiServerGone(t *testing.T, f *faults) {
 	f.outage(t, "api", func(during func()) {
 		must(t, f.Stop(t.Context(), "kube-apiserver"))
+		back := time.After(outageLasts)
 		time.Sleep(5 * time.Second)
 		during()
-		time.Sleep(15 * time.Second)
+		<-back
 		must(t, f.Start(t.Context(), "kube-apiserver"))
 		f.until(time.Minute, "the API server answers", f.apiAnswers)
 		time.Sleep(3 * time.Second)
@@ -158,6 +165,21 @@ func rollout(t *testing.T, f *faults) {
 	f.next(t, "rollout", func() { f.stop(); f.serve() })
 }
 
+// upgrade: another build takes over what the first left, and the first what that left.
+func upgrade(t *testing.T, f *faults) {
+	first, other := f.spillway, filepath.Join(f.dir, "other", "spillway")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags=-s -w", "-o", other, "../../cmd/spillway")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // as the first, but for what is linked
+	out, err := build.CombinedOutput()
+	if err != nil {
+		t.Fatalf("build another: %v\n%s", err, out)
+	}
+	defer func() { f.spillway = first }()
+	for i, name := range []string{"upgrade", "downgrade"} {
+		f.next(t, name, func() { f.stop(); f.spillway = []string{other, first}[i]; f.serve() })
+	}
+}
+
 // serverKilled: what was in flight is lost with the server; all else is as in a rollout.
 func serverKilled(t *testing.T, f *faults) {
 	f.next(t, "killed-server", func() {
@@ -171,7 +193,7 @@ func (f *faults) next(t *testing.T, name string, replace func()) {
 	f.until(2*time.Minute, "what was to go is gone", f.settled)
 	f.until(time.Minute, "it answers", func() error { return f.answers("witness") })
 	const workers = 8
-	killed := name != "rollout"
+	killed := name == "killed-server"
 	f.n.mu.Lock()
 	f.n.most, f.n.mostIn, f.n.inPods = 0, 0, 0
 	f.n.mu.Unlock()

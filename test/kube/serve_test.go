@@ -2,11 +2,15 @@ package kube
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
 // TestServe is the tour of a cluster: objects are applied, calls run in pods, overflow
@@ -25,6 +29,24 @@ func TestServe(t *testing.T) {
 	w.until(time.Minute, "the function is known", func() error {
 		if functions := w.run("list"); !strings.Contains(functions, "shop/report") {
 			return errors.New(functions)
+		}
+		return nil
+	})
+	w.until(time.Minute, "pods wait for a package", func() error {
+		all, err := w.client.CoreV1().Pods("spillway-pool").List(t.Context(), metav1.ListOptions{})
+		if err != nil {
+			return err
+		}
+		ready := 0
+		for i := range all.Items {
+			for _, c := range all.Items[i].Status.Conditions {
+				if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+					ready++
+				}
+			}
+		}
+		if ready < 2 { // a call that may burst waits for no pod that is not there yet
+			return fmt.Errorf("%d of 2", ready)
 		}
 		return nil
 	})

@@ -2,7 +2,6 @@
 package kube
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -24,6 +22,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/internal/textsink"
 	"github.com/spillway-dev/spillway/simulator/cloud"
 	"github.com/spillway-dev/spillway/test/internal/testbed"
 )
@@ -48,24 +47,7 @@ type world struct {
 
 	server  *exec.Cmd
 	stopped chan error
-	output  *lockedBuffer
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	output  *textsink.Sink
 }
 
 func must(t testing.TB, err error) {
@@ -183,7 +165,7 @@ func (w *world) serve() {
 	cmd := w.Command(context.Background(), w.spillway, "serve", "--kubeconfig", w.Kubeconfig, "--namespace", "spillway-system",
 		"--listen", front, "--metrics", health, "--data", filepath.Join(w.dir, "data"), "--log-format", "json")
 	cmd.Env = append(cmd.Env, "AWS_ACCESS_KEY_ID="+keyID, "AWS_SECRET_ACCESS_KEY="+keySecret)
-	w.output = new(lockedBuffer)
+	w.output = new(textsink.Sink)
 	cmd.Stdout, cmd.Stderr = w.output, w.output
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL, Setpgid: true}
 	must(w.t, cmd.Start())

@@ -28,6 +28,7 @@ func person(name string) subject { return subject{name, []string{"system:authent
 var (
 	dispatcherAccount = account("spillway-system", "spillway")
 	operatorAccount   = account("spillway-system", "spillway-operator")
+	nodeAccount       = account("spillway-system", "spillway-node")
 )
 
 // may asks the API server. what is VERB [GROUP/]RESOURCE[/SUBRESOURCE] [NAME], in a
@@ -68,10 +69,12 @@ func (s *server) holds(t *testing.T, who subject, all []access) {
 
 const crds = "spillway.dev:"
 
-// accounts are the dispatcher's and the operator's.
+// accounts are the dispatcher's, the operator's and the virtual node's.
 func (s *server) accounts(t *testing.T) {
 	s.holds(t, dispatcherAccount, []access{
 		{"list nodes", "*", true},
+		{"watch namespaces", "*", true},
+		{"delete namespaces", "*", false},
 		{"watch pods", "*", true},
 		{"create pods", "shop", true},
 		{"delete pods", "shop", true},
@@ -81,15 +84,22 @@ func (s *server) accounts(t *testing.T) {
 		{"patch " + crds + "functions/status", "shop", true},
 		{"patch " + crds + "functions", "shop", false},
 		{"create " + crds + "quotas", "*", false},
-		{"update " + crds + "pools/status", "*", true},
+		{"patch " + crds + "pools/status", "*", true},
+		{"patch " + crds + "quotas/status", "*", true},
+		{"update " + crds + "pools/status", "*", false},
+		{"patch " + crds + "burstpolicies/status", "*", false},
 		{"invoke " + crds + "functions", "shop", false},
 		{"create authentication.k8s.io:tokenreviews", "*", true},
 		{"create authorization.k8s.io:subjectaccessreviews", "*", true},
 		{"create events.k8s.io:events", "shop", true},
-		{"create events", "shop", true},
+		{"patch events.k8s.io:events", "shop", false},
 		{"watch configmaps", "spillway-system", true},
 		{"update configmaps", "spillway-system", false},
 		{"get configmaps", "shop", false},
+		{"create coordination.k8s.io:leases", "spillway-system", true},
+		{"update coordination.k8s.io:leases spillway", "spillway-system", true},
+		{"update coordination.k8s.io:leases spillway-operator", "spillway-system", false},
+		{"create coordination.k8s.io:leases", "shop", false},
 		{"get secrets spillway-clouds", "spillway-system", false},
 		{"list secrets", "spillway-system", false},
 		{"get pods/log", "shop", true},
@@ -108,8 +118,9 @@ func (s *server) accounts(t *testing.T) {
 		{"delete resourcequotas others", "shop", false},
 		{"patch resourcequotas others", "shop", false},
 		{"create coordination.k8s.io:leases", "spillway-system", true},
-		{"update coordination.k8s.io:leases", "spillway-system", true},
-		{"update coordination.k8s.io:leases", "kube-system", false},
+		{"update coordination.k8s.io:leases spillway-operator", "spillway-system", true},
+		{"update coordination.k8s.io:leases spillway", "spillway-system", false},
+		{"update coordination.k8s.io:leases spillway-operator", "kube-system", false},
 		{"patch " + crds + "functions/status", "shop", true},
 		{"update " + crds + "functions/finalizers", "shop", true},
 		{"patch " + crds + "functions", "shop", true},
@@ -125,7 +136,69 @@ func (s *server) accounts(t *testing.T) {
 		{"get secrets spillway-clouds", "spillway-system", false},
 		{"list secrets", "*", false},
 		{"patch events", "shop", true},
+		{"watch certificates.k8s.io:certificatesigningrequests", "*", true},
+		{"create certificates.k8s.io:certificatesigningrequests", "*", false},
+		{"update certificates.k8s.io:certificatesigningrequests/approval", "*", true},
+		{"approve certificates.k8s.io:signers kubernetes.io/kubelet-serving", "*", true},
+		{"approve certificates.k8s.io:signers kubernetes.io/kube-apiserver-client", "*", false},
+		{"approve certificates.k8s.io:signers kubernetes.io/kube-apiserver-client-kubelet", "*", false},
+		{"sign certificates.k8s.io:signers kubernetes.io/kubelet-serving", "*", false},
 	})
+	s.holds(t, nodeAccount, []access{
+		{"create nodes", "*", true},
+		{"patch nodes spillway-offline", "*", true},
+		{"patch nodes/status spillway-offline", "*", true},
+		{"patch nodes worker-1", "*", false},
+		{"patch nodes/status worker-1", "*", false},
+		{"delete nodes spillway-offline", "*", false},
+		{"get nodes/stats worker-1", "*", false},
+		{"create serviceaccounts/token spillway-node-usage", "spillway-system", true},
+		{"create serviceaccounts/token spillway", "spillway-system", false},
+		{"get nodes/proxy worker-1", "*", false},
+		{"watch pods", "*", true},
+		{"create pods", "shop", true},
+		{"delete pods", "shop", true},
+		{"patch pods", "shop", false},
+		{"update pods/status", "shop", true},
+		{"get pods/log", "shop", true},
+		{"create pods/exec", "shop", true},
+		{"create pods/attach", "shop", true},
+		{"create pods/portforward", "shop", true},
+		{"create pods/eviction", "shop", false},
+		{"create pods/binding", "shop", false},
+		{"create events", "shop", true},
+		{"create certificates.k8s.io:certificatesigningrequests", "*", true},
+		{"update certificates.k8s.io:certificatesigningrequests/approval", "*", false},
+		{"create authentication.k8s.io:tokenreviews", "*", true},
+		{"create authorization.k8s.io:subjectaccessreviews", "*", true},
+		{"admit " + crds + "offlinepods", "*", true},
+		{"create coordination.k8s.io:leases", "spillway-system", true},
+		{"update coordination.k8s.io:leases spillway-offline", "spillway-system", true},
+		{"update coordination.k8s.io:leases spillway", "spillway-system", false},
+		{"update coordination.k8s.io:leases spillway-offline", "kube-node-lease", true},
+		{"update coordination.k8s.io:leases worker-1", "kube-node-lease", false},
+		{"get configmaps extension-apiserver-authentication", "kube-system", true},
+		{"get configmaps", "shop", false},
+		{"get secrets spillway-webhook", "spillway-system", true},
+		{"update secrets spillway-webhook", "spillway-system", true},
+		{"get secrets spillway-clouds", "spillway-system", false},
+		{"list secrets", "spillway-system", false},
+		{"create secrets", "spillway-system", false},
+		{"get secrets database", "shop", false},
+		{"patch admissionregistration.k8s.io:mutatingwebhookconfigurations spillway-webhook", "*", true},
+		{"patch admissionregistration.k8s.io:mutatingwebhookconfigurations others", "*", false},
+		{"create admissionregistration.k8s.io:mutatingwebhookconfigurations", "*", false},
+		{"create serviceaccounts/token default", "shop", false},
+		{"impersonate users", "*", false},
+	})
+	s.holds(t, account("spillway-system", "spillway-node-usage"), []access{
+		{"get nodes/stats worker-1", "*", true},
+		{"get nodes/proxy worker-1", "*", false},
+		{"get nodes worker-1", "*", false},
+		{"list pods", "*", false},
+		{"create pods/exec", "shop", false},
+	})
+	s.holds(t, dispatcherAccount, []access{{"get secrets spillway-webhook", "spillway-system", false}, {"admit " + crds + "offlinepods", "*", false}})
 	s.holds(t, account("shop", "default"), []access{
 		{"get secrets spillway-clouds", "spillway-system", false},
 		{"get " + crds + "functions", "shop", false},
@@ -165,7 +238,7 @@ func (s *server) people(t *testing.T) {
 	}, none...))
 	s.holds(t, owner, append([]access{
 		{"get secrets spillway-clouds", "spillway-system", false},
-		{"update " + crds + "functions", "shop", true}, {"update " + crds + "quotas", "", false}, {"approve " + crds + "quotarequests", "", false},
+		{"update " + crds + "functions", "shop", true}, {"update " + crds + "quotas", "", false},
 		{"bind rbac.authorization.k8s.io:clusterroles spillway-invoker", "shop", true},
 		{"bind rbac.authorization.k8s.io:clusterroles spillway-invoker", "other", false},
 		{"bind rbac.authorization.k8s.io:clusterroles cluster-admin", "shop", false},

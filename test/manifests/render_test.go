@@ -195,7 +195,7 @@ func TestOrder(t *testing.T) {
 // TestCRDs fails when a generated kind is not among what is applied.
 func TestCRDs(t *testing.T) {
 	files, err := filesys.MakeFsOnDisk().Glob(root + "/base/crds/*.yaml")
-	if err != nil || len(files) < 6 {
+	if err != nil || len(files) < 5 {
 		t.Fatalf("%d CRDs, %v", len(files), err)
 	}
 	for _, dir := range []string{"base", "overlays/dev", "overlays/prod"} {
@@ -208,6 +208,35 @@ func TestCRDs(t *testing.T) {
 		if found != len(files) {
 			t.Errorf("%s has %d CRDs of %d", dir, found, len(files))
 		}
+	}
+}
+
+// TestExampleOverlay holds the overlay that people copy to overlay prod: other images, by
+// digest, and settings of the server from a ConfigMap.
+func TestExampleOverlay(t *testing.T) {
+	prod, own := byName(t, kustomized(t, "overlays/prod")), byName(t, kustomized(t, "examples/overlay"))
+	if len(own) != len(prod)+1 {
+		t.Errorf("%d objects, of which overlay prod has %d", len(own), len(prod))
+	}
+	for _, name := range []string{dispatcher, operator, node} {
+		image, _ := container(t, own[name])["image"].(string)
+		if _, digest, _ := strings.Cut(image, "@"); !strings.HasPrefix(image, "registry.example/team/spillway") || len(digest) != len("sha256:")+64 {
+			t.Errorf("%s has image %s", name, image)
+		}
+	}
+	was, is := container(t, prod[dispatcher])["args"].([]any), container(t, own[dispatcher])["args"].([]any)
+	if !slices.Equal(slices.Delete(slices.Clone(is), 1, 2), was) || is[1] != "--config=/etc/spillway" {
+		t.Errorf("the dispatcher is started with %q, in overlay prod with %q", is, was)
+	}
+	if grace := at(t, own[dispatcher], "spec", "template", "spec", "terminationGracePeriodSeconds"); fmt.Sprint(grace) != "165" {
+		t.Errorf("the dispatcher has %v s to end", grace)
+	}
+	settings := slices.IndexFunc(slices.Collect(maps.Values(own)), func(o object) bool {
+		server, _ := at(t, o, "data", "server.yaml").(string)
+		return o.GetKind() == "ConfigMap" && strings.Contains(server, "kind: Server")
+	})
+	if settings < 0 {
+		t.Error("there is no ConfigMap with the settings of the server")
 	}
 }
 
@@ -235,6 +264,7 @@ func container(t testing.TB, o object) map[string]any {
 const (
 	dispatcher = "9 StatefulSet spillway-system/spillway"
 	operator   = "9 Deployment spillway-system/spillway-operator"
+	node       = "9 Deployment spillway-system/spillway-node"
 )
 
 // TestValues sees that every value of the chart does something.
@@ -251,6 +281,7 @@ func TestValues(t *testing.T) {
 		"labels":           map[string]any{"team": "platform", "app.kubernetes.io/name": "other"},
 		"dispatcher":       map[string]any{"resources": some("3Gi"), "storage": map[string]any{"size": "7Gi", "className": "fast"}},
 		"operator":         map[string]any{"replicas": 3, "resources": some("5Gi")},
+		"node":             map[string]any{"replicas": 4, "resources": some("6Gi"), "image": map[string]any{"repository": "registry.example/node", "digest": digest}},
 	})
 	objects := byName(t, all)
 	for _, name := range []string{dispatcher, operator} {
@@ -260,6 +291,18 @@ func TestValues(t *testing.T) {
 		if got := at(t, objects[name], "spec", "template", "spec", "imagePullSecrets"); got != nil {
 			t.Errorf("%s has pull secrets %v", name, got)
 		}
+	}
+	if got := container(t, objects[node])["image"]; got != "registry.example/node@"+digest {
+		t.Errorf("the node has image %v", got)
+	}
+	if got := at(t, objects[node], "spec", "template", "spec", "imagePullSecrets"); got != nil {
+		t.Errorf("the node has pull secrets %v", got)
+	}
+	if got := fmt.Sprint(at(t, objects[node], "spec", "template", "spec", "volumes")); !strings.Contains(got, "audience:calls.example") {
+		t.Errorf("the node has volumes %s", got)
+	}
+	if got := fmt.Sprint(at(t, objects[node], "spec", "replicas")); got != "4" {
+		t.Errorf("%s nodes", got)
 	}
 	if args := fmt.Sprint(container(t, objects[dispatcher])["args"]); !strings.Contains(args, "--audience=calls.example ") {
 		t.Errorf("args of the dispatcher are %s", args)
@@ -271,7 +314,7 @@ func TestValues(t *testing.T) {
 	if got := fmt.Sprint(at(t, objects[operator], "spec", "replicas")); got != "3" {
 		t.Errorf("%s operators", got)
 	}
-	for name, memory := range map[string]string{dispatcher: "3Gi", operator: "5Gi"} {
+	for name, memory := range map[string]string{dispatcher: "3Gi", operator: "5Gi", node: "6Gi"} {
 		if got := fmt.Sprint(container(t, objects[name])["resources"]); !strings.Contains(got, memory) {
 			t.Errorf("%s has resources %s", name, got)
 		}
@@ -299,6 +342,8 @@ func TestBadValues(t *testing.T) {
 		{"image": map[string]any{"name": "x"}},
 		{"image": map[string]any{"digest": "latest"}},
 		{"operator": map[string]any{"replicas": 0}},
+		{"node": map[string]any{"replicas": 0}},
+		{"node": map[string]any{"image": map[string]any{"digest": "latest"}}},
 		{"dispatcher": map[string]any{"replicas": 2}},
 		{"monitoring": "yes"},
 	} {

@@ -219,12 +219,17 @@ func TestServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	pool, err := os.ReadFile(root + "/examples/overlay/pool.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
 	variants := map[string][]object{
 		"base":    kustomized(t, "base"),
 		"dev":     kustomized(t, "overlays/dev"),
 		"prod":    kustomized(t, "overlays/prod"),
 		"chart":   helmed(t, nil),
 		"example": sorted(parse(t, tenant)),
+		"pool":    parse(t, pool),
 	}
 	for name, all := range variants {
 		t.Run(name, func(t *testing.T) { s.takes(t, all) })
@@ -239,6 +244,7 @@ func TestServer(t *testing.T) {
 	t.Run("accounts", s.accounts)
 	t.Run("people", s.people)
 	t.Run("pods", s.podsOfSpillway)
+	t.Run("guests", s.guests)
 	t.Run("programs", func(t *testing.T) { s.asStarted(t, variants["prod"]) })
 }
 

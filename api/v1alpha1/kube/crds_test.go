@@ -38,11 +38,28 @@ func TestOnServer(t *testing.T) {
 	c, kubectl := server(t)
 	for name, test := range map[string]func(*testing.T, client.Client){
 		"examples": examplesAreAppliedAndReadBack, "malformed": malformedObjects, "quantities": quantitiesOnServer,
-		"unreadable": unreadableQuantities, "status": status, "requests": quotaRequestNeverChanges,
+		"unreadable": unreadableQuantities, "status": status, "patience": patience,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, c) })
 	}
 	t.Run("columns", func(t *testing.T) { columns(t, c, kubectl) })
+}
+
+// patience: a wait is compared with the deadline that the class has by default.
+func patience(t *testing.T, c client.Client) {
+	for spec, taken := range map[string]bool{
+		`"maxWait": "30m"`:                                        false,
+		`"maxWait": "30m", "class": "online"`:                     false,
+		`"maxWait": "30m", "class": "offline"`:                    true,
+		`"maxWait": "30m", "class": "offline", "deadline": "20m"`: false,
+		`"maxWait": "12s", "burstPolicy": "idle"`:                 true,
+	} {
+		o := documents(t, []byte(`{"apiVersion": "spillway.dev/v1alpha1", "kind": "Function", "metadata": {"name": "patient", "namespace": "default"}, "spec": {`+spec+`, "revisions": [{"name": "v1", "package": {"digest": "sha256:`+aDigest+`"}}]}}`))[0]
+		err := apply(t.Context(), c, o, client.DryRunAll)
+		if taken && err != nil || !taken && (err == nil || !strings.Contains(err.Error(), "spec.maxWait: ") || !strings.Contains(err.Error(), "longer than the deadline")) {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
 }
 
 // columns shows what people see of each kind.
@@ -60,7 +77,7 @@ func columns(t *testing.T, c client.Client, kubectl func(args ...string) string)
 		}
 	}
 	for kind, want := range map[string]string{
-		"fn":     "NAME READY REVISION BURST BURSTABLE AGE seen allow",
+		"fn":     "NAME READY SERVED TRAFFIC BURST BURSTABLE AGE seen allow",
 		"pools":  "NAME KIND REGION READY SLOTS IN USE AGE seen process here",
 		"quotas": "NAME PARENT DEPARTMENT READY ON-PREM IN USE BORROWED CLOUD CLOUD IN USE AGE seen retail 4",
 		"bp":     "NAME MODE ORDER KILL SWITCH SHADOW READY AGE seen Hybrid [\"a\",\"b\"] true",

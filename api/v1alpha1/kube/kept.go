@@ -1,5 +1,7 @@
 package kube
 
+import "time"
+
 // Kept returns the revisions that the function had before, and what their code was: a
 // revision of the same name has the same code for good.
 func (o *Function) Kept() map[string]string {
@@ -9,3 +11,7 @@ func (o *Function) Kept() map[string]string {
 	}
 	return kept
 }
+
+// Made returns when the quota was created: of two that claim one namespace, the younger
+// has the fault.
+func (o *Quota) Made() time.Time { return o.CreationTimestamp.Time }

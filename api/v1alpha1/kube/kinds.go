@@ -12,10 +12,12 @@ import (
 // +kubebuilder:subresource:status
 // +kubebuilder:resource:path=functions,scope=Namespaced,categories=spillway,shortName=fn
 // +kubebuilder:printcolumn:name="Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].status`
-// +kubebuilder:printcolumn:name="Revision",type=string,JSONPath=`.status.traffic[0].revision`
+// +kubebuilder:printcolumn:name="Served",type=string,JSONPath=`.status.conditions[?(@.type=="Served")].reason`
+// +kubebuilder:printcolumn:name="Traffic",type=string,JSONPath=`.status.split`
 // +kubebuilder:printcolumn:name="Burst",type=string,JSONPath=`.spec.burst`
 // +kubebuilder:printcolumn:name="Burstable",type=string,JSONPath=`.status.conditions[?(@.type=="Burstable")].reason`
-// +kubebuilder:printcolumn:name="Why",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Why Ready",type=string,JSONPath=`.status.conditions[?(@.type=="Ready")].message`,priority=1
+// +kubebuilder:printcolumn:name="Why Served",type=string,JSONPath=`.status.conditions[?(@.type=="Served")].message`,priority=1
 // +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
 type Function struct {
 	metav1.TypeMeta   `json:",inline"`
@@ -149,31 +151,4 @@ type PriceBookList struct {
 	metav1.TypeMeta `json:",inline"`
 	metav1.ListMeta `json:"metadata,omitempty"`
 	Items           []PriceBook `json:"items"`
-}
-
-// A QuotaRequest asks for other limits of one Quota.
-//
-// +kubebuilder:object:root=true
-// +kubebuilder:subresource:status
-// +kubebuilder:resource:path=quotarequests,scope=Cluster,categories=spillway,shortName=qr
-// +kubebuilder:printcolumn:name="Quota",type=string,JSONPath=`.spec.quota`
-// +kubebuilder:printcolumn:name="Requester",type=string,JSONPath=`.spec.requester`
-// +kubebuilder:printcolumn:name="Phase",type=string,JSONPath=`.status.phase`
-// +kubebuilder:printcolumn:name="Until",type=date,JSONPath=`.spec.until`
-// +kubebuilder:printcolumn:name="Age",type=date,JSONPath=`.metadata.creationTimestamp`
-type QuotaRequest struct {
-	metav1.TypeMeta   `json:",inline"`
-	metav1.ObjectMeta `json:"metadata,omitempty"`
-
-	Spec   v1alpha1.QuotaRequestSpec `json:"spec"`
-	Status QuotaRequestStatus        `json:"status,omitempty,omitzero"`
-}
-
-// QuotaRequestList is a list of QuotaRequest objects.
-//
-// +kubebuilder:object:root=true
-type QuotaRequestList struct {
-	metav1.TypeMeta `json:",inline"`
-	metav1.ListMeta `json:"metadata,omitempty"`
-	Items           []QuotaRequest `json:"items"`
 }

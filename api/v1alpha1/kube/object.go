@@ -32,9 +32,6 @@ func (o *BurstPolicy) Observed() *Observed { return &o.Status.Observed }
 // Observed is the part of the status that all objects have.
 func (o *PriceBook) Observed() *Observed { return &o.Status.Observed }
 
-// Observed is the part of the status that all objects have.
-func (o *QuotaRequest) Observed() *Observed { return &o.Status.Observed }
-
 // Written returns a copy of the function as it would be in a file.
 func (o *Function) Written() any {
 	return &v1alpha1.Function{Header: header(v1alpha1.KindFunction, o), Spec: *o.Spec.DeepCopy()}

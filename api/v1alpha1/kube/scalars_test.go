@@ -136,20 +136,3 @@ func status(t *testing.T, c client.Client) {
 		t.Fatal(err)
 	}
 }
-
-// quotaRequestNeverChanges: who approved what must stay readable.
-func quotaRequestNeverChanges(t *testing.T, c client.Client) {
-	r := &kube.QuotaRequest{ObjectMeta: metav1.ObjectMeta{Name: "more"}, Spec: v1alpha1.QuotaRequestSpec{Quota: "retail", Requester: "ann", Reason: "sale",
-		Nominal: v1alpha1.Nominal{OnPrem: &v1alpha1.Capacity{Slots: new(int64(9))}}, Until: new(time.Date(2027, time.January, 1, 0, 0, 0, 0, time.UTC))}}
-	if err := c.Create(t.Context(), r); err != nil {
-		t.Fatal(err)
-	}
-	r.Status = kube.QuotaRequestStatus{Phase: v1alpha1.PhaseApproved, History: []v1alpha1.QuotaEvent{{At: time.Date(2026, time.November, 21, 0, 0, 0, 0, time.UTC), By: "ann", What: v1alpha1.PhaseAsked}}}
-	if err := c.Status().Update(t.Context(), r); err != nil {
-		t.Fatal(err)
-	}
-	r.Spec.Nominal.OnPrem.Slots = new(int64(90))
-	if err := c.Update(t.Context(), r); err == nil {
-		t.Error("a request was changed")
-	}
-}

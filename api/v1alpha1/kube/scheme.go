@@ -13,7 +13,7 @@ var GroupVersion = schema.GroupVersion{Group: "spillway.dev", Version: "v1alpha1
 func AddToScheme(s *runtime.Scheme) error {
 	s.AddKnownTypes(GroupVersion,
 		&Function{}, &FunctionList{}, &Pool{}, &PoolList{}, &Quota{}, &QuotaList{}, &BurstPolicy{}, &BurstPolicyList{},
-		&PriceBook{}, &PriceBookList{}, &QuotaRequest{}, &QuotaRequestList{})
+		&PriceBook{}, &PriceBookList{})
 	metav1.AddToGroupVersion(s, GroupVersion)
 	return nil
 }

@@ -10,6 +10,8 @@ import (
 const (
 	// Ready: the object holds as it is written.
 	Ready = "Ready"
+	// Served: the dispatcher answers calls of the function with it as it is written.
+	Served = "Served"
 	// Burstable: calls of the function may go to a cloud now; else why not.
 	Burstable = "Burstable"
 	// QuotaProjected: limits are in force where they were projected to.
@@ -36,11 +38,54 @@ type FunctionStatus struct {
 	// +listMapKey=name
 	// +optional
 	Revisions []RevisionStatus `json:"revisions,omitempty"`
-	// How calls are split now, most first.
+	// How calls are split now, by name of the revision.
 	// +listType=map
 	// +listMapKey=revision
 	// +optional
 	Traffic []TrafficStatus `json:"traffic,omitempty"`
+	// The same in words, most first, such as "v1 90%, v2 10%".
+	Split string `json:"split,omitempty"`
+	// Concurrency that clouds reserve for it, where Spillway has written it or is to.
+	// +listType=map
+	// +listMapKey=pool
+	// +listMapKey=function
+	// +optional
+	Reserved []Reservation `json:"reserved,omitempty"`
+}
+
+// Reservation is the concurrency that one cloud keeps for a function: calls at once,
+// or MiB of memory at once on SCF. A number that is not there is no reservation.
+type Reservation struct {
+	Pool string `json:"pool"`
+	// Name of the function in the cloud.
+	Function string `json:"function"`
+	// Calls or MiB.
+	Unit string `json:"unit,omitempty"`
+	// What limits here allow.
+	Want *int64 `json:"want,omitempty"`
+	// What Spillway is about to write: noted before it is sent.
+	Writing *int64 `json:"writing,omitempty"`
+	// What Spillway wrote, and takes away again.
+	Written *int64 `json:"written,omitempty"`
+	// Where the function is that was written to, which the Pool may not say any more.
+	At *CloudPlace `json:"at,omitempty"`
+	// What the cloud had when it was last asked.
+	Found *int64 `json:"found,omitempty"`
+	// Why it is not as wanted: ChangedElsewhere, NotOurs, Shared, Failed or Unreachable.
+	Reason string `json:"reason,omitempty"`
+	// What keeps it from being as wanted.
+	Problem string `json:"problem,omitempty"`
+}
+
+// CloudPlace is what a Pool said of a cloud.
+type CloudPlace struct {
+	Region string `json:"region"`
+	// URL; empty for the cloud's own.
+	Endpoint string `json:"endpoint,omitempty"`
+	// SCF's own namespace.
+	Namespace string `json:"namespace,omitempty"`
+	// Where the operator reads its credentials: environment, or file: and a path.
+	Credentials string `json:"credentials,omitempty"`
 }
 
 // RevisionStatus is one version of the code, which never changes.
@@ -77,11 +122,20 @@ type QuotaStatus struct {
 	InUse v1alpha1.Nominal `json:"inUse,omitzero"`
 	// The part of it above nominal.
 	Borrowed v1alpha1.Nominal `json:"borrowed,omitzero"`
+	// The limits that hold where approved requests changed those of spec.
+	Approved *Approved `json:"approved,omitempty"`
 	// Where the limits are in force outside Spillway.
 	// +listType=map
 	// +listMapKey=to
 	// +optional
 	Projected []Projection `json:"projected,omitempty"`
+}
+
+// Approved is what limits calls in place of spec. Its budgets are the dispatcher's alone.
+type Approved struct {
+	// Digest of the limits of spec that it was approved for. Other limits take its place.
+	Base    string           `json:"base"`
+	Nominal v1alpha1.Nominal `json:"nominal,omitzero"`
 }
 
 // Projection is a limit of ours at somebody else's.
@@ -106,19 +160,4 @@ type PriceBookStatus struct {
 	Observed `json:",inline"`
 	// When a price or exchange rate stops holding that holds now.
 	PricesUntil *metav1.Time `json:"pricesUntil,omitempty"`
-}
-
-// QuotaRequestStatus is what became of a request.
-type QuotaRequestStatus struct {
-	Observed `json:",inline"`
-	// asked, simulated, approved, denied or revoked.
-	Phase string `json:"phase,omitempty"`
-	// Digest of the limits that the Quota had when the request was approved.
-	Base string `json:"base,omitempty"`
-	// The latest simulation.
-	Simulation *v1alpha1.QuotaSimulation `json:"simulation,omitempty"`
-	// What happened, oldest first. It only grows.
-	// +listType=atomic
-	// +optional
-	History []v1alpha1.QuotaEvent `json:"history,omitempty"`
 }

@@ -3,6 +3,7 @@
 //
 //	pool onprem process slots=2 mib=1024 keepalive=60s keep=hybrid
 //	pool cloud lambda concurrency=10 ramp=0 rps=0 init=1s
+//	pool idle offline node=node
 //	quota company budget=day:5.0:reject cloud=8
 //	quota retail parent=company onprem=2
 //	quota media parent=company onprem=4 keep=1 borrow=2 cloudborrow=1
@@ -111,10 +112,16 @@ func (b *builder) line(f []string) error {
 func (b *builder) pool(names []string, o options) {
 	p := &spillway.Pool{Index: len(b.p.Pools), Name: names[0], Region: o.text("region", "local"), InitTimeout: o.duration("init", "1s"), PriceVersion: "test-1"}
 	p.Retired = o.flag("retired")
-	if names[1] != "process" {
+	if names[1] == "offline" {
+		p.Kind, p.Node, p.Capacity = spillway.PoolOffline, o.text("node", "node"), spillway.Resources{Slots: spillway.Unlimited, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}
+		p.KeepAlive = o.duration("keepalive", "0s")
+		p.Rate = spillway.Rate{PerVCPUSecond: 4_000_000_000, PerGiBSecond: 500_000_000, IncrementMillis: 1}
+	} else if names[1] != "process" {
 		p.Kind = map[string]spillway.PoolKind{"lambda": spillway.PoolLambda, "scf": spillway.PoolSCF}[names[1]]
 		p.Limits = spillway.CloudLimits{Concurrency: o.number("concurrency", 1000), RampPer10s: o.number("ramp", 0), RequestsPerSecond: o.number("rps", 0),
 			MemoryMiB: o.number("memory", 0), RampPerMinute: o.number("rampminute", 0)}
+		p.Rate = CloudRate
+		p.Rate.PerGiBSecond = p.Rate.PerGiBSecond * spillway.Femto(o.number("percent", 100)) / 100
 	} else {
 		p.Capacity = spillway.Resources{Slots: o.number("slots", 1), MilliCPU: o.number("mcpu", spillway.Unlimited), MiB: o.number("mib", spillway.Unlimited)}
 		p.KeepAlive = o.duration("keepalive", "2m")
@@ -126,8 +133,8 @@ func (b *builder) pool(names []string, o options) {
 
 func (b *builder) quota(names []string, o options) {
 	n := spillway.QuotaNode{Name: names[0], Parent: b.find(o.text("parent", ""))}
-	for class, key := range [spillway.ClassCount]string{"onprem", "cloud"} {
-		n.Nominal[class] = spillway.Resources{Slots: o.number(key, spillway.Unlimited), MilliCPU: spillway.Unlimited, MiB: o.number(key+"mib", spillway.Unlimited)}
+	for class, key := range [spillway.ClassCount]string{"onprem", "cloud", "offline"} {
+		n.Nominal[class] = spillway.Resources{Slots: o.number(key, spillway.Unlimited), MilliCPU: o.number(key+"mcpu", spillway.Unlimited), MiB: o.number(key+"mib", spillway.Unlimited)}
 	}
 	n.Keep[spillway.ClassOnPrem].Slots = o.number("keep", 0)
 	n.Borrowing[spillway.ClassOnPrem].Slots = o.number("borrow", 0)
@@ -161,6 +168,11 @@ func (b *builder) find(quota string) int {
 func (b *builder) policy(names []string, o options) {
 	mode := map[string]spillway.Mode{"OnPremOnly": spillway.ModeOnPremOnly, "Hybrid": spillway.ModeHybrid, "CloudOnly": spillway.ModeCloudOnly}[names[1]]
 	p := spillway.BurstPolicy{Name: names[0], Mode: mode, OnPremWaitBudget: o.duration("wait", "0s"), MaxBurstConcurrency: o.number("max", spillway.Unlimited)}
+	for i, pool := range b.p.Pools {
+		if pool.Kind == spillway.PoolOffline {
+			p.Order = append(p.Order, i)
+		}
+	}
 	for _, name := range strings.Split(o["order"], ",") {
 		for i, pool := range b.p.Pools {
 			if pool.Name == name {
@@ -171,7 +183,7 @@ func (b *builder) policy(names []string, o options) {
 	if text, ok := o["weights"]; ok {
 		p.Weights = make([]int64, len(b.p.Pools))
 		for i, w := range strings.Split(text, ",") {
-			p.Weights[p.Order[i]], _ = strconv.ParseInt(w, 10, 64)
+			p.Weights[p.Order[len(p.Order)-strings.Count(o["order"], ",")-1+i]], _ = strconv.ParseInt(w, 10, 64)
 		}
 	}
 	if text, ok := o["share"]; ok {
@@ -227,7 +239,7 @@ func (b *builder) function(names []string, o options) error {
 		Package:   spillway.Package{Digest: o.text("digest", "d1")},
 		Resources: spillway.Resources{Slots: 1, MilliCPU: o.number("mcpu", 100), MiB: o.number("mib", 128)}, Concurrency: int(o.number("at-once", 1)),
 		Timeout: o.duration("timeout", "1s"), Deadline: o.duration("deadline", "30s"), MaxWait: o.duration("maxwait", "1s"),
-		MinWarm: int(o.number("minwarm", 0)),
+		MinWarm: int(o.number("minwarm", 0)), Image: o.text("image", ""),
 	}
 	n := int64(f.Concurrency)
 	f.Instance = spillway.Resources{Slots: 1, MilliCPU: n * f.Resources.MilliCPU, MiB: n * f.Resources.MiB}
@@ -247,6 +259,7 @@ func (b *builder) function(names []string, o options) error {
 	if o["burst"] == "allow" {
 		f.Burst = spillway.BurstAllow
 	}
+	f.Offline = o["class"] == "offline"
 	if o["contract"] == "http" {
 		f.Contract = spillway.ContractHTTP
 	}
@@ -257,13 +270,15 @@ func (b *builder) function(names []string, o options) error {
 		switch {
 		case pool.Retired:
 			f.Excluded[i] = spillway.ExcludedRetired
+		case !pool.Kind.Cloud() && f.Offline != (pool.Kind == spillway.PoolOffline):
+			f.Excluded[i] = spillway.ExcludedClass
 		case !pool.Kind.Cloud():
 			f.Permitted = f.Permitted.With(i)
 		case f.Burst == spillway.BurstDeny:
 			f.Excluded[i] = spillway.ExcludedBurst
 		default:
 			f.Permitted = f.Permitted.With(i)
-			binding := spillway.Binding{Name: name, MiB: f.Resources.MiB, Timeout: f.Timeout, Rate: CloudRate, HTTPv2: f.Contract == spillway.ContractHTTP}
+			binding := spillway.Binding{Name: name, MiB: f.Resources.MiB, Timeout: f.Timeout, Rate: pool.Rate, HTTPv2: f.Contract == spillway.ContractHTTP}
 			worst, err := billing.WorstCase(binding, pool.InitTimeout)
 			if err != nil {
 				return err

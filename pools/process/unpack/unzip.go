@@ -7,7 +7,6 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/klauspost/compress/flate"
@@ -34,27 +33,20 @@ func Zip(path, dir string) error {
 	if err != nil {
 		return err
 	}
-	if info.Size() > MaxArchive {
-		return fmt.Errorf("the archive has %d bytes; allowed: %d", info.Size(), MaxArchive)
-	}
 	return zipFrom(file, info.Size(), dir)
 }
 
 func zipFrom(archive io.ReaderAt, size int64, dir string) error {
-	reader, err := zip.NewReader(archive, size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are checked below
+	reader, err := openZip(archive, size)
+	if err != nil {
 		return err
-	}
-	reader.RegisterDecompressor(zip.Deflate, flate.NewReader) // takes 40 % less time, and that is most of a cold start
-	if len(reader.File) > pkgdigest.MaxFiles {
-		return fmt.Errorf("the archive has %d entries; allowed: %d", len(reader.File), pkgdigest.MaxFiles)
 	}
 	target, err := newTree(dir)
 	if err != nil {
 		return err
 	}
 	defer target.close()
-	target.left = min(target.left, 1<<20+maxRatio*size)
+	target.left = min(target.left, mayUnpackTo(size))
 	for _, entry := range reader.File {
 		if err := unzipEntry(target, entry); err != nil {
 			return fmt.Errorf("entry %q: %w", entry.Name, err)
@@ -63,22 +55,50 @@ func zipFrom(archive io.ReaderAt, size int64, dir string) error {
 	return nil
 }
 
-func unzipEntry(target *tree, entry *zip.File) error {
-	name := strings.TrimSuffix(entry.Name, "/")
-	if !filepath.IsLocal(name) || strings.ContainsAny(name, "\\\x00") {
-		return errors.New("its name leads out of the package")
+func openZip(archive io.ReaderAt, size int64) (*zip.Reader, error) {
+	if size > MaxArchive {
+		return nil, fmt.Errorf("the archive has %d bytes; allowed: %d", size, MaxArchive)
+	}
+	reader, err := zip.NewReader(archive, size)
+	if err != nil && !errors.Is(err, zip.ErrInsecurePath) { // names are checked with each entry
+		return nil, err
+	}
+	reader.RegisterDecompressor(zip.Deflate, flate.NewReader) // takes 40 % less time
+	if len(reader.File) > pkgdigest.MaxFiles {
+		return nil, fmt.Errorf("the archive has %d entries; allowed: %d", len(reader.File), pkgdigest.MaxFiles)
+	}
+	return reader, nil
+}
+
+// mayUnpackTo bounds the contents of a zip file by its size.
+func mayUnpackTo(size int64) int64 { return 1<<20 + maxRatio*size }
+
+// judged is what an entry is, if it may be in a package.
+func judged(entry *zip.File) (name string, isDir bool, err error) {
+	if name, err = place(entry.Name); err != nil {
+		return "", false, err
 	}
 	mode := entry.Mode()
 	if mode.IsDir() || strings.HasSuffix(entry.Name, "/") {
-		return target.root.MkdirAll(filepath.FromSlash(name), 0o755)
+		return name, true, nil
 	}
-	if !mode.IsRegular() {
-		return fmt.Errorf("it is a %v; allowed: directories and regular files", mode.Type())
+	return name, false, permitted(mode)
+}
+
+func unzipEntry(target *tree, entry *zip.File) error {
+	name, isDir, err := judged(entry)
+	if err != nil {
+		return err
+	}
+	if isDir {
+		return target.mkdir(name)
 	}
 	contents, err := entry.Open()
 	if err != nil {
 		return err
 	}
 	defer contents.Close()
-	return target.write(name, mode&fs.FileMode(0o100) != 0, contents)
+	return target.write(name, executable(entry.Mode()), contents)
 }
+
+func executable(mode fs.FileMode) bool { return mode&0o100 != 0 }

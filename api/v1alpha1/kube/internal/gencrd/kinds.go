@@ -12,7 +12,6 @@ var kinds = map[string][]rule{
 	"quotas":        named(quotas()),
 	"burstpolicies": named(policies()),
 	"pricebooks":    named(books()),
-	"quotarequests": named(requests()),
 }
 
 // named are rules of every kind, and those of one.
@@ -27,7 +26,11 @@ func functions() []rule {
 		list(says("spec.revisions", "size(self) >= 1", "has 0 entries; allowed: 1 to 16")),
 		label("spec.revisions[].name"), revision(), traffic(),
 		word("spec.contract", nil, "lambda", "http"),
-		word("spec.class", []string{"nearline", "offline"}, "online"),
+		word("spec.class", []string{"nearline"}, "online", "offline"),
+		list(below(".contract", says("spec", "!has(self.class) || self.class != 'offline' || !has(self.contract) || self.contract != 'http'",
+			"http is for callers who wait, and class offline runs when there is room; allowed: lambda, or class: online")),
+			below(".minWarm", computes("spec", "!has(self.class) || self.class != 'offline' || !has(self.minWarm) || self.minWarm <= 0 || self.minWarm > 1000",
+				text("%d would keep idle capacity that nothing uses; allowed: 0, or class: online")+".format([self.minWarm])"))),
 		word("spec.burst", nil, "allow", "deny"),
 		word("spec.retry", nil, "never", "idempotent"),
 		count("spec.concurrency", 1, 1000),
@@ -80,7 +83,7 @@ func times() []rule {
 		return "!has(self." + field + ") || !" + matches("self."+field, durationForm) + " || !" + matches(timeout, durationForm) +
 			" || has(self.deadline) && !" + matches("self.deadline", durationForm) + " || " + rest
 	}
-	deadline := "(has(self.deadline) ? duration(self.deadline) : duration(" + timeout + ") + duration('10s'))"
+	deadline := "(has(self.deadline) ? duration(self.deadline) : has(self.class) && self.class == 'offline' ? duration('1h') : duration(" + timeout + ") + duration('10s'))"
 	return all(
 		duration("spec.timeout", "1ms", "15m"), duration("spec.deadline", "1ms", "1h"), duration("spec.maxWait", "0s", "1h"),
 		list(
@@ -123,37 +126,50 @@ func bindings() []rule {
 
 func pools() []rule {
 	only := func(field string, kinds ...string) rule {
-		allowed := strings.Join(kinds, " or ")
-		return below("."+field, says("spec", "!has(self."+field+") || self.kind in "+texts(kinds), notHere+allowed))
+		return below("."+field, says("spec", "!has(self."+field+") || self.kind in "+texts(kinds), notHere+either(kinds)))
+	}
+	withPods := func(field string) rule {
+		return below("."+field, says("spec", "self.kind != 'offline' || has(self.kubernetes) || !has(self."+field+")",
+			"means nothing without instances of functions; allowed: only with spec.kubernetes"))
+	}
+	onlyWaiting := func(field string) rule { // of pods that wait for a package
+		named := "self.kubernetes." + field
+		if field == "namespace" {
+			named = "self.kubernetes.__namespace__"
+		}
+		return below(".kubernetes."+field, says("spec", "self.kind != 'offline' || !has(self.kubernetes) || !has("+named+")", notHere+"kubernetes"))
 	}
 	keep := "spec.keepAlivePolicy"
 	var parameters []rule
-	for field, kind := range map[string]string{"head": "hybrid", "tail": "hybrid", "margin": "hybrid", "worth": "forecast", "share": "provisioned", "window": "provisioned"} {
-		parameters = append(parameters, below("."+field, computes(keep, fmt.Sprintf("!has(self.%s) || has(self.kind) && (self.kind == '%s' || !(self.kind in ['', 'fixed', 'hybrid', 'forecast', 'provisioned']))", field, kind),
+	for field, kind := range map[string]string{"head": "hybrid", "tail": "hybrid", "margin": "hybrid", "worth": "forecast", "share": "provisioned", "window": "provisioned",
+		"stable": "windows", "panic": "windows", "target": "windows"} {
+		parameters = append(parameters, below("."+field, computes(keep, fmt.Sprintf("!has(self.%s) || has(self.kind) && (self.kind == '%s' || !(self.kind in ['', 'fixed', 'hybrid', 'forecast', 'provisioned', 'windows']))", field, kind),
 			"'means nothing for kind ' + (has(self.kind) ? self.kind : 'fixed') + '; allowed: only with kind: "+kind+"'")))
 	}
 	sortRules(parameters)
 	return all(
-		requiredWord("spec.kind", []string{"offline"}, "process", "kubernetes", "lambda", "scf"),
+		requiredWord("spec.kind", nil, "process", "kubernetes", "offline", "lambda", "scf"),
 		optionalLabel("spec.region"), optionalLabel("spec.pricePlan"),
 		list(below(".region", says("spec", "!(self.kind in ['lambda', 'scf']) || has(self.region) && self.region != ''", "is required; allowed: "+labelAllowed)),
-			only("lambda", "lambda"), only("scf", "scf"), only("kubernetes", "kubernetes"), only("limits", "lambda", "scf"),
-			only("capacity", "process", "kubernetes"), only("keepAlive", "process", "kubernetes"), only("keepAlivePolicy", "process", "kubernetes"),
+			only("lambda", "lambda"), only("scf", "scf"), only("kubernetes", "kubernetes", "offline"), only("offline", "offline"), only("limits", "lambda", "scf"),
+			only("capacity", "process", "kubernetes"), only("keepAlive", "process", "kubernetes", "offline"), only("keepAlivePolicy", "process", "kubernetes"),
+			withPods("keepAlive"), withPods("initTimeout"), onlyWaiting("sizes"), onlyWaiting("namespace"),
 			below(".kubernetes.runtimeImage", says("spec", "self.kind != 'kubernetes' || has(self.kubernetes)", "is required; allowed: "+taggedAllowed)),
 			below(".limits.memory", says("spec", "self.kind != 'lambda' || !has(self.limits) || !has(self.limits.memory)", notHere+"scf")),
 			below(".limits.rampPerMinute", says("spec", "self.kind != 'lambda' || !has(self.limits) || !has(self.limits.rampPerMinute)", notHere+"scf")),
 			below(".limits.rampPer10s", says("spec", "self.kind != 'scf' || !has(self.limits) || !has(self.limits.rampPer10s)", notHere+"lambda"))),
 		duration("spec.keepAlive", "1ms", "24h"), duration("spec.initTimeout", "1ms", "5m"),
-		word(keep+".kind", nil, "fixed", "hybrid", "forecast", "provisioned"), parameters,
+		word(keep+".kind", nil, "fixed", "hybrid", "forecast", "provisioned", "windows"), parameters,
 		count(keep+".head", 0, 50), count(keep+".tail", 51, 100), count(keep+".margin", 0, 90), duration(keep+".worth", "1m", "24h"),
 		count(keep+".share", 1, 100), duration(keep+".window", "1m", "24h"),
+		duration(keep+".stable", "10s", "1h"), count(keep+".panic", 1, 100), count(keep+".target", 1, 100),
 		count("spec.capacity.slots", 1, 1_000_000), cpu("spec.capacity.cpu", "1m", "1000000"), memory("spec.capacity.memory", "1Mi", "1Pi"),
 		count("spec.limits.concurrency", 1, 1_000_000), memory("spec.limits.memory", "64Mi", "1Pi"), count("spec.limits.rampPer10s", 1, 1_000_000),
 		count("spec.limits.rampPerMinute", 1, 1_000_000), count("spec.limits.requestsPerSecond", 1, 10_000_000),
 		endpoint("spec.lambda.endpoint"), endpoint("spec.scf.endpoint"), credentials("spec.lambda.credentials"), credentials("spec.scf.credentials"),
 		list(computes("spec.scf.endpoint", "!isURL(self) || url(self).getEscapedPath() in ['', '/']", text("has a path, and SCF has none; allowed: http://HOST:PORT or https://HOST"))),
 		form("spec.scf.namespace", `^[A-Za-z][A-Za-z0-9_-]{0,29}$`, "is not a namespace of SCF", "1 to 30 letters, digits, - and _, beginning with a letter", true),
-		pods())
+		optionalLabel("spec.offline.node"), pods())
 }
 
 func pods() []rule {

@@ -16,10 +16,10 @@ func quotas() []rule {
 		list(many("spec.namespaces", 10_000), many("spec.approvers", 100), says("spec.approvers", "!('anonymous' in self)", "anonymous is whoever has no credentials; allowed: an identity of the Server's keys or tokens")),
 		label("spec.namespaces[]"),
 		form("spec.approvers[]", identityForm, "is not an identity", identityAllowed, false),
-		list(below(".borrowingLimit", says("spec", "!has(self.borrowingLimit) || !has(self.borrowingLimit.onPrem) && !has(self.borrowingLimit.cloud) || has(self.parent) && self.parent != ''",
+		list(below(".borrowingLimit", says("spec", "!has(self.borrowingLimit) || !has(self.borrowingLimit.onPrem) && !has(self.borrowingLimit.cloud) && !has(self.borrowingLimit.offline) || has(self.parent) && self.parent != ''",
 			"a root has nobody to borrow from; allowed: only with spec.parent"))),
 		budgets("spec.budgets", true))
-	for _, side := range []string{"onPrem", "cloud"} {
+	for _, side := range []string{"onPrem", "cloud", "offline"} {
 		for _, limit := range []string{"nominal", "borrowingLimit", "lendingLimit"} {
 			rules = append(rules, capacity("spec."+limit+"."+side)...)
 		}
@@ -76,7 +76,8 @@ func budgets(at string, limits bool) []rule {
 
 func policies() []rule {
 	return all(
-		word("spec.mode", []string{"Offline"}, "OnPremOnly", "Hybrid", "CloudOnly"),
+		word("spec.mode", nil, "OnPremOnly", "Hybrid", "CloudOnly", "Offline"),
+		word("spec.reservedConcurrency", nil, "Off", "Show", "Write"),
 		list(many("spec.order", 16), many("spec.regions", 64), few("spec.weights", 16)),
 		label("spec.order[]"), label("spec.regions[]"),
 		list(
@@ -129,11 +130,4 @@ func books() []rule {
 		rules = append(rules, below("."+field, says(plan, fmt.Sprintf("!(self.kind in ['lambda', 'scf']) || has(self.%s)", field), "is required; allowed: "+decimalAllowed)))
 	}
 	return rules
-}
-
-func requests() []rule {
-	return all(
-		list(says("spec", "self == oldSelf", "never changes; allowed: a new QuotaRequest")),
-		label("spec.quota"), capacity("spec.nominal.onPrem"), capacity("spec.nominal.cloud"), budgets("spec.budgets", true), list(many("spec.budgets", 3), long("spec.reason", 4096)),
-		form("spec.requester", identityForm, "is not an identity", identityAllowed, false))
 }

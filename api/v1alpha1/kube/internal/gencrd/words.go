@@ -55,6 +55,14 @@ func text(s string) string {
 	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
 
+// either lists words as one says them: "a", "a or b", "a, b or c".
+func either(words []string) string {
+	if last := len(words) - 1; last > 0 {
+		return strings.Join(words[:last], ", ") + " or " + words[last]
+	}
+	return words[0]
+}
+
 // matches is true of an expression of a text in a form.
 func matches(expr, form string) string { return expr + ".matches(" + text(form) + ")" }
 
