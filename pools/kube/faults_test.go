@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -95,24 +96,45 @@ func TestStopWithoutAPI(t *testing.T) {
 	}
 }
 
+// reach dials until an address is cut: what is open then is closed, and nobody gets there
+// any more.
+type reach struct {
+	dial func(ctx context.Context, network, address string) (net.Conn, error)
+
+	mu   sync.Mutex
+	away string // the address without its port
+	open []net.Conn
+}
+
+func (r *reach) Dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := r.dial(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if host, _, _ := net.SplitHostPort(address); host == r.away {
+		conn.Close()
+		return nil, errCut
+	}
+	r.open = append(r.open, conn)
+	return conn, nil
+}
+
+func (r *reach) cut(host string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.away = host
+	for _, conn := range r.open {
+		conn.Close()
+	}
+}
+
 // TestOutlier: an instance whose agent cannot be reached is ended, and another serves.
 func TestOutlier(t *testing.T) {
 	b := onCluster(t)
-	var away atomic.Value // address of the pod that is out of reach
-	away.Store("")
-	var open []net.Conn
-	p := b.openAs(t, "outlier", 0, func(c *kube.Config) {
-		c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
-			if strings.HasPrefix(address, away.Load().(string)+":") {
-				return nil, errCut
-			}
-			conn, err := b.Dial(ctx, network, address)
-			if err == nil {
-				open = append(open, conn) // by one start, before it is read
-			}
-			return conn, err
-		}
-	})
+	reach := &reach{dial: b.Dial}
+	p := b.openAs(t, "outlier", 0, func(c *kube.Config) { c.Dial = reach.Dial })
 	f := b.image(t)
 	started(t, p, 1, f)
 	invoke := func(id spillway.InstanceID) pools.Result {
@@ -121,10 +143,7 @@ func TestOutlier(t *testing.T) {
 	if r := invoke(1); r.Outcome.Class != spillway.Executed {
 		t.Fatalf("%+v", r)
 	}
-	away.Store(b.awaitPods(t, kube.LabelPool+"=outlier", 1)[0].Status.PodIP)
-	for _, conn := range open {
-		conn.Close()
-	}
+	reach.cut(b.awaitPods(t, kube.LabelPool+"=outlier", 1)[0].Status.PodIP)
 	r := invoke(1)
 	for range 3 { // the first may have found its connection cut
 		if r.Outcome.Class != spillway.NotExecuted || r.Outcome.Cause != spillway.CauseConnect || r.InstanceGone {
@@ -249,4 +268,103 @@ func TestStrangerCannotInvoke(t *testing.T) {
 		}
 		c.Close()
 	}
+}
+
+// TestNeverRuns: a pod that a node has taken and cannot run says nothing against its
+// function, and its instance has no place.
+func TestNeverRuns(t *testing.T) {
+	b := onCluster(t)
+	if err := b.Apply(t.Context(), `{apiVersion: node.k8s.io/v1, kind: RuntimeClass, metadata: {name: nowhere}, handler: nowhere}`); err != nil {
+		t.Fatal(err)
+	}
+	p := b.openAs(t, "never", 0, func(c *kube.Config) { c.Pool.Kubernetes.RuntimeClassName = "nowhere" })
+	ctx, cancel := context.WithTimeout(t.Context(), 8*time.Second)
+	defer cancel()
+	_, err := p.StartInstance(ctx, 1, b.image(t))
+	var blamed *pools.StartError
+	if !errors.Is(err, pools.ErrNoRoom) || errors.As(err, &blamed) || !strings.Contains(err.Error(), "does not run") {
+		t.Errorf("got %v", err)
+	}
+	select {
+	case id := <-p.Placed():
+		t.Errorf("instance %d has a place", id)
+	default:
+	}
+}
+
+// TestPlaced: an instance has its place when its container runs.
+func TestPlaced(t *testing.T) {
+	b := onCluster(t)
+	p := b.openAs(t, "placed", 1)
+	b.awaitPods(t, kube.LabelPool+"=placed", 1)
+	for id, f := range []*spillway.Function{b.function(t), b.image(t)} {
+		started(t, p, spillway.InstanceID(id), f)
+		select {
+		case got := <-p.Placed():
+			if got != spillway.InstanceID(id) {
+				t.Errorf("instance %d, want %d", got, id)
+			}
+		case <-time.After(time.Minute):
+			t.Fatalf("the place of instance %d is not told", id)
+		}
+	}
+}
+
+// TestEndsBeforeItAnswers: an agent is not waited for whose container has ended.
+func TestEndsBeforeItAnswers(t *testing.T) {
+	b := onCluster(t)
+	p := b.openAs(t, "ends", 0, func(c *kube.Config) {
+		c.Dial = func(ctx context.Context, _, _ string) (net.Conn, error) {
+			pods, err := b.client.CoreV1().Pods("").List(ctx, metav1.ListOptions{LabelSelector: kube.LabelPool + "=ends"})
+			if err == nil && len(pods.Items) > 0 && pods.Items[0].Spec.ActiveDeadlineSeconds == nil {
+				_, err = b.client.CoreV1().Pods(pods.Items[0].Namespace).Patch(ctx, pods.Items[0].Name, "application/merge-patch+json", []byte(`{"spec":{"activeDeadlineSeconds":1}}`), metav1.PatchOptions{})
+			}
+			if err != nil {
+				return nil, err
+			}
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}
+	})
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	_, err := p.StartInstance(ctx, 1, b.image(t))
+	var ended *pools.StartError
+	if !errors.As(err, &ended) || ended.Type != "Runtime.ExitError" || !strings.Contains(err.Error(), "has ended") || ctx.Err() != nil {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestRenew: a pool follows its object: its capacity, and that it is gone and back.
+func TestRenew(t *testing.T) {
+	b := onCluster(t)
+	object := spillway.Pool{Capacity: spillway.Resources{Slots: 3, MilliCPU: spillway.Unlimited, MiB: spillway.Unlimited}}
+	p := b.openAs(t, "renewed", 1, func(c *kube.Config) { c.Pool.Capacity = object.Capacity })
+	b.awaitPods(t, kube.LabelPool+"=renewed", 1)
+	_, found := p.Capacity()
+	until := func(what string, slots int64) {
+		t.Helper()
+		for timeout := time.After(time.Minute); ; {
+			select {
+			case now := <-found:
+				if now.Slots == slots {
+					return
+				}
+			case <-timeout:
+				t.Fatal(what)
+			}
+		}
+	}
+	until("its capacity does not hold", 3)
+	object.Capacity.Slots = 5
+	p.Renew(&object)
+	until("more capacity does not hold", 5)
+	object.Retired = true
+	p.Renew(&object)
+	until("gone, it has room", 0)
+	b.awaitPods(t, kube.LabelPool+"=renewed", 0)
+	object.Retired = false
+	p.Renew(&object)
+	b.awaitPods(t, kube.LabelPool+"=renewed", 1)
+	until("back, it has none", 5)
 }
