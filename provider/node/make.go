@@ -89,7 +89,7 @@ func (c *courses) roomless(v virtual, f course.Facts, now time.Time) bool {
 func (c *courses) inquire(ctx context.Context, v virtual, f course.Facts, a course.Ask, now time.Time) error {
 	err := c.room.may(f.Pod)
 	switch large := errors.Is(err, errTooLarge); {
-	case len(f.Guests) > 0, !large && !errors.Is(err, errAway):
+	case len(f.Guests) > 0, !large && !errors.Is(err, errAway) && !inVain(f, a, err):
 		return c.ask(ctx, v, a, now)
 	case large && a.Terms.Burst == "":
 		c.answered(v, a, &course.Answer{Attempt: a.Attempt, State: course.Waiting, Text: because("waits for idle capacity", err.Error()), Again: now.Add(refuseEvery)})
@@ -103,6 +103,14 @@ func (c *courses) inquire(ctx context.Context, v virtual, f course.Facts, a cour
 		c.waits(v, f.Pod, "WaitsForRoom", err.Error(), now)
 	}
 	return nil
+}
+
+// inVain reports that an attempt would be promised room that no single node has, as one
+// before it was, while there is a time from which the pod may go to a cloud: that comes
+// only to what waits.
+func inVain(f course.Facts, a course.Ask, room error) bool {
+	goes := a.Terms.Burst != "" && (a.Terms.MaxWait != nil || !a.Terms.Deadline.IsZero())
+	return room != nil && goes && f.NoRoom != nil && f.NoRoom.Attempt < a.Attempt
 }
 
 // is reports that what is open of a pod has a state.

@@ -15,6 +15,7 @@ import (
 
 	"github.com/spillway-dev/spillway/provider/course"
 	"github.com/spillway-dev/spillway/provider/gate"
+	"github.com/spillway-dev/spillway/provider/guest"
 )
 
 // asked is a dispatcher that admits everything, and remembers.
@@ -61,10 +62,10 @@ func TestTooLarge(t *testing.T) {
 	if err := c.inquire(t.Context(), v, large, burst, now); err != nil || !to.requests[0].CloudOnly || to.requests[0].NoRoom {
 		t.Errorf("%v: with a burst function asked for %+v", err, to.requests)
 	}
-	guest := hostedOf("large")
-	guest.Annotations = map[string]string{"spillway.dev/guest-attempt": "3"}
-	guest.Spec = asking("6")
-	if err := c.make(t.Context(), v, large, guest, time.Now()); err != nil || len(to.ends) != 1 || to.ends[0].Attempt != 3 || to.ends[0].Class != "not_executed" {
+	g := hostedOf("large")
+	g.Annotations = map[string]string{"spillway.dev/guest-attempt": "3"}
+	g.Spec = asking("6")
+	if err := c.make(t.Context(), v, large, g, time.Now()); err != nil || len(to.ends) != 1 || to.ends[0].Attempt != 3 || to.ends[0].Class != "not_executed" {
 		t.Errorf("%v: what was admitted and fits no node any more holds on: %+v", err, to.ends)
 	}
 	small := large
@@ -122,6 +123,49 @@ func TestLargeAway(t *testing.T) {
 	r.look()
 	if q := ask(burst); !q.CloudOnly || q.NoRoom {
 		t.Errorf("with the node gone asked for %+v", q)
+	}
+}
+
+// TestPromisedOnce: a pod that was promised room which no single node had is not promised it
+// again while there is a time at which it goes to a cloud.
+func TestPromisedOnce(t *testing.T) {
+	r, _ := worldOf(t, "one")
+	to := &asked{waits: true}
+	c := coursesOf(to)
+	defer c.queue.ShutDown()
+	c.room, c.recorder = r, record.NewFakeRecorder(10)
+	f := course.Facts{Pod: &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "night", Namespace: "shop", UID: "1"}, Spec: asking("2")}}
+	v, now := virtual{nameOf(f.Pod), f.Pod.UID}, time.Now()
+	other := hostedOf("other")
+	if _, err := r.place(other); err != nil {
+		t.Fatal(err)
+	}
+	wait := time.Hour
+	late, soon := guest.Terms{Burst: "f", MaxWait: &wait}, guest.Terms{Burst: "f", Deadline: now.Add(wait)}
+	noRoom := func(attempt int, terms guest.Terms) bool {
+		t.Helper()
+		f.NoRoom = c.memory(v.uid).noRoom
+		mustBe(t, c.inquire(t.Context(), v, f, course.Ask{Attempt: attempt, Terms: terms}, now))
+		return to.requests[len(to.requests)-1].NoRoom
+	}
+	if noRoom(1, late) {
+		t.Error("it is not promised room at first")
+	}
+	night := hostedOf("night")
+	night.Annotations = map[string]string{"spillway.dev/guest-attempt": "1"}
+	mustBe(t, c.make(t.Context(), v, f, night, now))
+	if noRoom(1, late) {
+		t.Error("the attempt that was promised room is asked for as another")
+	}
+	if !noRoom(2, late) || !noRoom(2, soon) || !noRoom(3, late) {
+		t.Error("it is promised room again that no node has, so that it never goes to its cloud")
+	}
+	if noRoom(2, guest.Terms{Burst: "f"}) || noRoom(2, guest.Terms{MaxWait: &wait}) {
+		t.Error("what goes to no cloud by its wait is promised nothing")
+	}
+	r.release(other)
+	if noRoom(2, late) {
+		t.Error("there is room, and it is not promised it")
 	}
 }
 
