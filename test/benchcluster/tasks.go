@@ -161,13 +161,19 @@ func (b *bench) jobs(ctx context.Context, number, n int) (jobs, pods []time.Dura
 	complete, succeeded := map[string]bool{}, map[types.UID]bool{}
 	for len(jobs) < n || len(pods) < n {
 		select {
-		case event := <-watch.ResultChan():
+		case event, open := <-watch.ResultChan():
+			if !open {
+				return nil, nil, fmt.Errorf("the watch of Jobs ended when %d of %d were complete", len(jobs), n)
+			}
 			job, ok := event.Object.(*batchv1.Job)
 			if ok && !complete[job.Name] && isComplete(job) {
 				complete[job.Name] = true
 				jobs = append(jobs, time.Since(began[job.Name]))
 			}
-		case event := <-watchPods.ResultChan():
+		case event, open := <-watchPods.ResultChan():
+			if !open {
+				return nil, nil, fmt.Errorf("the watch of their pods ended when %d of %d had succeeded", len(pods), n)
+			}
 			pod, ok := event.Object.(*corev1.Pod)
 			if ok && !succeeded[pod.UID] && pod.Status.Phase == corev1.PodSucceeded && !began[pod.Labels[batchv1.JobNameLabel]].IsZero() {
 				succeeded[pod.UID] = true
