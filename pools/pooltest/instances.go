@@ -56,7 +56,9 @@ func (s *suite) variant(start string) *spillway.Function {
 func (s *suite) testStartFails(t *testing.T) {
 	c := s.call(s.variant("exit"), []byte(`{}`))
 	c.Instance = spillway.InstanceID(s.ids.Add(1))
-	_, err := s.starter.StartInstance(t.Context(), c.Instance, c.Function)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	err := s.begin(ctx, &c)
 	var failed *pools.StartError
 	if !errors.As(err, &failed) || failed.Type == "" {
 		t.Fatalf("start of a function that exits: %v, want a StartError with a type", err)
@@ -73,8 +75,7 @@ func (s *suite) testStartCancelled(t *testing.T) {
 	defer cancel()
 	failed := make(chan error, 1)
 	go func() {
-		_, err := s.starter.StartInstance(ctx, c.Instance, c.Function)
-		failed <- err
+		failed <- s.begin(ctx, &c)
 	}()
 	await(t, h.arrived, "the instance starts")
 	cancel()

@@ -6,6 +6,7 @@ package pooltest
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os/exec"
@@ -103,10 +104,26 @@ func (s *suite) start(t *testing.T, c *call) {
 	c.Instance = spillway.InstanceID(s.ids.Add(1))
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	if _, err := s.starter.StartInstance(ctx, c.Instance, c.Function); err != nil {
+	if err := s.begin(ctx, c); err != nil {
 		t.Fatalf("start an instance: %v", err)
 	}
 	t.Cleanup(func() { s.starter.StopInstance(context.Background(), c.Instance) })
+}
+
+// begin starts the instance of c. A pool that has no room for the moment, as a cluster has
+// none whose nodes are slow to take a pod, is asked again.
+func (s *suite) begin(ctx context.Context, c *call) error {
+	for {
+		_, err := s.starter.StartInstance(ctx, c.Instance, c.Function)
+		if !errors.Is(err, pools.ErrNoRoom) {
+			return err
+		}
+		select {
+		case <-time.After(100 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
 }
 
 // invoke runs c and checks what holds for every outcome.
