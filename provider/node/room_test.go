@@ -122,10 +122,10 @@ func (listed) IsWatchListSemanticsUnSupported() bool { return true }
 func TestToldOfAll(t *testing.T) {
 	r, w := worldOf(t)
 	nodes := cache.NewSharedIndexInformer(listed{&cache.ListWatch{
-		ListFunc: func(metav1.ListOptions) (runtime.Object, error) {
+		ListWithContextFunc: func(context.Context, metav1.ListOptions) (runtime.Object, error) {
 			return &corev1.NodeList{Items: []corev1.Node{*nodeOfFour("one")}}, nil
 		},
-		WatchFunc: func(metav1.ListOptions) (apiwatch.Interface, error) { return apiwatch.NewFake(), nil },
+		WatchFuncWithContext: func(context.Context, metav1.ListOptions) (apiwatch.Interface, error) { return apiwatch.NewFake(), nil },
 	}}, &corev1.Node{}, 0, nil)
 	told, err := r.follow(nodes, w.cluster.Core().V1().Pods().Informer(), w.own.Core().V1().Pods().Informer())
 	mustBe(t, err)
