@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	authorization "k8s.io/api/authorization/v1"
 	rbac "k8s.io/api/rbac/v1"
@@ -58,10 +59,18 @@ type access struct {
 	allowed         bool
 }
 
+// granted is when the API server's authorizer knows of every role and binding.
+const granted = 30 * time.Second
+
 func (s *server) holds(t *testing.T, who subject, all []access) {
 	t.Helper()
 	for _, a := range all {
-		if got := s.may(t, who, a.what, strings.TrimPrefix(a.namespace, "*")); got != a.allowed {
+		may := func() bool { return s.may(t, who, a.what, strings.TrimPrefix(a.namespace, "*")) }
+		got := may()
+		for limit := time.Now().Add(granted); a.allowed && !got && time.Now().Before(limit); got = may() {
+			time.Sleep(50 * time.Millisecond)
+		}
+		if got != a.allowed {
 			t.Errorf("%s may %s in namespace %q: %v", who.name, a.what, a.namespace, got)
 		}
 	}

@@ -10,9 +10,9 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
-	"time"
 
 	authentication "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -189,7 +189,7 @@ func (s *server) calls(t *testing.T, front string) {
 // fetch gets a page, or posts {} with a token to a function. Code 0 is no answer.
 func fetch(t *testing.T, at, token string) (code int, text string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waiting)
 	defer cancel()
 	method := http.MethodGet
 	if strings.Contains(at, "/functions/") {
@@ -214,10 +214,14 @@ func fetch(t *testing.T, at, token string) (code int, text string) {
 	return answer.StatusCode, string(body)
 }
 
-// free is an address that nobody listens at.
+// loopbacks counts the addresses that were given away.
+var loopbacks atomic.Int32
+
+// free is an address that nobody listens at, nor will: each is on a loopback address of
+// its own.
 func free(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.1.%d:0", loopbacks.Add(1)))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,9 @@ import (
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -87,7 +89,7 @@ func start(t *testing.T) *server {
 	}
 	log.SetLogger(logr.Discard())
 	s := &server{programs: run(t, "../cluster", "go", "run", ".", "assets"), warnings: &warnings{}}
-	s.env = &envtest.Environment{BinaryAssetsDirectory: s.programs}
+	s.env = &envtest.Environment{BinaryAssetsDirectory: s.programs, ControlPlaneStartTimeout: waiting, ControlPlaneStopTimeout: waiting}
 	s.env.ControlPlane.GetAPIServer().Configure().Disable("disable-admission-plugins") // service accounts as in a cluster
 	config, err := s.env.Start()
 	if err != nil {
@@ -154,7 +156,7 @@ func (s *server) served(t *testing.T, all []object) {
 			conditions, _ := at(t, now, "status", "conditions").([]any)
 			for _, c := range conditions {
 				if c := c.(map[string]any); c["type"] == "Established" && c["status"] == "True" {
-					return true
+					return s.lists(t, o)
 				}
 			}
 			return false
@@ -162,14 +164,34 @@ func (s *server) served(t *testing.T, all []object) {
 	}
 }
 
+// lists reports that the API server knows every version of an established kind, which it
+// does a moment later.
+func (s *server) lists(t *testing.T, crd object) bool {
+	t.Helper()
+	versions, _ := at(t, crd, "spec", "versions").([]any)
+	for _, v := range versions {
+		kind, _ := at(t, crd, "spec", "names", "kind").(string)
+		group, _ := at(t, crd, "spec", "group").(string)
+		all := &unstructured.UnstructuredList{}
+		all.SetGroupVersionKind(schema.GroupVersionKind{Group: group, Version: v.(map[string]any)["name"].(string), Kind: kind + "List"})
+		if err := s.List(t.Context(), all); err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+// waiting bounds what API server and programs have to do, on a machine that is busy.
+const waiting = 3 * time.Minute
+
 func eventually(t testing.TB, what string, is func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), waiting)
 	defer cancel()
 	for !is() {
 		select {
 		case <-ctx.Done():
-			t.Fatalf("not within 30 s: %s", what)
+			t.Fatalf("not within %s: %s", waiting, what)
 		case <-time.After(50 * time.Millisecond):
 		}
 	}
