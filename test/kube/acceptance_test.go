@@ -64,25 +64,26 @@ const (
 // the rest, one answer and one line for each call, and an explanation.
 func accept(t *testing.T, p *place) {
 	t.Helper()
-	before := p.cloud.Bill().Executions
+	calls := 0
 	for _, path := range []string{plain, amazon} {
-		if r, err := p.post(path, p.token, `{"millis":1}`); err != nil || r.status != http.StatusOK || r.pool != "onprem" || r.body != `{"rows":10,"millis":1}` {
-			t.Fatalf("%s: %+v, %v", path, r, err)
+		if r := p.onPrem(t, &calls, path, `{"millis":1}`); r.status != http.StatusOK || r.pool != "onprem" || r.body != `{"rows":10,"millis":1}` {
+			t.Fatalf("%s: %+v", path, r)
 		}
 	}
 	if r, err := p.post(plain, "", "{}"); err != nil || r.status != http.StatusUnauthorized {
 		t.Errorf("without a token: %+v, %v", r, err)
 	}
-	if r, err := p.post(amazon, p.token, `{"millis":-1}`); err != nil || r.status != http.StatusOK || r.failure != "Unhandled" || !strings.Contains(r.body, "millis is -1") {
-		t.Errorf("a function that fails: %+v, %v", r, err)
+	if r := p.onPrem(t, &calls, amazon, `{"millis":-1}`); r.status != http.StatusOK || r.failure != "Unhandled" || !strings.Contains(r.body, "millis is -1") {
+		t.Errorf("a function that fails: %+v", r)
 	}
+	before := p.cloud.Bill().Executions
 	const burst = 40
 	replies, errs := make([]reply, burst), make([]error, burst)
-	var calls sync.WaitGroup
+	var callers sync.WaitGroup
 	for i := range burst {
-		calls.Go(func() { replies[i], errs[i] = p.post(plain, p.token, `{"millis":500}`) })
+		callers.Go(func() { replies[i], errs[i] = p.post(plain, p.token, `{"millis":500}`) })
 	}
-	calls.Wait()
+	callers.Wait()
 	if err := errors.Join(errs...); err != nil {
 		t.Fatal(err)
 	}
@@ -108,11 +109,25 @@ func accept(t *testing.T, p *place) {
 		t.Errorf("explained as %s", text)
 	}
 	report := p.cli("report", "--by", "namespace", "-o", "json")
-	if want := fmt.Sprintf(`"calls": %d,`, burst+3); !strings.Contains(report, want) {
+	if want := fmt.Sprintf(`"calls": %d,`, burst+calls); !strings.Contains(report, want) {
 		t.Errorf("the report has not %s: %s", want, report)
 	}
 	if status := p.cli("status"); !strings.Contains(status, "onprem") || !strings.Contains(status, "lambda") {
 		t.Errorf("status: %s", status)
+	}
+}
+
+// onPrem calls until it is not a cloud that answers, as it may on a busy machine before a
+// place is ready; it adds to the calls.
+func (p *place) onPrem(t *testing.T, calls *int, path, payload string) reply {
+	t.Helper()
+	for limit := time.Now().Add(waiting); ; {
+		*calls++
+		r, err := p.post(path, p.token, payload)
+		must(t, err)
+		if r.pool != "lambda" || time.Now().After(limit) {
+			return r
+		}
 	}
 }
 
@@ -151,7 +166,7 @@ spec: {listen: "127.0.0.1:0", admin: "127.0.0.1:0", dataDir: ../data, auth: {tok
 		}
 	})
 	var at struct{ Front, Admin string }
-	w.until(time.Minute, "the server is up", func() error {
+	w.until(waiting, "the server is up", func() error {
 		text, err := os.ReadFile(filepath.Join(dir, "data", "server.json"))
 		if err == nil {
 			at = decode[struct{ Front, Admin string }](t, string(text))

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	authentication "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -88,7 +87,7 @@ func (c *control) caller() string {
 // called has one call answered.
 func (d *dispatcher) called(token string) {
 	d.t.Helper()
-	(&world{t: d.t}).until(time.Minute, "a call is answered", func() error {
+	(&world{t: d.t}).until(waiting, "a call is answered", func() error {
 		r, err := http.NewRequestWithContext(d.t.Context(), http.MethodPost, "http://"+d.front+"/namespaces/shop/functions/report/invoke", strings.NewReader("{}"))
 		must(d.t, err)
 		r.Header.Set("Authorization", "Bearer "+token)

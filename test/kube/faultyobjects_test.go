@@ -39,7 +39,7 @@ func (c *control) apply(manifests string) {
 func (d *dispatcher) says(wanted, not string, args ...string) {
 	d.t.Helper()
 	w := &world{t: d.t}
-	w.until(time.Minute, fmt.Sprintf("%v says %q and not %q", args, wanted, not), func() error {
+	w.until(waiting, fmt.Sprintf("%v says %q and not %q", args, wanted, not), func() error {
 		out, err := d.run(args...)
 		if err == nil && (!strings.Contains(out, wanted) || not != "" && strings.Contains(out, not)) {
 			err = errors.New(out)
@@ -52,7 +52,7 @@ func (d *dispatcher) says(wanted, not string, args ...string) {
 func (c *control) served(function, want string) {
 	c.t.Helper()
 	w := &world{t: c.t}
-	w.until(time.Minute, function+" is "+want, func() error {
+	w.until(waiting, function+" is "+want, func() error {
 		if is := c.kubectl("", "get", "function", function, "-n", "shop", "-o", `jsonpath={.status.conditions[?(@.type=="Served")].status} {.status.conditions[?(@.type=="Served")].reason}`); is != want {
 			return errors.New(is)
 		}
@@ -108,7 +108,7 @@ func TestFaultyObjects(t *testing.T) {
 		a.says("REFUSED", "", "status")
 		c.served("pay", "True Serving")
 		c.served("late", "False Refused")
-		(&world{t: t}).until(time.Minute, "the package that no function names is gone", func() error {
+		(&world{t: t}).until(waiting, "the package that no function names is gone", func() error {
 			if _, err := os.Stat(unnamed); !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("it is there: %w", err)
 			}
@@ -155,7 +155,7 @@ func deployedWithFaults(t *testing.T, c *control, a *dispatcher) *dispatcher {
 	file, _ := c.zipped("hand", "#!/bin/false\n")
 	spec := filepath.Join(c.dir, "hand.yaml")
 	must(t, os.WriteFile(spec, []byte("burstPolicy: night\n"), 0o600))
-	(&world{t: t}).until(time.Minute, "it is deployed", func() error {
+	(&world{t: t}).until(waiting, "it is deployed", func() error {
 		_, err := a.run("deploy", "shop/hand", file, "--spec", spec)
 		return err
 	})
@@ -198,7 +198,7 @@ func packages(t *testing.T, c *control, a *dispatcher) {
 	file, digest := c.zipped("early", "#!/bin/false\n")
 	c.apply(functionOf("early", fmt.Sprintf("package: {digest: %q}", digest), ""))
 	c.served("early", "False PackageMissing")
-	(&world{t: t}).until(time.Minute, "an event tells of the package", func() error {
+	(&world{t: t}).until(waiting, "an event tells of the package", func() error {
 		said := c.kubectl("", "get", "events", "-n", "shop", "--field-selector", "involvedObject.name=early,reason=PackageMissing", "-o", "jsonpath={.items[*].message}")
 		if !strings.Contains(said, "Served is False. ") {
 			return errors.New(said)

@@ -73,7 +73,7 @@ func TestOfflineFunctions(t *testing.T) {
 	w.apply(fmt.Sprintf(idleObjects, endpoint, w.agent, digest))
 	client := w.web()
 	client.Timeout = 5 * time.Minute
-	w.until(time.Minute, "the functions are known", func() error {
+	w.until(waiting, "the functions are known", func() error {
 		if all := w.run("list"); strings.Count(all, "shop/") < 3 {
 			return errors.New(all)
 		}
@@ -104,16 +104,18 @@ func TestOfflineFunctions(t *testing.T) {
 		t.Fatalf("idle capacity is measured: %+v", a)
 	}
 
-	again, once := begin("night", "again", 30_000), begin("once", "once", 30_000)
-	for _, id := range []string{"again", "once"} {
-		w.until(2*time.Minute, id+" runs", func() error {
+	reclaimed := func(function, id string) <-chan answered {
+		said := begin(function, id, 30_000)
+		w.until(waiting, id+" runs", func() error {
 			if n.look(id).began == 0 {
 				return errors.New("not yet")
 			}
 			return nil
 		})
 		w.reclaim(n.look(id).pod)
+		return said
 	}
+	again, once := reclaimed("night", "again"), reclaimed("once", "once")
 	if a := <-once; a.err != nil || a.status != http.StatusBadGateway || a.errors == "" || !strings.Contains(a.body, "Spillway.Reclaimed") {
 		t.Errorf("what may run once only: %+v", a)
 	}

@@ -21,13 +21,19 @@ import (
 func (f *faults) load(t *testing.T, name string, fault func()) (all, bad []probed) {
 	t.Helper()
 	p := f.probe(f.n, name, "witness", 2, 20)
-	f.until(20*time.Second, "load", func() error {
+	f.until(waiting, "load", func() error {
 		if p.count() < 20 {
 			return fmt.Errorf("%d calls", p.count())
 		}
 		return nil
 	})
 	fault()
+	f.until(waiting, "enough load to judge by", func() error {
+		if p.count() < 100 {
+			return fmt.Errorf("%d calls", p.count())
+		}
+		return nil
+	})
 	return p.end()
 }
 
@@ -49,10 +55,13 @@ func (f *faults) burst(t *testing.T, name string, millis int) (all, bad []probed
 	return all, bad
 }
 
+// startsWithin is far less than an outage lasts, and more than any start is waited for.
+const startsWithin = 25 * time.Second
+
 // outage checks what the load and new starts felt of one.
 func (f *faults) outage(t *testing.T, name string, fault func(during func())) {
 	t.Helper()
-	f.until(time.Minute, "pods wait", func() error { return f.answers("witness") })
+	f.until(waiting, "pods wait", func() error { return f.answers("witness") })
 	var all, bad []probed
 	warm, failed := f.load(t, name, func() {
 		fault(func() { all, bad = f.burst(t, name, 400) })
@@ -65,18 +74,18 @@ func (f *faults) outage(t *testing.T, name string, fault func(during func())) {
 		t.Errorf("new starts: %v, failed: %v", pools(all), bad)
 	}
 	for _, a := range all {
-		if a.took > 8*time.Second {
+		if a.took > startsWithin {
 			t.Errorf("%s waited %s", a.id, a.took)
 		}
 	}
-	f.until(time.Minute, "pods are made again", func() error {
+	f.until(waiting, "pods are made again", func() error {
 		waiting, err := f.client.CoreV1().Pods("spillway-pool").List(t.Context(), metav1.ListOptions{LabelSelector: "spillway.dev/size"})
 		if err != nil || len(waiting.Items) < 2 {
 			return fmt.Errorf("%d, %w", len(waiting.Items), err)
 		}
 		return f.answers("witness")
 	})
-	f.until(2*time.Minute, "what was to go is gone", f.settled)
+	f.until(waiting, "what was to go is gone", f.settled)
 }
 
 // settled reports that the kubelet knows of all pods that are to go, which it may not for
@@ -106,13 +115,13 @@ func apiServerGone(t *testing.T, f *faults) {
 		during()
 		<-back
 		must(t, f.Start(t.Context(), "kube-apiserver"))
-		f.until(time.Minute, "the API server answers", f.apiAnswers)
+		f.until(waiting, "the API server answers", f.apiAnswers)
 		time.Sleep(3 * time.Second)
 	})
 }
 
 func (f *faults) apiAnswers() error {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
 	_, err := f.client.CoreV1().Nodes().Get(ctx, kubetest.Node, metav1.GetOptions{})
 	return err
@@ -124,7 +133,7 @@ func etcdRestarts(t *testing.T, f *faults) {
 		time.Sleep(2 * time.Second)
 		during()
 		must(t, f.Start(t.Context(), "etcd"))
-		f.until(time.Minute, "the API server answers", f.apiAnswers)
+		f.until(waiting, "the API server answers", f.apiAnswers)
 		time.Sleep(3 * time.Second)
 	})
 }
@@ -146,16 +155,16 @@ func nodeNotReady(t *testing.T, f *faults) {
 		}
 	}
 	f.outage(t, "node", func(during func()) {
-		done := f.inFlight(t, "on the node", "witness", 20_000)
+		_, done := f.inFlight(t, "on-the-node", "witness", 15_000)
 		must(t, f.Stop(t.Context(), "kubelet"))
-		f.until(2*time.Minute, "the node is not ready", ready(corev1.ConditionUnknown))
+		f.until(waiting, "the node is not ready", ready(corev1.ConditionUnknown))
 		if a := <-done; !a.good() || f.n.look(a.id).began != 1 {
 			t.Errorf("in flight: %v", a)
 		}
 		time.Sleep(time.Second)
 		during()
 		must(t, f.Start(t.Context(), "kubelet"))
-		f.until(time.Minute, "the node is ready", ready(corev1.ConditionTrue))
+		f.until(waiting, "the node is ready", ready(corev1.ConditionTrue))
 	})
 }
 
@@ -190,8 +199,8 @@ func serverKilled(t *testing.T, f *faults) {
 
 // next replaces the server under load and holds it to the places that there are.
 func (f *faults) next(t *testing.T, name string, replace func()) {
-	f.until(2*time.Minute, "what was to go is gone", f.settled)
-	f.until(time.Minute, "it answers", func() error { return f.answers("witness") })
+	f.until(waiting, "what was to go is gone", f.settled)
+	f.until(waiting, "it answers", func() error { return f.answers("witness") })
 	const workers = 8
 	killed := name == "killed-server"
 	f.n.mu.Lock()
@@ -200,7 +209,7 @@ func (f *faults) next(t *testing.T, name string, replace func()) {
 	p := f.probe(f.n, name, "witness", workers, 100)
 	some := func(n int) {
 		now := p.count()
-		f.until(time.Minute, "load", func() error {
+		f.until(waiting, "load", func() error {
 			if p.count() < now+n {
 				return fmt.Errorf("%d calls", p.count())
 			}
@@ -211,11 +220,14 @@ func (f *faults) next(t *testing.T, name string, replace func()) {
 	replace()
 	some(200)
 	all, bad := p.end()
+	f.n.mu.Lock()
+	most, mostIn := f.n.most, f.n.mostIn
+	f.n.mu.Unlock()
 	longest := time.Duration(0)
 	for _, a := range all {
 		longest = max(longest, a.refused)
 	}
-	t.Logf("%d calls, %d failed, %v, refused for %s at most, %d on-prem and %d in the cloud at once", len(all), len(bad), pools(all), longest, f.n.most, f.n.mostIn)
+	t.Logf("%d calls, %d failed, %v, refused for %s at most, %d on-prem and %d in the cloud at once", len(all), len(bad), pools(all), longest, most, mostIn)
 	cut := 0 // neither answered nor refused
 	for _, a := range bad {
 		if a.err != nil {
@@ -225,7 +237,7 @@ func (f *faults) next(t *testing.T, name string, replace func()) {
 	if !killed && len(bad) > 0 || cut != len(bad) || cut > 2*workers {
 		t.Errorf("%d of %d failed: %v", len(bad), len(all), bad[:min(4, len(bad))])
 	}
-	if f.n.most > places || f.n.mostIn > 20 {
-		t.Errorf("%d ran on-prem at once, allowed: %d; in the cloud %d, allowed: 20", f.n.most, places, f.n.mostIn)
+	if most > places || mostIn > 20 {
+		t.Errorf("%d ran on-prem at once, allowed: %d; in the cloud %d, allowed: 20", most, places, mostIn)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -73,8 +74,13 @@ type dispatcher struct {
 	ended         chan error
 }
 
+// loopbacks counts the addresses that were given away.
+var loopbacks atomic.Int32
+
+// freePort is on a loopback address of its own: nobody takes it before it is listened at.
 func (c *control) freePort() string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	n := loopbacks.Add(1)
+	l, err := net.Listen("tcp", fmt.Sprintf("127.0.%d.%d:0", 1+n/250, 1+n%250))
 	must(c.t, err)
 	defer l.Close()
 	return l.Addr().String()
@@ -122,7 +128,7 @@ func (d *dispatcher) readiness() (string, error) {
 func (d *dispatcher) until(what string) {
 	d.t.Helper()
 	w := &world{t: d.t}
-	w.until(time.Minute, "it says "+what, func() error {
+	w.until(waiting, "it says "+what, func() error {
 		said, err := d.readiness()
 		if err == nil && !strings.Contains(said, what) {
 			err = errors.New(said)
@@ -133,7 +139,7 @@ func (d *dispatcher) until(what string) {
 
 // run runs the command against it.
 func (d *dispatcher) run(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(d.t.Context(), time.Minute)
+	ctx, cancel := context.WithTimeout(d.t.Context(), waiting)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, d.spillway, append(args, "--admin", "http://"+d.admin)...).CombinedOutput()
 	if err != nil {
@@ -179,9 +185,9 @@ func TestOneDispatcher(t *testing.T) {
 	}
 
 	// One that hangs loses its seat, and ends when it finds that out.
-	must(t, b.cmd.Process.Signal(syscall.SIGSTOP))
 	d := c.serve("d")
 	d.until(other)
+	must(t, b.cmd.Process.Signal(syscall.SIGSTOP))
 	d.until("ready")
 	must(t, b.cmd.Process.Signal(syscall.SIGCONT))
 	var exit *exec.ExitError

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -26,13 +25,13 @@ func TestServe(t *testing.T) {
 	}
 	w.apply(w.platform(endpoint, digest, 2))
 	client := w.web()
-	w.until(time.Minute, "the function is known", func() error {
+	w.until(waiting, "the function is known", func() error {
 		if functions := w.run("list"); !strings.Contains(functions, "shop/report") {
 			return errors.New(functions)
 		}
 		return nil
 	})
-	w.until(time.Minute, "pods wait for a package", func() error {
+	w.until(waiting, "pods wait for a package", func() error {
 		all, err := w.client.CoreV1().Pods("spillway-pool").List(t.Context(), metav1.ListOptions{})
 		if err != nil {
 			return err
@@ -88,7 +87,7 @@ func nonsense(t *testing.T, w *world) {
 		t.Error("the API server takes a timeout of two hours")
 	}
 	w.kubectl("patch", "function", "report", "-n", "shop", "--type=merge", "-p", `{"spec":{"burstPolicy":"nowhere"}}`)
-	w.until(30*time.Second, "the server says so", func() error {
+	w.until(waiting, "the server says so", func() error {
 		if !strings.Contains(w.output.String(), "nowhere") {
 			return errors.New("nothing said yet")
 		}
@@ -102,14 +101,14 @@ func nonsense(t *testing.T, w *world) {
 // badPolicy leaves the policy that holds, and does not keep other objects from changing.
 func badPolicy(t *testing.T, w *world) {
 	w.apply(`{apiVersion: v1, kind: ConfigMap, metadata: {name: placement, namespace: spillway-system, labels: {spillway.dev/policy: "true"}}, data: {placement.rego: "package nonsense {"}}`)
-	w.until(30*time.Second, "the server says so", func() error {
+	w.until(waiting, "the server says so", func() error {
 		if !strings.Contains(w.output.String(), "policies of the cluster refused") {
 			return errors.New("nothing said yet")
 		}
 		return nil
 	})
 	w.kubectl("patch", "burstpolicy", "default", "--type=merge", "-p", `{"spec":{"killSwitch":true}}`)
-	w.until(30*time.Second, "the kill switch holds", func() error {
+	w.until(waiting, "the kill switch holds", func() error {
 		if bursts := w.run("burst", "show"); !strings.Contains(bursts, "kill_switch") {
 			return errors.New(bursts)
 		}

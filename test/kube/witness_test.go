@@ -147,8 +147,9 @@ func (p probed) String() string {
 	return fmt.Sprintf("{%s after %s, refused for %s: %d %s %s %q %s, error %v}", p.id, p.took, p.refused, p.status, p.pool, p.reason, p.errors, p.body, p.err)
 }
 
-// patience is how long a client tries whose connections are refused.
-const patience = 5 * time.Second
+// patience is how long a client tries whose connections are refused: longer than a server
+// takes to start on a busy machine.
+const patience = time.Minute
 
 func (w *world) probe(n *witnesses, name, function string, workers, millis int) *prober {
 	p := &prober{w: w, stop: make(chan struct{})}

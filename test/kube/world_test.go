@@ -171,7 +171,7 @@ func (w *world) serve() {
 	must(w.t, cmd.Start())
 	w.server, w.stopped = cmd, make(chan error, 1)
 	go func(stopped chan error) { stopped <- cmd.Wait() }(w.stopped)
-	w.until(time.Minute, "the server is ready", func() error {
+	w.until(waiting, "the server is ready", func() error {
 		resp, err := w.web().Get("http://" + health + "/readyz")
 		if err != nil {
 			return err
@@ -194,7 +194,7 @@ func (w *world) stop() {
 		if err != nil {
 			w.t.Fatalf("the server ended with %v\n%s", err, w.output)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(waiting):
 		w.t.Fatalf("the server does not end\n%s", w.output)
 	}
 }
@@ -202,7 +202,7 @@ func (w *world) stop() {
 // empty waits until no pod of the server is left.
 func (w *world) empty() {
 	w.t.Helper()
-	w.until(30*time.Second, "no pod of the server is left", func() error {
+	w.until(waiting, "no pod of the server is left", func() error {
 		left, err := w.client.CoreV1().Pods("").List(w.t.Context(), metav1.ListOptions{LabelSelector: "spillway.dev/pool"})
 		if err != nil || len(left.Items) > 0 {
 			return fmt.Errorf("%d pods, %w", len(left.Items), err)
@@ -218,6 +218,9 @@ func (w *world) kill() {
 	<-w.stopped
 	w.server = nil
 }
+
+// waiting bounds what servers and clusters have to do, on a machine that is busy.
+const waiting = 3 * time.Minute
 
 // until tries again and again, and fails the test when it has not worked in time.
 func (w *world) until(limit time.Duration, what string, try func() error) {
