@@ -27,6 +27,8 @@ func (f *faults) load(t *testing.T, name string, fault func()) (all, bad []probe
 		}
 		return nil
 	})
+	// What made way for the load has to be gone: its place is lost while nobody can be told.
+	f.until(waiting, "what was to go is gone", f.settled)
 	fault()
 	f.until(waiting, "enough load to judge by", func() error {
 		if p.count() < 100 {
