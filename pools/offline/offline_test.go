@@ -11,6 +11,7 @@ import (
 	"go.uber.org/goleak"
 	corev1 "k8s.io/api/core/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
@@ -181,9 +182,15 @@ func (n *node) fails() {
 func (n *node) says(change func(*corev1.PodStatus)) {
 	n.t.Helper()
 	pods := n.client.CoreV1().Pods("default")
-	o := must[*corev1.Pod](n.t)(pods.Get(n.t.Context(), n.pod, metav1.GetOptions{}))
-	change(&o.Status)
-	must[*corev1.Pod](n.t)(pods.UpdateStatus(n.t.Context(), o, metav1.UpdateOptions{}))
+	n.until(func() bool { // the pool may write to it at the same time
+		o := must[*corev1.Pod](n.t)(pods.Get(n.t.Context(), n.pod, metav1.GetOptions{}))
+		change(&o.Status)
+		_, err := pods.UpdateStatus(n.t.Context(), o, metav1.UpdateOptions{})
+		if err != nil && !apierrors.IsConflict(err) {
+			n.t.Fatal(err)
+		}
+		return err == nil
+	})
 }
 
 // starts waits until the agent starts the function.
@@ -235,8 +242,6 @@ func apiServer(t *testing.T) kubernetes.Interface {
 	if _, err := client.CoreV1().ServiceAccounts("default").Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	must[*schedulingv1.PriorityClass](t)(client.SchedulingV1().PriorityClasses().Create(t.Context(), &schedulingv1.PriorityClass{
-		ObjectMeta: metav1.ObjectMeta{Name: kube.IdlePriority}, Value: -1000, PreemptionPolicy: new(corev1.PreemptNever),
-	}, metav1.CreateOptions{}))
+	kubetest.Class(t, client, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: kube.IdlePriority}, Value: -1000, PreemptionPolicy: new(corev1.PreemptNever)})
 	return client
 }

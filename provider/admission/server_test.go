@@ -193,9 +193,9 @@ func (l *lab) serve() *Keeper {
 	l.Helper()
 	front := httptest.NewServer(l.gate)
 	l.Cleanup(front.Close)
-	asks, err := gate.New(front.URL, "", 10*time.Second)
+	asks, err := gate.New(front.URL, "", time.Minute)
 	must(l, err)
-	hook := &Webhook{Node: node, Dispatcher: asks, Find: Remembered(l.own.CoreV1().Nodes(), node, time.Now), Within: 2 * time.Second, Told: func(a Answer) {
+	hook := &Webhook{Node: node, Dispatcher: asks, Find: Remembered(l.own.CoreV1().Nodes(), node, time.Now), Within: 10 * time.Second, Told: func(a Answer) {
 		l.mu.Lock()
 		defer l.mu.Unlock()
 		l.answers = append(l.answers, a)
@@ -206,7 +206,7 @@ func (l *lab) serve() *Keeper {
 	must(l, err)
 	k := l.keeper()
 	ctx, cancel := context.WithCancel(context.Background())
-	server := &http.Server{Handler: handler, TLSConfig: k.TLS(), ReadHeaderTimeout: time.Second, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
+	server := &http.Server{Handler: handler, TLSConfig: k.TLS(), ReadHeaderTimeout: time.Minute, ErrorLog: slog.NewLogLogger(slog.DiscardHandler, 0)}
 	var all sync.WaitGroup
 	all.Go(func() { k.Run(ctx) })
 	all.Go(func() { k.KeepTrusted(ctx) })
@@ -216,6 +216,8 @@ func (l *lab) serve() *Keeper {
 	c := manifest[admissionregistrationv1.MutatingWebhookConfiguration](l, "webhook.yaml", "MutatingWebhookConfiguration")[0]
 	at := "https://" + listener.Addr().String() + *c.Webhooks[0].ClientConfig.Service.Path
 	c.Webhooks[0].ClientConfig = admissionregistrationv1.WebhookClientConfig{URL: &at}
+	patience := int32(30) // more than Within on a busy machine
+	c.Webhooks[0].TimeoutSeconds = &patience
 	_, err = l.client.AdmissionregistrationV1().MutatingWebhookConfigurations().Create(l.Context(), c, metav1.CreateOptions{})
 	must(l, err)
 	return k
@@ -439,7 +441,10 @@ func (l *lab) left() {
 func (l *lab) certificates(k *Keeper) {
 	ctx := l.Context()
 	other := l.keeper()
-	must(l, other.Refresh(ctx))
+	refresh := func(k *Keeper) { // another writes at the same time now and then
+		l.until("the certificates are read", func() error { return k.Refresh(ctx) })
+	}
+	refresh(other)
 	if string(other.bundle()) != string(k.bundle()) {
 		l.Error("two processes have different authorities")
 	}
@@ -463,14 +468,14 @@ func (l *lab) certificates(k *Keeper) {
 	s.Data[secretKey] = []byte("broken")
 	_, err = secrets.Update(ctx, s, metav1.UpdateOptions{})
 	must(l, err)
-	must(l, other.Refresh(ctx))
-	must(l, l.keeper().Refresh(ctx))
+	refresh(other)
+	refresh(l.keeper())
 	if string(other.bundle()) == string(before.Webhooks[0].ClientConfig.CABundle) {
 		l.Error("what is broken was taken")
 	}
 	later := l.keeper()
 	later.Now = func() time.Time { return time.Now().Add(authorityLife * 3 / 4) }
-	must(l, later.Refresh(ctx))
+	refresh(later)
 	if len(later.all) != 2 || !later.by.cert.Equal(later.all[1].cert) {
 		l.Errorf("%d authorities towards the end of one", len(later.all))
 	}

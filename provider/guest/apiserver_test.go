@@ -39,15 +39,13 @@ func TestAPIServer(t *testing.T) {
 	client := kubernetes.NewForConfigOrDie(config)
 	never := corev1.PreemptNever
 	ctx := t.Context()
-	if _, err := client.SchedulingV1().PriorityClasses().Create(ctx, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: guest.PriorityClass}, Value: -1000, PreemptionPolicy: &never}, metav1.CreateOptions{}); err != nil {
-		t.Fatal(err)
-	}
 	for _, name := range []string{"default", "etl"} {
 		account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if _, err := client.CoreV1().ServiceAccounts("default").Create(ctx, account, metav1.CreateOptions{}); err != nil {
 			t.Fatal(err)
 		}
 	}
+	kubetest.Class(t, client, &schedulingv1.PriorityClass{ObjectMeta: metav1.ObjectMeta{Name: guest.PriorityClass}, Value: -1000, PreemptionPolicy: &never})
 	for name, change := range kinds() {
 		t.Run(name, func(t *testing.T) { taken(t, client, change) })
 	}

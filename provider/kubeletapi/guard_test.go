@@ -15,6 +15,7 @@ import (
 	"time"
 
 	authentication "k8s.io/api/authentication/v1"
+	authorization "k8s.io/api/authorization/v1"
 	core "k8s.io/api/core/v1"
 	rbac "k8s.io/api/rbac/v1"
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -100,8 +101,26 @@ func (s *server) account(t *testing.T, name string, rights ...string) string {
 		ObjectMeta: meta.ObjectMeta{Name: name}, RoleRef: rbac.RoleRef{APIGroup: rbac.GroupName, Kind: "ClusterRole", Name: name},
 		Subjects: []rbac.Subject{{Kind: "ServiceAccount", Namespace: "default", Name: name}},
 	}, meta.CreateOptions{}))
+	for _, rule := range role.Rules { // the API server knows them from a cache, and the guard remembers a refusal
+		s.granted(t, "system:serviceaccount:default:"+name, rule.Verbs[0], strings.TrimPrefix(rule.Resources[0], "nodes/"))
+	}
 	got := must[*authentication.TokenRequest](t)(s.client.CoreV1().ServiceAccounts("default").CreateToken(ctx, name, &authentication.TokenRequest{}, meta.CreateOptions{}))
 	return got.Status.Token
+}
+
+// granted waits until a user has a right on the node.
+func (s *server) granted(t *testing.T, user, verb, sub string) {
+	t.Helper()
+	review := &authorization.SubjectAccessReview{Spec: authorization.SubjectAccessReviewSpec{User: user,
+		ResourceAttributes: &authorization.ResourceAttributes{Verb: verb, Version: "v1", Resource: "nodes", Subresource: sub, Name: "offline"}}}
+	for end := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if must[*authorization.SubjectAccessReview](t)(s.client.AuthorizationV1().SubjectAccessReviews().Create(t.Context(), review, meta.CreateOptions{})).Status.Allowed {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatalf("%s may not %s nodes/%s within a minute", user, verb, sub)
+		}
+	}
 }
 
 func (s *server) ask(t *testing.T, method, path, token string) int {
