@@ -102,7 +102,7 @@ func TestContainerMemory(t *testing.T) {
 func TestNothingIsLeftInTheContainer(t *testing.T) {
 	c := contained(t)
 	f := functionOf(t, agentProbe)
-	f.Timeout = time.Second
+	f.Timeout = 5 * time.Second
 	if _, err := start(context.Background(), c, f); err != nil {
 		t.Fatal(err)
 	}

@@ -152,7 +152,11 @@ func TestAFailedStartIsTheLast(t *testing.T) {
 		c := dial(t, serve(t, ca, "127.0.0.1:0", usual).addr, ca)
 		f.Env = []string{env}
 		send(t, c, f)
-		limited, cancel := context.WithTimeout(ctx, time.Second)
+		limit := time.Minute
+		if env == "PROBE_INIT=hang" {
+			limit = time.Second
+		}
+		limited, cancel := context.WithTimeout(ctx, limit)
 		_, err := c.Start(limited, remote.SpecOf(f))
 		cancel()
 		var failed *pools.StartError
@@ -208,7 +212,7 @@ func TestStartAbandoned(t *testing.T) {
 
 func awaitState(t *testing.T, c *remote.Client, state string) {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		if h, err := c.Health(context.Background()); err == nil && h.State == state {
 			return
 		}
@@ -344,7 +348,7 @@ func TestSlowCallers(t *testing.T) {
 	ca, config := authority(t)
 	s := serve(t, ca, "127.0.0.1:0", func(_ *remote.ServerConfig, s *remote.Server) {
 		if s != nil {
-			s.SetPatience(200 * time.Millisecond)
+			s.SetPatience(5 * time.Second) // of good callers too
 		}
 	})
 	c := dial(t, s.addr, ca)
@@ -354,19 +358,23 @@ func TestSlowCallers(t *testing.T) {
 	}
 	insecure := config.Clone()
 	insecure.InsecureSkipVerify = true
+	slow := map[string]net.Conn{}
 	for name, text := range map[string]string{
-		"a payload that does not come": "POST /v1/invoke HTTP/1.1\r\nHost: agent\r\nSpillway-Call: {\"ticket\":\"0123456789abcdef-1\",\"invocation\":\"a\",\"leftMicros\":1000000}\r\nContent-Length: 10\r\n\r\n{",
-		"frames that do not come":      "POST /v1/web HTTP/1.1\r\nHost: agent\r\nSpillway-Call: {\"ticket\":\"0123456789abcdef-2\",\"invocation\":\"a\",\"leftMicros\":1000000}\r\nContent-Length: 10\r\n\r\nH",
+		"a payload that does not come": "POST /v1/invoke HTTP/1.1\r\nHost: agent\r\nSpillway-Call: {\"ticket\":\"0123456789abcdef-1\",\"invocation\":\"a\",\"leftMicros\":600000000}\r\nContent-Length: 10\r\n\r\n{",
+		"frames that do not come":      "POST /v1/web HTTP/1.1\r\nHost: agent\r\nSpillway-Call: {\"ticket\":\"0123456789abcdef-2\",\"invocation\":\"a\",\"leftMicros\":600000000}\r\nContent-Length: 10\r\n\r\nH",
 		"a package that does not come": "PUT /v1/packages/sha256:" + strings.Repeat("1", 64) + " HTTP/1.1\r\nHost: agent\r\nContent-Length: 10\r\n\r\nPK",
 	} {
 		n, err := tls.Dial("tcp", s.addr, insecure)
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer n.Close()
 		io.WriteString(n, text)
-		n.SetReadDeadline(time.Now().Add(20 * time.Second))
+		slow[name] = n
+	}
+	for name, n := range slow {
+		n.SetReadDeadline(time.Now().Add(2 * time.Minute))
 		answer, err := io.ReadAll(n)
-		n.Close()
 		var late net.Error
 		if errors.As(err, &late) && late.Timeout() {
 			t.Errorf("%s: not cut off after %q", name, answer)

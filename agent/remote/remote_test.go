@@ -338,7 +338,7 @@ func TestConformance(t *testing.T) {
 	}
 	probe.Package.Digest = digestOf(archive)
 	hasty := *probe
-	hasty.Timeout = time.Second
+	hasty.Timeout = 5 * time.Second
 	web := *probe
 	web.Contract = spillway.ContractHTTP
 	pooltest.Run(t, pooltest.Fixture{Pool: newStarter(t), Probe: probe, Hasty: &hasty, MiB: 128, Web: &web})

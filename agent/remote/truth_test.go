@@ -171,7 +171,7 @@ func (w *wire) set(down bool, up func(from, to net.Conn)) {
 // file is where a function says that it runs.
 func await(t testing.TB, file string) string {
 	t.Helper()
-	for until := time.Now().Add(20 * time.Second); time.Now().Before(until); time.Sleep(time.Millisecond) {
+	for until := time.Now().Add(2 * time.Minute); time.Now().Before(until); time.Sleep(time.Millisecond) {
 		if text, _ := os.ReadFile(file); len(text) > 0 {
 			return string(text)
 		}
@@ -183,7 +183,7 @@ func await(t testing.TB, file string) string {
 // A connection that breaks while the function runs costs nothing: the agent is asked.
 func TestAnswerAfterTheConnectionBroke(t *testing.T) {
 	f := functionOf(t, agentProbe)
-	f.Timeout = 2 * time.Second
+	f.Timeout = 5 * time.Second
 	c, w, _ := started(t, f)
 	file := filepath.Join(t.TempDir(), "runs")
 	result := make(chan pools.Result)
@@ -286,7 +286,7 @@ func TestUnknownWhenTheAgentCannotBeAsked(t *testing.T) {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
 			r := request(f, `{"do":"child","file":"`+file+`"}`)
-			r.Deadline = time.Now().Add(time.Second)
+			r.Deadline = time.Now().Add(5 * time.Second)
 			result := make(chan pools.Result)
 			go func() { result <- client.Invoke(ctx, r) }()
 			await(t, file)
@@ -352,7 +352,7 @@ func TestNothingListens(t *testing.T) {
 // SIGTERM ends nothing that is under way, and lets nothing begin.
 func TestDrain(t *testing.T) {
 	f := functionOf(t, agentProbe)
-	f.Timeout = time.Second
+	f.Timeout = 5 * time.Second
 	p, c := launched(t)
 	if _, err := start(context.Background(), c, f); err != nil {
 		t.Fatal(err)

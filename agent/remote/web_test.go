@@ -251,14 +251,14 @@ func TestWebCutShort(t *testing.T) {
 		}},
 		"the deadline": {func() (pools.Request, func(*remote.Client, *wire)) {
 			q := get(f, "/hang")
-			q.Deadline = time.Now().Add(time.Second)
+			q.Deadline = time.Now().Add(5 * time.Second)
 			return q, nil
 		}, func(r pools.Result) bool {
 			return r.Outcome.Cause == spillway.CauseTimeout && r.InstanceGone && r.Web == nil
 		}},
 		"the caller reads nothing": {func() (pools.Request, func(*remote.Client, *wire)) {
 			q := get(f, "/big?n=64000000")
-			q.Deadline = time.Now().Add(time.Second)
+			q.Deadline = time.Now().Add(5 * time.Second)
 			pieces := make(chan string)
 			q.Web.Stream.(*sink).pieces = pieces
 			return q, func(c *remote.Client, _ *wire) {

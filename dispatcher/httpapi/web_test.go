@@ -251,7 +251,7 @@ func (s site) raw(t *testing.T, text string) (net.Conn, *bufio.Reader) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = c.Close() })
-	_ = c.SetDeadline(time.Now().Add(15 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(2 * time.Minute))
 	text = strings.ReplaceAll(text, "{H}", "Host: h|Authorization: Bearer "+testToken+"|")
 	text = strings.NewReplacer("|", "\r\n", "{P}", pagePath).Replace(text)
 	if _, err := io.WriteString(c, text); err != nil {

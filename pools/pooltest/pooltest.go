@@ -26,7 +26,7 @@ import (
 type Fixture struct {
 	Pool pools.Pool
 	// Probe runs the probe (see Build) with a time limit of a minute or more, Hasty
-	// with one of a second or two.
+	// with one of seconds at most.
 	Probe, Hasty *spillway.Function
 	MiB          int64 // configured memory, which usage must report
 	// Web runs the probe as a web function, with the time limit of Probe. Nil: the pool
