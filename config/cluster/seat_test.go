@@ -11,6 +11,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/util/retry"
 )
 
 func leaseOf(holder, version string, seconds int32) *coordination.Lease {
@@ -55,6 +56,15 @@ func TestFree(t *testing.T) {
 	}
 }
 
+// held has a seat held now, though the API server may be slow to answer.
+func held(t *testing.T, s *Seat) error {
+	for {
+		if err := s.Hold(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+}
+
 // TestSeat is of one cluster: the next waits, and has it when it is given back or not
 // renewed; who finds another there is told; an edit by hand and a deletion are survived.
 func TestSeat(t *testing.T) {
@@ -86,26 +96,29 @@ func TestSeat(t *testing.T) {
 	// Somebody edits the Lease, so that a renewal meets another version of it.
 	_, err = leases.Patch(t.Context(), SeatName, "application/merge-patch+json", []byte(`{"metadata":{"labels":{"edited":"true"}}}`), metav1.PatchOptions{})
 	must(t, err)
-	must(t, first.Hold(t.Context()))
+	must(t, held(t, first))
 	must(t, first.Release(t.Context()))
 	second := <-next
 	must(t, second.err)
 
 	// Another takes it by force: the one who had it is told, and does not write it again.
-	is, err := leases.Get(t.Context(), SeatName, metav1.GetOptions{})
-	must(t, err)
-	is.Spec.HolderIdentity, is.Spec.LeaseTransitions = new("other_place_run"), new(*is.Spec.LeaseTransitions+1)
-	_, err = leases.Update(t.Context(), is, metav1.UpdateOptions{})
-	must(t, err)
+	must(t, retry.RetryOnConflict(retry.DefaultBackoff, func() error { // it may be renewed meanwhile
+		is, err := leases.Get(t.Context(), SeatName, metav1.GetOptions{})
+		must(t, err)
+		is.Spec.HolderIdentity, is.Spec.LeaseTransitions = new("other_place_run"), new(*is.Spec.LeaseTransitions+1)
+		_, err = leases.Update(t.Context(), is, metav1.UpdateOptions{})
+		return err
+	}))
 	var by *TakenError
 	if err := <-second.seat.Lost(); !errors.As(err, &by) || by.Holder != "other_place_run" {
 		t.Errorf("lost: %v", err)
 	}
-	if err := second.seat.Hold(t.Context()); !errors.As(err, &by) {
+	if err := held(t, second.seat); !errors.As(err, &by) {
 		t.Errorf("it holds what it has lost: %v", err)
 	}
 	must(t, second.seat.Release(t.Context()))
-	if is, err = leases.Get(t.Context(), SeatName, metav1.GetOptions{}); err != nil || holderOf(is) != "other_place_run" {
+	is, err := leases.Get(t.Context(), SeatName, metav1.GetOptions{})
+	if err != nil || holderOf(is) != "other_place_run" {
 		t.Errorf("%s has it, %v", holderOf(is), err)
 	}
 
@@ -123,7 +136,7 @@ func TestSeat(t *testing.T) {
 		t.Errorf("it waits for %q, not %q", holder, third.holder)
 	}
 	must(t, leases.Delete(t.Context(), SeatName, metav1.DeleteOptions{}))
-	must(t, third.Hold(t.Context()))
+	must(t, held(t, third))
 	if is, err = leases.Get(t.Context(), SeatName, metav1.GetOptions{}); err != nil || holderOf(is) != third.holder {
 		t.Errorf("%s has it, %v", holderOf(is), err)
 	}
@@ -132,7 +145,7 @@ func TestSeat(t *testing.T) {
 	if _, err = leases.Update(t.Context(), is, metav1.UpdateOptions{}); err == nil || !apierrors.IsConflict(err) { // it may be renewed meanwhile
 		must(t, err)
 	}
-	must(t, third.Hold(t.Context()))
+	must(t, held(t, third))
 	told := errors.New("enough")
 	give(told)
 	if err := <-queued; !errors.Is(err, told) {

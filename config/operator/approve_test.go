@@ -1,6 +1,7 @@
 package operator
 
 import (
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -54,7 +55,7 @@ func (l *lab) ask(name string, w *wish) *certificatesv1.CertificateSigningReques
 	csr := &certificatesv1.CertificateSigningRequest{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: certificatesv1.CertificateSigningRequestSpec{
 		Request: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}), SignerName: w.signer, Usages: w.usages}}
 	l.must(c.Create(l.Context(), csr))
-	l.Cleanup(func() { _ = l.Delete(l.Context(), csr) })
+	l.Cleanup(func() { _ = l.Delete(context.Background(), csr) })
 	return csr
 }
 

@@ -100,11 +100,15 @@ func (c *clouds) open(ctx context.Context, pool *spillway.Pool) (Reserver, func(
 	}
 	if pool.Kind == spillway.PoolSCF {
 		p, err := scf.New(ctx, pool)
-		c.must(err)
+		if err != nil {
+			return nil, nil, err
+		}
 		return &way{p.Reserver(pace), c}, p.Close, nil
 	}
 	p, err := lambda.New(ctx, pool)
-	c.must(err)
+	if err != nil {
+		return nil, nil, err
+	}
 	return &way{p.Reserver(pace), c}, p.Close, nil
 }
 
