@@ -76,7 +76,8 @@ func (e *Engine) KnowsJob(uid string) bool {
 }
 
 // AdmitJob takes a job, or what is asked again of one that is open: then d is not used,
-// and of the job only CloudOnly and NoRoom count, if it waits. d must be zero but for
+// and of the job only its terms count (MaxWait, Deadline, Burst, CloudOnly and NoRoom), if
+// it waits. d must be zero but for
 // Owner; it is written until the attempt has ended.
 // An attempt that comes after another keeps the place of the first. The effects are
 // valid until the next event.
@@ -88,8 +89,7 @@ func (e *Engine) AdmitJob(now spillway.Instant, asked Job, verdict *policy.Verdi
 		}
 		if j.asked = now; j.state == JobWaiting {
 			j.d.Verdict = verdict
-			j.CloudOnly, j.NoRoom = asked.CloudOnly, asked.NoRoom
-			j.plan(j.d.Admitted)
+			e.reterm(j, asked)
 			e.placeJob(now, j.at, e.record(j.at))
 		}
 		return e.answerJob(now, j), e.out
@@ -105,9 +105,7 @@ func (e *Engine) AdmitJob(now spillway.Instant, asked Job, verdict *policy.Verdi
 	if asked.Attempt != 0 && asked.Attempt <= before {
 		return JobAnswer{State: JobOver, Attempt: asked.Attempt, Cloud: -1, CloudAt: spillway.Never}, e.out
 	}
-	if asked.Burst != nil && asked.Burst.Platform != e.platform {
-		asked.Burst = e.platform.Function(asked.Burst.FunctionKey)
-	}
+	asked.Burst = e.burstNow(asked.Burst)
 	f, problem := asked.FunctionOf(e.platform)
 	if problem != nil {
 		return JobAnswer{State: JobRefused, Attempt: max(before+1, asked.Attempt), Problem: problem, Cloud: -1, CloudAt: spillway.Never}, e.out
@@ -115,6 +113,27 @@ func (e *Engine) AdmitJob(now spillway.Instant, asked Job, verdict *policy.Verdi
 	j := e.openJob(now, asked, f, since, max(before+1, asked.Attempt), verdict, d)
 	e.placeJob(now, j.at, e.record(j.at))
 	return e.answerJob(now, j), e.out
+}
+
+// burstNow is f on the platform that is in force, nil if it is not there.
+func (e *Engine) burstNow(f *spillway.Function) *spillway.Function {
+	if f == nil || f.Platform == e.platform {
+		return f
+	}
+	return e.platform.Function(f.FunctionKey)
+}
+
+// reterm has a job that waits go by what its owner says now.
+func (e *Engine) reterm(j *job, asked Job) {
+	j.MaxWait, j.Deadline, j.CloudOnly, j.NoRoom = asked.MaxWait, asked.Deadline, asked.CloudOnly, asked.NoRoom
+	if burst := e.burstNow(asked.Burst); burst != j.Burst {
+		next := j.Job
+		next.Burst = burst
+		if f, problem := next.FunctionOf(e.platform); problem == nil {
+			j.Burst, j.d.Call.Function = burst, f
+		}
+	}
+	j.plan(j.d.Admitted)
 }
 
 // openJob makes the record of an attempt.

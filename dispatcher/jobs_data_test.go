@@ -24,7 +24,8 @@ func TestJobs(t *testing.T) {
 
 type jobStory struct {
 	world
-	now spillway.Instant
+	now   spillway.Instant
+	asked map[string]dispatcher.Job
 }
 
 func (s *jobStory) run(t *testing.T, d *datadriven.TestData) string {
@@ -52,7 +53,7 @@ func (s *jobStory) run(t *testing.T, d *datadriven.TestData) string {
 	}
 	switch d.Cmd {
 	case "platform":
-		s.now = epoch
+		s.now, s.asked = epoch, map[string]dispatcher.Job{}
 		return s.world.run(t, d)
 	case "job":
 		return s.job(d.CmdArgs[0].Key, arg, number, at)
@@ -89,6 +90,10 @@ func (s *jobStory) job(uid string, arg func(string, string) string, number func(
 	if burst := arg("burst", ""); burst != "" {
 		j.Burst = p.Function(spillway.FunctionKey{Namespace: j.Namespace, Name: burst})
 	}
+	if before, ok := s.asked[uid]; ok && arg("wait", "")+arg("deadline", "")+arg("burst", "") == "" { // as it was asked before
+		j.MaxWait, j.Deadline, j.Burst = before.MaxWait, before.Deadline, before.Burst
+	}
+	s.asked[uid] = j
 	d := new(dispatcher.Decision)
 	s.names[d] = uid
 	a, effects := s.e.AdmitJob(s.now, j, testplatform.PermitAll(p), d)
