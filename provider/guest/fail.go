@@ -29,6 +29,10 @@ func Failed(v, g *corev1.Pod, earlier Earlier, f Failure, now time.Time) corev1.
 		s.InitContainerStatuses = m.containers(v.Spec.InitContainers, v.Status.InitContainerStatuses, g.Status.InitContainerStatuses)
 		s.ContainerStatuses = m.containers(v.Spec.Containers, v.Status.ContainerStatuses, g.Status.ContainerStatuses)
 	}
+	if g == nil { // no kubelet says why
+		never(s.InitContainerStatuses, f)
+		never(s.ContainerStatuses, f)
+	}
 	stop(s.InitContainerStatuses, f.Reason, now)
 	stop(s.ContainerStatuses, f.Reason, now)
 	stopped := v.DeepCopy()
@@ -75,6 +79,16 @@ func stop(statuses []corev1.ContainerStatus, reason string, now time.Time) {
 			c.State = corev1.ContainerState{Terminated: &corev1.ContainerStateTerminated{
 				ExitCode: exitKilled, Reason: reason, StartedAt: runs.StartedAt, FinishedAt: metav1.NewTime(now), ContainerID: c.ContainerID,
 			}}
+		}
+	}
+}
+
+// never has containers that did not start say why: kubectl shows what they wait for before
+// it shows that their pod has failed.
+func never(statuses []corev1.ContainerStatus, f Failure) {
+	for i := range statuses {
+		if statuses[i].State.Waiting != nil {
+			statuses[i].State = waits(f.Reason, f.Message)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package guest_test
 import (
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 
@@ -186,12 +187,19 @@ func TestNames(t *testing.T) {
 func FuzzTerms(f *testing.F) {
 	f.Add("2026-03-02T05:30:00+08:00", "90m", "etl")
 	f.Add("", "-1s", "-")
+	f.Add("tomorrow", "soon", "No Such")
 	f.Fuzz(func(t *testing.T, deadline, wait, burst string) {
 		v := job()
 		annotated(guest.AnnotationDeadline, deadline)(v)
 		annotated(guest.AnnotationMaxWait, wait)(v)
 		annotated(guest.AnnotationBurst, burst)(v)
 		terms, refused := guest.TermsOf(v)
+		unread := func(reason string) bool {
+			return slices.ContainsFunc(refused, func(r guest.Refusal) bool { return r.Reason == reason })
+		}
+		if unread("UnreadableMaxWait") && terms.MaxWait != nil || unread("UnreadableDeadline") && !terms.Deadline.IsZero() || unread("UnreadableBurstFunction") && terms.Burst != "" {
+			t.Errorf("what cannot be read counts: %+v", terms)
+		}
 		if len(refused) == 0 && (terms.Deadline.IsZero() && deadline[:4] != "0001" || *terms.MaxWait < 0 || len(validation.IsDNS1123Label(terms.Burst)) > 0) {
 			t.Errorf("%+v", terms)
 		}

@@ -1,6 +1,7 @@
 package guest_test
 
 import (
+	"slices"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -134,5 +135,25 @@ func TestMayRestart(t *testing.T) {
 		if guest.MayRestart(v, row.name, row.code) != row.want {
 			t.Errorf("%s after %d: want %t", row.name, row.code, row.want)
 		}
+	}
+}
+
+// TestFailedBeforeItStarted: kubectl shows of a pod what its containers wait for, if they
+// do, and else that it has failed.
+func TestFailedBeforeItStarted(t *testing.T) {
+	v := staged(corev1.RestartPolicyNever)
+	v.Status = guest.Waiting(v, "Waiting", "asks for a place", at(1).Time)
+	why := guest.Failure{Reason: "denied", Message: "nobody would pay"}
+	s := guest.Failed(v, nil, guest.Earlier{}, why, at(2).Time)
+	for _, c := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses) {
+		if w := c.State.Waiting; w == nil || w.Reason != why.Reason || w.Message != why.Message {
+			t.Errorf("%s: %+v", c.Name, c.State)
+		}
+	}
+	g := of(t, v, 1, guest.Earlier{})
+	g.Status = corev1.PodStatus{Phase: corev1.PodPending, ContainerStatuses: []corev1.ContainerStatus{waiting("main")}}
+	seen := g.Status.ContainerStatuses[0].State.Waiting.Reason
+	if s := guest.Failed(v, g, guest.Earlier{}, why, at(2).Time); s.ContainerStatuses[0].State.Waiting.Reason != seen {
+		t.Errorf("its kubelet's word is lost: %+v", s.ContainerStatuses[0])
 	}
 }

@@ -22,7 +22,7 @@ type Terms struct {
 	Burst    string         // a Function of the namespace; empty: none
 }
 
-// TermsOf reads the annotations of v; what cannot be read is refused.
+// TermsOf reads the annotations of v; what cannot be read is refused, and not in Terms.
 func TermsOf(v *corev1.Pod) (Terms, Refusals) {
 	var t Terms
 	var r Refusals
@@ -31,14 +31,15 @@ func TermsOf(v *corev1.Pod) (Terms, Refusals) {
 		if err != nil {
 			r.add("UnreadableDeadline", fmt.Sprintf("%q is no time; write it as 2026-01-31T05:30:00+08:00", clip(text)), "metadata.annotations[%s]", AnnotationDeadline)
 		}
-		t.Deadline = when
+		t.Deadline = when // zero after an error
 	}
 	if text, ok := v.Annotations[AnnotationMaxWait]; ok {
 		wait, err := time.ParseDuration(text)
 		if err != nil || wait < 0 {
 			r.add("UnreadableMaxWait", fmt.Sprintf("%q is no duration; write it as 90m or 2h30m", clip(text)), "metadata.annotations[%s]", AnnotationMaxWait)
+		} else {
+			t.MaxWait = &wait
 		}
-		t.MaxWait = &wait
 	}
 	if text, ok := v.Annotations[AnnotationBurst]; ok && len(validation.IsDNS1123Label(text)) > 0 {
 		r.add("UnreadableBurstFunction", fmt.Sprintf("%q is no name of a Function", clip(text)), "metadata.annotations[%s]", AnnotationBurst)
