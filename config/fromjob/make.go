@@ -123,9 +123,11 @@ func (s *Source) changes(o Options) []string {
 	if completions > 1 || parallel > 1 {
 		add("%d completions, %d at once: that many calls, made by the caller, with its number in each event: spillway invoke NAMESPACE/NAME -d '{\"index\":0}', and so on. A CronJob with completions and parallelism makes them, with $JOB_COMPLETION_INDEX.", completions, parallel)
 	}
-	if limit := number(j.BackoffLimit, 6); s.Cron == nil {
+	switch limit := number(j.BackoffLimit, 6); {
+	case limit == 0:
+	case s.Cron == nil:
 		add("After a failure a Job runs again, up to %d times; a call is made once, and its caller repeats it if that does no harm.", limit)
-	} else {
+	default:
 		add("After a failure the CronJob's own Job calls again, up to %d times, also where it is not known whether the function ran.", limit)
 	}
 	if j.Template.Spec.RestartPolicy == corev1.RestartPolicyOnFailure {
@@ -140,7 +142,7 @@ func (s *Source) changes(o Options) []string {
 	if names := s.dropped(); len(names) > 0 {
 		add("Not carried over: %s. What of that the program needs, its image or the pool's settings have to have.", strings.Join(names, ", "))
 	}
-	say = append(say, s.terms()...)
+	say = append(append(say, s.terms()...), s.replaced()...)
 	if len(s.Beside) > 0 {
 		add("Left as they are, though they are in the file: %s.", strings.Join(s.Beside, ", "))
 	}
