@@ -47,7 +47,7 @@ func (c *Cluster) Nodes(ctx context.Context, cores int, names ...string) error {
 	if err := c.Start(ctx, "kwok"); err != nil {
 		return err
 	}
-	wait := []string{"wait", "--for=condition=Ready", "--timeout=2m"}
+	wait := []string{"wait", "--for=condition=Ready", "--timeout=5m"}
 	for _, name := range names {
 		wait = append(wait, "node/"+name)
 	}

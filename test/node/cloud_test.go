@@ -144,7 +144,7 @@ func TestInTheCloud(t *testing.T) {
 	w.dispatch()
 	digest := w.pushed()
 	for name, policy := range map[string]string{"crunch": "default", "stay": "off"} {
-		must(t, w.Apply(t.Context(), fmt.Sprintf(`{apiVersion: spillway.dev/v1alpha1, kind: Function, metadata: {name: %s, namespace: night}, spec: {revisions: [{name: v1, package: {digest: %q}}], timeout: 30s, deadline: 60s, burst: allow, burstPolicy: %q, cloud: [{pool: lambda, memory: 128Mi, timeout: 30s}]}}`, name, digest, policy)))
+		must(t, w.Apply(t.Context(), fmt.Sprintf(`{apiVersion: spillway.dev/v1alpha1, kind: Function, metadata: {name: %s, namespace: night}, spec: {revisions: [{name: v1, package: {digest: %q}}], timeout: 60s, deadline: 10m, burst: allow, burstPolicy: %q, cloud: [{pool: lambda, memory: 128Mi, timeout: 60s}]}}`, name, digest, policy)))
 	}
 	w.until("the functions are served", func() error {
 		if out, err := w.spillway("list"); err != nil || !strings.Contains(out, "night/crunch") || !strings.Contains(out, "night/stay") {
@@ -155,12 +155,12 @@ func TestInTheCloud(t *testing.T) {
 	w.gate.address = "http://" + asks
 	w.flags = append(w.flags, "--dispatcher-token-file", w.token("spillway-node"))
 	w.serve()
-	w.create(job("holder", "sleep=60s")) // of the whole quota
+	w.create(job("holder", "sleep=1h")) // of the whole quota
 	w.running("holder")
 
 	w.create(bursting("quick", "crunch", "print=x"))
 	w.create(bursting("broken", "crunch", "exit=3"))
-	w.create(bursting("slow", "crunch", "sleep=12s"))
+	w.create(bursting("slow", "crunch", "sleep=25s"))
 	w.create(bursting("stays", "stay", "print=x"))
 	w.create(bursting("lost", "nowhere", "print=x"))
 	w.create(bursting("barred", "private", "print=x"))

@@ -75,7 +75,8 @@ func indexed(t *testing.T, w *world) {
 }
 
 func suspended(t *testing.T, w *world) {
-	w.create(tiny("suspended", "sleep=4s", "print=done"))
+	l := w.latch()
+	w.create(tiny("suspended", l.hold, "print=done"))
 	v, _ := w.running("suspended")
 	suspend := func(yes bool) {
 		_, err := w.client.BatchV1().Jobs("night").Patch(t.Context(), "suspended", "application/merge-patch+json", fmt.Appendf(nil, `{"spec":{"suspend":%v}}`, yes), metav1.PatchOptions{})
@@ -84,6 +85,7 @@ func suspended(t *testing.T, w *world) {
 	suspend(true)
 	w.gone(v)
 	suspend(false)
+	l.open()
 	if j := w.complete("suspended"); j.Status.Failed != 0 {
 		t.Errorf("%+v", j.Status)
 	}
@@ -101,7 +103,8 @@ func jobDeadline(t *testing.T, w *world) {
 
 // ignored: of two containers one has ended, so that the pod cannot begin again.
 func ignored(t *testing.T, w *world) {
-	j := tiny("ignored", "sleep=20s") // by then its guest is surely deleted
+	l := w.latch()
+	j := tiny("ignored", l.hold)
 	j.Spec.Template.Spec.Containers = append(j.Spec.Template.Spec.Containers, small("short", "print=short"))
 	j.Spec.PodFailurePolicy = &batchv1.PodFailurePolicy{Rules: []batchv1.PodFailurePolicyRule{{
 		Action:          batchv1.PodFailurePolicyActionIgnore,
@@ -118,6 +121,8 @@ func ignored(t *testing.T, w *world) {
 		return errorf("%+v", p.Status.ContainerStatuses)
 	})
 	must(t, w.client.CoreV1().Pods("night").Delete(t.Context(), g.Name, metav1.DeleteOptions{}))
+	w.in(v, corev1.PodFailed)
+	l.open()
 	if j := w.complete("ignored"); j.Status.Failed != 0 || j.Status.Succeeded != 1 {
 		t.Errorf("%+v", j.Status)
 	}
@@ -129,9 +134,12 @@ func ignored(t *testing.T, w *world) {
 }
 
 func deletedElsewhere(t *testing.T, w *world) {
-	w.create(tiny("elsewhere", "sleep=5s"))
+	l := w.latch()
+	w.create(tiny("elsewhere", l.hold))
 	v, g := w.running("elsewhere")
 	must(t, w.client.CoreV1().Pods("night").Delete(t.Context(), g.Name, metav1.DeleteOptions{}))
+	w.left(g)
+	l.open()
 	if j := w.complete("elsewhere"); j.Status.Failed != 0 {
 		t.Errorf("%+v", j.Status)
 	}
@@ -168,10 +176,12 @@ func cron(t *testing.T, w *world) {
 }
 
 func expires(_ *testing.T, w *world) {
-	j := tiny("expires", "sleep=15s")
+	l := w.latch()
+	j := tiny("expires", l.hold)
 	j.Spec.TTLSecondsAfterFinished = new(int32(1))
 	w.create(j)
 	v, _ := w.running("expires")
+	l.open()
 	w.gone(v)
 }
 

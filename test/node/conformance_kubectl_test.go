@@ -33,7 +33,7 @@ func kubectlRows() []row {
 }
 
 func logs(t *testing.T, w *world) {
-	p := w.in(w.start(pod("logs", "print=one", "sleep=1s", "print=two")), corev1.PodSucceeded)
+	p := w.in(w.start(pod("logs", "print=one", "sleep=5s", "print=two")), corev1.PodSucceeded)
 	stamped := strings.Split(strings.TrimSpace(w.must("", "logs", p.Name, "--timestamps")), "\n")
 	if len(stamped) != 2 {
 		t.Fatalf("%q", stamped)
@@ -50,9 +50,18 @@ func logs(t *testing.T, w *world) {
 }
 
 func followed(t *testing.T, w *world) {
-	p := w.in(w.start(pod("follow", "print=one", "sleep=6s", "print=two")), corev1.PodRunning)
-	if got := w.must("", "logs", "-f", p.Name); got != "one\ntwo\n" {
-		t.Errorf("%q", got)
+	l := w.latch()
+	p := w.in(w.start(pod("follow", "print=one", l.hold, "print=two")), corev1.PodRunning)
+	cmd := w.Command(t.Context(), w.tool, "-n", "night", "logs", "-f", p.Name)
+	out, err := cmd.StdoutPipe()
+	must(t, err)
+	must(t, cmd.Start())
+	lines := bufio.NewReader(out)
+	first, err := lines.ReadString('\n')
+	l.open()
+	rest, failed := io.ReadAll(lines)
+	if err := errors.Join(err, failed, cmd.Wait()); err != nil || first != "one\n" || string(rest) != "two\n" {
+		t.Errorf("%q, then %q: %v", first, rest, err)
 	}
 }
 

@@ -82,8 +82,8 @@ func hooks(t *testing.T, w *world) {
 		return &corev1.LifecycleHandler{Exec: &corev1.ExecAction{Command: []string{"/work", "write=" + file}}}
 	}
 	p.Spec.Containers[0].Lifecycle = &corev1.Lifecycle{PostStart: run("/data/begun"), PreStop: run("/data/ending")}
-	p.Spec.TerminationGracePeriodSeconds = new(int64(20))
-	p.Spec.ActiveDeadlineSeconds = new(int64(5))
+	p.Spec.TerminationGracePeriodSeconds = new(int64(60))
+	p.Spec.ActiveDeadlineSeconds = new(int64(30)) // by then it has begun
 	p = w.in(w.start(p), corev1.PodFailed)
 	// SIGTERM follows the hook at once, and may be seen before what the hook wrote.
 	if got := strings.Replace(w.said(p, corev1.PodLogOptions{}), "told to end\n", "", 1); got != "begun\nending\n" {

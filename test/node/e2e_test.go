@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/virtual-kubelet/virtual-kubelet/test/e2e"
 	corev1 "k8s.io/api/core/v1"
@@ -80,7 +79,7 @@ subjects: [{apiGroup: rbac.authorization.k8s.io, kind: User, name: "system:anony
 		return err
 	})
 	e2e.NewEndToEndTestSuite(e2e.EndToEndTestSuiteConfig{
-		Kubeconfig: outside(t, w), Namespace: suiteNamespace, NodeName: name, WatchTimeout: 90 * time.Second,
+		Kubeconfig: outside(t, w), Namespace: suiteNamespace, NodeName: name, WatchTimeout: waiting,
 	}).Run(t)
 }
 

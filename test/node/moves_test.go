@@ -77,7 +77,7 @@ func fromDrained(_ *testing.T, w *world) {
 	w.on(g, played)
 	w.kubectl("uncordon", kubetest.Node)
 	w.offers(900)
-	w.kubectl("drain", played, "--force", "--ignore-daemonsets", "--timeout=60s")
+	w.kubectl("drain", played, "--force", "--ignore-daemonsets", "--timeout=300s")
 	w.movedTo(v, kubetest.Node, "EvictionByEvictionAPI")
 	w.unharmed(v, "drained")
 	w.kubectl("uncordon", played)

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -64,11 +63,14 @@ func failsByItself(t *testing.T, w *world) {
 
 // deletedByHand: the pod goes on with another guest, and the Job counts no failure.
 func deletedByHand(t *testing.T, w *world) {
-	w.create(job("moved", "sleep=5s", "print=done"))
+	l := w.latch()
+	w.create(job("moved", l.hold, "print=done"))
 	v, g := w.running("moved")
 	if err := w.client.CoreV1().Pods("night").Delete(t.Context(), g.Name, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
+	w.left(g)
+	l.open()
 	how, j := w.ended("moved")
 	if how != "Complete" || j.Status.Failed != 0 {
 		t.Errorf("%s: %+v", how, j.Status)
@@ -77,17 +79,17 @@ func deletedByHand(t *testing.T, w *world) {
 		t.Error("it has another pod")
 	}
 	w.until("both ends are told", func() error { return same(w.gate.told(string(v.UID)), "executed GuestDeleted, executed Completed") })
-	if events := w.kubectl("-n", "night", "get", "events", "--field-selector=involvedObject.name="+v.Name); !strings.Contains(events, "looks for another place") {
-		t.Errorf("no event says why:\n%s", events)
-	}
+	w.says(v, "looks for another place")
 }
 
 // killed: guests run on without the node, and nothing is run twice.
 func killed(t *testing.T, w *world) {
-	w.create(job("survivor", "sleep=6s", "print=once"))
+	l := w.latch()
+	w.create(job("survivor", l.hold, "print=once"))
 	v, g := w.running("survivor")
 	w.kill()
 	w.serve()
+	l.open()
 	if how, j := w.ended("survivor"); how != "Complete" || j.Status.Succeeded != 1 || j.Status.Failed != 0 {
 		t.Errorf("%s: %+v", how, j.Status)
 	}

@@ -144,8 +144,9 @@ func (w *world) unharmed(v *corev1.Pod, job string) {
 // takesRoom: the scheduler makes room, guests wait and begin again.
 func takesRoom(t *testing.T, w *world, seen *trail) {
 	w.offers(900)
-	w.create(sized("first", 400, "sleep=8s", "print=done"))
-	w.create(sized("second", 400, "sleep=8s", "print=done"))
+	l := w.latch()
+	w.create(sized("first", 400, l.hold, "print=done"))
+	w.create(sized("second", 400, l.hold, "print=done"))
 	v1, g1 := w.running("first")
 	v2, g2 := w.running("second")
 	w.online("rush", w.free()+800)
@@ -171,17 +172,22 @@ func takesRoom(t *testing.T, w *world, seen *trail) {
 		w.says(v, "looks for another place")
 	}
 	w.away("rush")
+	l.open()
 	w.unharmed(v1, "first")
 	w.unharmed(v2, "second")
-	if told := w.gate.told(string(v1.UID)); !strings.HasPrefix(told, "executed Preempt") {
-		t.Errorf("told %q", told)
-	}
+	w.until("the dispatcher is told why", func() error {
+		if told := w.gate.told(string(v1.UID)); !strings.HasPrefix(told, "executed Preempt") {
+			return errorf("told %q", told)
+		}
+		return nil
+	})
 }
 
 // takesMargin: the scheduler has room, and the node asks back what is too little.
 func takesMargin(t *testing.T, w *world, seen *trail) {
 	w.offers(900)
-	w.create(sized("large", 500, "sleep=8s", "print=done"))
+	l := w.latch()
+	w.create(sized("large", 500, l.hold, "print=done"))
 	v, g := w.running("large")
 	w.online("creep", w.free()-20)
 	w.until("the guest is asked to go", func() error {
@@ -209,6 +215,7 @@ func takesMargin(t *testing.T, w *world, seen *trail) {
 		return nil
 	})
 	w.away("creep")
+	l.open()
 	w.unharmed(v, "large")
 }
 
@@ -216,7 +223,8 @@ func takesMargin(t *testing.T, w *world, seen *trail) {
 // its Job does not count it.
 func cannotGoOn(t *testing.T, w *world, seen *trail) {
 	w.offers(900)
-	j := sized("halves", 500, "sleep=8s", "print=done")
+	l := w.latch()
+	j := sized("halves", 500, l.hold, "print=done")
 	quick := container("print=half")
 	quick.Name = "quick"
 	j.Spec.Template.Spec.Containers = append(j.Spec.Template.Spec.Containers, quick)
@@ -255,6 +263,7 @@ func cannotGoOn(t *testing.T, w *world, seen *trail) {
 		return errorf("%s of guest %s: %+v", p.Status.Phase, g.Name, p.Status.Conditions)
 	})
 	w.away("creep")
+	l.open()
 	if how, j := w.ended("halves"); how != "Complete" || j.Status.Failed != 0 {
 		t.Errorf("%s: %+v", how, j.Status)
 	}
@@ -263,11 +272,13 @@ func cannotGoOn(t *testing.T, w *world, seen *trail) {
 // cordoned: a guest goes on where it is, and nobody new comes.
 func cordoned(t *testing.T, w *world, _ *trail) {
 	w.offers(100)
-	w.create(job("stays", "sleep=4s", "print=done"))
+	l := w.latch()
+	w.create(job("stays", l.hold, "print=done"))
 	v, g := w.running("stays")
 	w.kubectl("cordon", kubetest.Node)
 	w.says(v, "NodeCordoned")
 	w.create(job("later", "print=done"))
+	l.open()
 	w.unharmed(v, "stays")
 	if left := w.guests(v); len(left) != 1 || left[0].UID != g.UID {
 		t.Errorf("%d guests", len(left))

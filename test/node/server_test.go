@@ -10,6 +10,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/spillway-dev/spillway/internal/kubetest"
 	"github.com/spillway-dev/spillway/internal/textsink"
@@ -67,8 +68,9 @@ spec: {department: research, namespaces: [night], nominal: {offline: {slots: 2}}
 	w.flags = append(w.flags, "--dispatcher-token-file", w.token("spillway-node"))
 	w.serve()
 
+	l := w.latch()
 	for _, name := range []string{"one", "two", "three"} {
-		w.create(job(name, "sleep=4s", "print="+name))
+		w.create(job(name, l.hold, "print="+name))
 	}
 	w.until("one of three waits for the quota", func() error {
 		for _, name := range []string{"one", "two", "three"} {
@@ -78,18 +80,19 @@ spec: {department: research, namespaces: [night], nominal: {offline: {slots: 2}}
 		}
 		return errorf("nobody does")
 	})
+	l.open()
 	most := 0
 	w.until("all of them end", func() error {
-		now, left := 0, 0
-		for _, name := range []string{"one", "two", "three"} {
-			p := w.podOf(name)
-			for _, g := range w.guests(p) {
-				if g.Status.Phase == corev1.PodRunning || g.Status.Phase == corev1.PodPending {
-					now++
-				}
-			}
-			if p.Status.Phase != corev1.PodSucceeded {
-				left++
+		all, err := w.client.CoreV1().Pods("night").List(t.Context(), metav1.ListOptions{}) // at one moment
+		must(t, err)
+		now, left := 0, 3
+		for i := range all.Items {
+			p := &all.Items[i]
+			switch guest := p.Labels["spillway.dev/guest-of"] != ""; {
+			case guest && (p.Status.Phase == corev1.PodRunning || p.Status.Phase == corev1.PodPending):
+				now++
+			case !guest && p.Status.Phase == corev1.PodSucceeded:
+				left--
 			}
 		}
 		if most = max(most, now); left > 0 {
@@ -144,7 +147,7 @@ func (w *world) dispatch() {
 			if err != nil {
 				w.t.Errorf("the dispatcher ended with %v", err)
 			}
-		case <-time.After(time.Minute):
+		case <-time.After(waiting):
 			w.t.Error("the dispatcher does not end")
 			_ = cmd.Process.Kill()
 		}

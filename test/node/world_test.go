@@ -31,7 +31,7 @@ const (
 	api     = kubetest.NodeAddress + ":10260"
 	health  = kubetest.NodeAddress + ":10261"
 	work    = "localhost/spillway/work:test"
-	waiting = 2 * time.Minute
+	waiting = 5 * time.Minute
 )
 
 // world is a cluster with a virtual node.
@@ -140,7 +140,7 @@ func (w *world) stop() {
 		if err != nil {
 			w.t.Fatalf("the node ended with %v\n%s", err, w.output)
 		}
-	case <-time.After(time.Minute):
+	case <-time.After(waiting):
 		w.t.Fatalf("the node does not end\n%s", w.output)
 	}
 }

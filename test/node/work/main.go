@@ -10,6 +10,7 @@
 //	sleep=DURATION
 //	serve=PORT     answers HTTP, for ever
 //	post=URL       tells a server, which must answer 204
+//	hold=URL       asks a server, until it answers 204
 //	fail=FILE      exits with 1 the first time, and makes the file
 //	exit=CODE
 //	await=FILE,TEXT  until TEXT is in the file

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -24,6 +25,8 @@ func more(verb, value string) error {
 			}
 			time.Sleep(50 * time.Millisecond)
 		}
+	case "hold":
+		hold(value)
 	case "hog":
 		return hog(value)
 	case "fill":
@@ -42,6 +45,19 @@ func more(verb, value string) error {
 		return fmt.Errorf("%s: no such work", verb)
 	}
 	return nil
+}
+
+func hold(url string) {
+	for ; ; time.Sleep(100 * time.Millisecond) {
+		answer, err := http.Get(url) //nolint:gosec,noctx // a test's
+		if err != nil {
+			continue
+		}
+		answer.Body.Close()
+		if answer.StatusCode == http.StatusNoContent {
+			return
+		}
+	}
 }
 
 func hog(value string) error {
