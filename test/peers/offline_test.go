@@ -1,7 +1,6 @@
 package peers
 
 import (
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -16,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"github.com/spillway-dev/spillway"
+	"github.com/spillway-dev/spillway/internal/freeport"
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/lambda"
 	"github.com/spillway-dev/spillway/test/internal/testbed"
@@ -43,24 +43,14 @@ func serverlessOffline(t *testing.T) string {
 		write(t, filepath.Join(dir, name), string(text), 0o644)
 	}
 	must(t, os.Symlink(npm(t, ""), filepath.Join(dir, "node_modules")))
-	port := freePort(t)
+	ports := freeport.Of(t, 4)
 	cmd := exec.Command(onPath(t, "node"), command, "offline", "start", "--host", "127.0.0.1",
-		"--lambdaPort", port, "--httpPort", freePort(t), "--websocketPort", freePort(t), "--albPort", freePort(t))
+		"--lambdaPort", ports[0], "--httpPort", ports[1], "--websocketPort", ports[2], "--albPort", ports[3])
 	cmd.Dir = dir
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "SLS_TELEMETRY_DISABLED=1", "SLS_NOTIFICATIONS_MODE=off",
 		"AWS_ACCESS_KEY_ID=x", "AWS_SECRET_ACCESS_KEY=y"}
 	start(t, cmd, `Offline \[http for lambda\] listening on (\S+)`)
-	return "http://127.0.0.1:" + port
-}
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	must(t, err)
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	must(t, err)
-	return port
+	return "http://127.0.0.1:" + ports[0]
 }
 
 // identified relays to the endpoint and adds the request ids that it does not give.

@@ -20,7 +20,7 @@ import (
 func TestNodeRuntime(t *testing.T) {
 	onPath(t, "node")
 	dir := nodePackage(t)
-	front := up(t, functionObject("node", "peers", dir, "30s", "")+functionObject("hasty", "peers", dir, "2s", "")+
+	front := up(t, functionObject("node", "peers", dir, "30s", "")+functionObject("hasty", "peers", dir, "5s", "")+
 		functionObject("unstarted", "peers", unstarted(t, dir), "2s", "")) + "/namespaces/peers"
 	t.Run("success", func(t *testing.T) { nodeAnswers(t, front) })
 	t.Run("errors", func(t *testing.T) { nodeErrors(t, front) })
@@ -108,7 +108,7 @@ func nodeErrors(t *testing.T, front string) {
 	}
 	for name, test := range map[string]struct{ function, payload, says string }{
 		"exit":    {"node", `{"do":"exit"}`, "Runtime.ExitError"},
-		"timeout": {"hasty", `{"do":"hang"}`, "Task timed out after 2.00 seconds"},
+		"timeout": {"hasty", `{"do":"hang"}`, "Task timed out after 5.00 seconds"},
 	} {
 		before := nodeReply(t, sdk(t, front, call{function: test.function, payload: "{}"}))
 		got := sdk(t, front, call{function: test.function, payload: test.payload})

@@ -31,7 +31,7 @@ functions:
   - {name: probe, dir: DIR/scf, command: [bootstrap], qualifiers: {live: "1"}, timeout: 20s}
   - {name: shut, dir: DIR/scf, command: [bootstrap], reserved: 0}
   - {name: shell, dir: SHELL, command: [bootstrap], memory: 256, timeout: 20s}
-  - {name: hasty, dir: SHELL, command: [bootstrap], timeout: 2s}
+  - {name: hasty, dir: SHELL, command: [bootstrap], timeout: 5s}
 `
 
 // scfStandIn runs it and returns the address of its API.
@@ -146,7 +146,7 @@ func scfResults(t *testing.T, api string) {
 		{"tail", invokeFunction("probe", `{"do":"log","text":"written last"}`, "LogType", "Tail"), "written last", "", "\nwritten last\n"},
 		{"error", invokeFunction("probe", `{"do":"fail","text":"no such order"}`), "430", "no such order", ""},
 		{"exit", invokeFunction("shell", `{"do":"exit"}`), "439", "exit", ""},
-		{"timeout", invokeFunction("hasty", `{"do":"hang"}`), "433", "timed out after 2 seconds", ""},
+		{"timeout", invokeFunction("hasty", `{"do":"hang"}`), "433", "timed out after 5 seconds", ""},
 		{"over its quota", invoke("shut", "{}"), "432", "ResourceLimitReached", ""},
 	}
 	var calls []scfCall
