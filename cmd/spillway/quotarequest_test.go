@@ -178,7 +178,7 @@ func TestApprovalEnds(t *testing.T) {
 	followed := make(chan struct{})
 	go func() { defer close(followed); a.follow(ctx) }()
 	defer func() { cancel(); <-followed }()
-	until := time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)
+	until := time.Now().Add(10 * time.Second).UTC().Format(time.RFC3339Nano)
 	approved(t, a, "qr-1", `{"quota": "team", "reason": "r", "nominal": {"onPrem": {"slots": 8}}, "until": "`+until+`"}`)
 	if got := teamSlots(a); got != 8 {
 		t.Fatalf("%d slots once approved", got)

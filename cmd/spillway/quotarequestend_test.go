@@ -47,7 +47,7 @@ func TestEndThatLeavesAnotherWithoutRoom(t *testing.T) {
 	a := decidedServer(t)
 	approved(t, a, "qr-1", companySlots+`}`)
 	approved(t, a, "qr-2", `{"quota": "team", "reason": "r", "nominal": {"onPrem": {"slots": 300}}}`)
-	until := time.Now().Add(2 * time.Second).UTC().Format(time.RFC3339Nano)
+	until := time.Now().Add(10 * time.Second).UTC().Format(time.RFC3339Nano)
 	approved(t, a, "qr-3", companySlots+`, "until": "`+until+`"}`)
 	if code, said := postQuota(t, a, bossToken, "/qr-1/revocation", `{"comment": "to an end"}`); code != http.StatusOK || slotsOf(a, "company") != 500 {
 		t.Fatal(code, said, slotsOf(a, "company"))
