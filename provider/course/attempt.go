@@ -49,9 +49,13 @@ func (d *decision) keep() {
 		d.step.Delete = append(d.step.Delete, Deletion{Guest: d.guest, AsSeen: true})
 		return
 	}
-	if ends, bounded := guest.Deadline(d.Pod); bounded && !d.now.Before(ends.Add(overdue)) {
-		d.step.Delete = append(d.step.Delete, Deletion{Guest: d.guest, AsSeen: true}) // no kubelet has it yet, or none does its work
-		return
+	if ends, bounded := guest.Deadline(d.Pod); bounded {
+		until := ends.Add(overdue)
+		if !d.now.Before(until) {
+			d.step.Delete = append(d.step.Delete, Deletion{Guest: d.guest, AsSeen: true}) // no kubelet has it yet, none does its work, or none was told
+			return
+		}
+		d.again(until)
 	}
 	if d.guest.Spec.NodeName == "" && d.untaken() {
 		return
