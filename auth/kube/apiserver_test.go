@@ -21,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/spillway-dev/spillway/auth"
+	"github.com/spillway-dev/spillway/internal/freeport"
 	"github.com/spillway-dev/spillway/internal/kubetest"
 )
 
@@ -47,7 +48,8 @@ func must[T any](t testing.TB) func(v T, err error) T {
 func newCluster(t *testing.T) *cluster {
 	t.Helper()
 	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	env.ControlPlane.GetAPIServer().CertDir = t.TempDir() // it outlives a stop
+	server := env.ControlPlane.GetAPIServer()
+	server.CertDir, server.SecureServing.Address, server.SecureServing.Port = t.TempDir(), "127.0.0.1", freeport.Of(t, 1)[0] // they outlive a stop
 	admin := must[*rest.Config](t)(env.Start())
 	t.Cleanup(func() {
 		if err := env.Stop(); err != nil {

@@ -29,6 +29,7 @@ import (
 
 	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
 	"github.com/spillway-dev/spillway/config/cluster"
+	"github.com/spillway-dev/spillway/internal/freeport"
 	"github.com/spillway-dev/spillway/internal/kubetest"
 )
 
@@ -77,6 +78,8 @@ func newLab(t *testing.T) *lab {
 		if env.ControlPlane.GetAPIServer().CertDir, shared.err = os.MkdirTemp("", "spillway-operator-"); shared.err != nil {
 			return
 		}
+		server := env.ControlPlane.GetAPIServer()
+		server.SecureServing.Address, server.SecureServing.Port = "127.0.0.1", freeport.Of(t, 1)[0] // a test restarts it
 		shared.config, shared.err = env.Start()
 		shared.env = env
 	})

@@ -2,24 +2,19 @@ package operator
 
 import (
 	"io"
-	"net"
 	"net/http"
 	"strings"
 	"testing"
 
 	"github.com/spillway-dev/spillway/api/v1alpha1/kube"
+	"github.com/spillway-dev/spillway/internal/freeport"
 )
 
 // TestProbesAndMetrics reads what probes and Prometheus read.
 func TestProbesAndMetrics(t *testing.T) {
 	l := newLab(t)
-	free := func() string {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		l.must(err)
-		defer listener.Close()
-		return listener.Addr().String()
-	}
-	o := Options{Health: free(), Metrics: free()}
+	ports := freeport.Of(t, 2)
+	o := Options{Health: "127.0.0.1:" + ports[0], Metrics: "127.0.0.1:" + ports[1]}
 	l.run(o)
 	l.apply(platform)
 	l.condition(&kube.Pool{ObjectMeta: quota("pods").ObjectMeta}, kube.Ready, ReasonValid)
