@@ -2,6 +2,7 @@ package kubetest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"fmt"
 	"io/fs"
 	"os"
@@ -88,12 +89,13 @@ func gone(t *testing.T, c *Cluster, before, members []string) {
 	same(t, before)
 }
 
-// cgroups lists the cgroups of all clusters.
-func cgroups(t *testing.T) []string {
+// cgroups lists the cgroups of the cluster in a directory; others of the machine come and go.
+func cgroups(t *testing.T, dir string) []string {
 	t.Helper()
+	name := fmt.Sprintf("spillway-%x", sha256.Sum256([]byte(dir)))[:len("spillway-")+10]
 	var found []string
 	err := filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		if err == nil && d.IsDir() && strings.HasPrefix(d.Name(), "spillway-") {
+		if err == nil && d.IsDir() && d.Name() == name {
 			found = append(found, path)
 			return fs.SkipDir
 		}
@@ -161,24 +163,22 @@ func TestUpDownTwice(t *testing.T) {
 func TestKilled(t *testing.T) {
 	other := Up(t)
 	d := newDetached(t)
-	before, groups := machine(t), cgroups(t)
+	before := machine(t)
 	must[string](t)(d.run("up"))
-	if len(cgroups(t)) <= len(groups) {
+	if len(cgroups(t, d.dir)) == 0 {
 		t.Error("a cluster has no cgroups, so this test sees nothing")
 	}
 	must[string](t)(d.run("image", image, app(t)))
 	must[string](t)(d.run("kubectl", "run", "server", "--image", image, "--", "serve"))
-	must[string](t)(d.run("kubectl", "wait", "--for=condition=Ready", "--timeout=120s", "pod/server"))
+	must[string](t)(d.run("kubectl", "wait", "--for=condition=Ready", "--timeout=300s", "pod/server"))
 	members := inNamespace(t, d.leader())
 	if err := syscall.Kill(d.leader(), syscall.SIGKILL); err != nil {
 		t.Fatal(err)
 	}
 	must[string](t)(d.run("down"))
 	gone(t, &Cluster{scratch: d.dir}, before, members)
-	for _, g := range cgroups(t) {
-		if !slices.Contains(groups, g) {
-			t.Errorf("cgroup %s is left", g)
-		}
+	for _, g := range cgroups(t, d.dir) {
+		t.Errorf("cgroup %s is left", g)
 	}
 	must[string](t)(other.Kubectl(t.Context(), "get", "--raw", "/readyz"))
 }

@@ -16,10 +16,7 @@ func main() {
 	var err error
 	switch strings.Join(os.Args[1:], " ") {
 	case "serve":
-		fmt.Fprintln(os.Stdout, "serving")
-		err = http.ListenAndServe(":8080", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			fmt.Fprintf(w, "%s from %s", r.URL.Path, os.Getenv("HOSTNAME"))
-		}))
+		err = serve()
 	case "livez":
 		err = livez()
 	default:
@@ -29,6 +26,18 @@ func main() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
+}
+
+// serve says that it serves when it can be reached.
+func serve() error {
+	l, err := net.Listen("tcp", ":8080")
+	if err != nil {
+		return err
+	}
+	fmt.Fprintln(os.Stdout, "serving")
+	return http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		fmt.Fprintf(w, "%s from %s", r.URL.Path, os.Getenv("HOSTNAME"))
+	}))
 }
 
 // livez asks the API server where and with what a pod is told to.
