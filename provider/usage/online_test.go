@@ -31,6 +31,7 @@ type kubelets struct {
 func newKubelets() *kubelets {
 	k := &kubelets{pool: x509.NewCertPool()}
 	k.u = New(Config{TLS: &tls.Config{RootCAs: k.pool, MinVersion: tls.VersionTLS13}, Log: slog.New(slog.NewTextHandler(&k.said, nil)), Now: func() time.Time { return noon }})
+	k.u.client.Timeout = time.Minute // a busy machine answers late, too
 	return k
 }
 
