@@ -14,11 +14,11 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/spillway-dev/spillway"
 	"github.com/spillway-dev/spillway/agent/remote"
 	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/internal/kubetest/apiserver"
 	"github.com/spillway-dev/spillway/pools"
 	"github.com/spillway-dev/spillway/pools/kube"
 	"github.com/spillway-dev/spillway/pools/offline"
@@ -226,17 +226,7 @@ func (n *node) gone() {
 
 func apiServer(t *testing.T) kubernetes.Interface {
 	t.Helper()
-	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	env.ControlPlane.GetAPIServer().CertDir = t.TempDir()
-	config, err := env.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	config := apiserver.Start(t)
 	config.QPS = -1
 	client := kubernetes.NewForConfigOrDie(config)
 	if _, err := client.CoreV1().ServiceAccounts("default").Create(t.Context(), &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: "default"}}, metav1.CreateOptions{}); err != nil {

@@ -31,7 +31,7 @@ import (
 	ctrllog "sigs.k8s.io/controller-runtime/pkg/log"
 	"sigs.k8s.io/yaml"
 
-	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/internal/kubetest/apiserver"
 	"github.com/spillway-dev/spillway/internal/safetext"
 	"github.com/spillway-dev/spillway/provider/gate"
 	"github.com/spillway-dev/spillway/provider/guest"
@@ -117,12 +117,11 @@ func newLab(t *testing.T) *lab {
 	dir := t.TempDir()
 	l := &lab{T: t, audit: filepath.Join(dir, "audit.log"), heard: &warnings{}, gate: &dispatcher{state: gate.Admitted}}
 	must(t, os.WriteFile(filepath.Join(dir, "audit.yaml"), []byte(auditPolicy), 0o600))
-	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	env.ControlPlane.GetAPIServer().Configure().Append("audit-policy-file", filepath.Join(dir, "audit.yaml")).Append("audit-log-path", l.audit).Append("audit-log-mode", "blocking")
-	config, err := env.Start()
-	must(t, err)
-	t.Cleanup(func() { must(t, env.Stop()) })
+	config := apiserver.Start(t, func(e *envtest.Environment) {
+		e.ControlPlane.GetAPIServer().Configure().Append("audit-policy-file", filepath.Join(dir, "audit.yaml")).Append("audit-log-path", l.audit).Append("audit-log-mode", "blocking")
+	})
 	config.QPS, config.WarningHandler = -1, l.heard
+	var err error
 	l.client, err = kubernetes.NewForConfig(config)
 	must(t, err)
 	own := rest.CopyConfig(config)

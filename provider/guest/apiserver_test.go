@@ -3,7 +3,6 @@ package guest_test
 import (
 	"context"
 	"fmt"
-	"os"
 	"testing"
 	"time"
 
@@ -12,31 +11,16 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/internal/kubetest/apiserver"
 	"github.com/spillway-dev/spillway/provider/guest"
 )
 
 // TestAPIServer has a real API server take guests of pods of many kinds, and the
 // statuses of a pod that is moved and ends.
 func TestAPIServer(t *testing.T) {
-	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	var err error
-	if env.ControlPlane.GetAPIServer().CertDir, err = os.MkdirTemp("", "spillway-guest-"); err != nil {
-		t.Fatal(err)
-	}
-	config, err := env.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
-		os.RemoveAll(env.ControlPlane.GetAPIServer().CertDir)
-	})
-	client := kubernetes.NewForConfigOrDie(config)
+	client := kubernetes.NewForConfigOrDie(apiserver.Start(t))
 	never := corev1.PreemptNever
 	ctx := t.Context()
 	for _, name := range []string{"default", "etl"} {

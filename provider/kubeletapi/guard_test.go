@@ -21,9 +21,8 @@ import (
 	meta "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/cert"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/internal/kubetest/apiserver"
 )
 
 func must[T any](t testing.TB) func(v T, err error) T {
@@ -44,16 +43,7 @@ type server struct {
 
 func newServer(t *testing.T, anonymous bool) *server {
 	t.Helper()
-	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	config, err := env.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
-	})
+	config := apiserver.Start(t)
 	client := must[*kubernetes.Clientset](t)(kubernetes.NewForConfig(config))
 	ca := filepath.Join(t.TempDir(), "ca.pem")
 	if err := os.WriteFile(ca, config.CAData, 0o600); err != nil {

@@ -1,7 +1,6 @@
 package node
 
 import (
-	"os"
 	"testing"
 	"time"
 
@@ -10,12 +9,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
-	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/record"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/internal/kubetest/apiserver"
 	"github.com/spillway-dev/spillway/provider/course"
 )
 
@@ -95,26 +92,5 @@ func TestOldFacts(t *testing.T) {
 
 func apiServer(t *testing.T) kubernetes.Interface {
 	t.Helper()
-	return kubernetes.NewForConfigOrDie(apiConfig(t))
-}
-
-func apiConfig(t *testing.T) *rest.Config {
-	t.Helper()
-	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	dir, err := os.MkdirTemp("", "spillway-node-")
-	if err != nil {
-		t.Fatal(err)
-	}
-	env.ControlPlane.GetAPIServer().CertDir = dir
-	config, err := env.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
-		os.RemoveAll(dir)
-	})
-	return config
+	return kubernetes.NewForConfigOrDie(apiserver.Start(t))
 }

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/internal/kubetest/apiserver"
 	"github.com/spillway-dev/spillway/provider/guest"
 )
 
@@ -61,7 +62,7 @@ func madeOf(name string) *corev1.Pod {
 // be late: it is told to go then. Or early: one that has gone before the API server's
 // answer was heard holds nothing.
 func TestMade(t *testing.T) {
-	config := apiConfig(t)
+	config := apiserver.Start(t)
 	late := makesGuests(t, config)
 	v := virtual{nameOf(madeOf("late")), "1"}
 	mustBe(t, late.create(t.Context(), v, madeOf("late")))

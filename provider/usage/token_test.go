@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"net/http"
-	"os"
 	"testing"
 	"time"
 
@@ -12,37 +11,15 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
-	"k8s.io/client-go/rest"
-	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
-	"github.com/spillway-dev/spillway/internal/kubetest"
+	"github.com/spillway-dev/spillway/internal/kubetest/apiserver"
 	"github.com/spillway-dev/spillway/provider/usage"
 )
-
-func apiServer(t *testing.T) *rest.Config {
-	t.Helper()
-	env := &envtest.Environment{BinaryAssetsDirectory: kubetest.Assets(t), ControlPlaneStartTimeout: 3 * time.Minute, ControlPlaneStopTimeout: time.Minute}
-	var err error
-	if env.ControlPlane.GetAPIServer().CertDir, err = os.MkdirTemp("", "spillway-usage-"); err != nil {
-		t.Fatal(err)
-	}
-	config, err := env.Start()
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := env.Stop(); err != nil {
-			t.Error(err)
-		}
-		os.RemoveAll(env.ControlPlane.GetAPIServer().CertDir)
-	})
-	return config
-}
 
 // TestToken: kubelets are shown the token of an account of its own, the same one as long as
 // it is good; without the account there is an error, and a token once it is there.
 func TestToken(t *testing.T) {
-	client, now := kubernetes.NewForConfigOrDie(apiServer(t)), time.Now()
+	client, now := kubernetes.NewForConfigOrDie(apiserver.Start(t)), time.Now()
 	token := &usage.Token{Client: client, Namespace: "default", Now: func() time.Time { return now }}
 	current := func() (text string, err error) { // again if a busy machine does not answer in time
 		for text, err = token.Current(t.Context()); errors.Is(err, context.DeadlineExceeded); text, err = token.Current(t.Context()) {
@@ -106,7 +83,7 @@ func (h held) RoundTrip(r *http.Request) (*http.Response, error) {
 // TestTokenOfMany: whoever asks first and goes away takes it from no other, and who waits
 // for another's question waits no longer than it wants to.
 func TestTokenOfMany(t *testing.T) {
-	config := apiServer(t)
+	config := apiserver.Start(t)
 	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: usage.Account}}
 	if _, err := kubernetes.NewForConfigOrDie(config).CoreV1().ServiceAccounts("default").Create(t.Context(), account, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
