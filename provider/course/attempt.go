@@ -50,7 +50,7 @@ func (d *decision) keep() {
 		return
 	}
 	if ends, bounded := guest.Deadline(d.Pod); bounded {
-		until := ends.Add(overdue)
+		until := ends.Add(grace(d.guest) + overdue)
 		if !d.now.Before(until) {
 			d.step.Delete = append(d.step.Delete, Deletion{Guest: d.guest, AsSeen: true}) // no kubelet has it yet, none does its work, or none was told
 			return
@@ -71,6 +71,14 @@ func (d *decision) keep() {
 			d.ask(d.at.attempt)
 		}
 	}
+}
+
+// grace is how long the containers of a pod have to end once they are told to.
+func grace(p *corev1.Pod) time.Duration {
+	if s := p.Spec.TerminationGracePeriodSeconds; s != nil {
+		return time.Duration(*s) * time.Second
+	}
+	return corev1.DefaultTerminationGracePeriodSeconds * time.Second
 }
 
 // untaken gives up a guest that the node chosen for it has not taken: it may be full, gone
@@ -107,7 +115,7 @@ func (d *decision) where() string {
 const (
 	firstDelay = 10 * time.Second
 	maxDelay   = 5 * time.Minute
-	// overdue is how long a kubelet has to end a guest that is past its deadline.
+	// overdue is how long a kubelet has to end a guest that is past its deadline, besides its grace.
 	overdue = 30 * time.Second
 	// bindWithin is how long the node that was chosen for a guest may not take it; after each
 	// that nobody would run it is twice as long, up to maxBind.
