@@ -5,11 +5,14 @@ import (
 	"errors"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/util/cert"
+	"sigs.k8s.io/yaml"
 )
 
 // TestSettingsAreDocumented: the table of docs/kubernetes.md has flags that are there, with
@@ -75,5 +78,28 @@ func TestEnding(t *testing.T) {
 	}
 	if err := ending(make(chan error), time.Millisecond); err == nil {
 		t.Error("what never ends is well")
+	}
+}
+
+// TestWebhookDecidesInTime: the API server waits for longer than a decision may take.
+func TestWebhookDecidesInTime(t *testing.T) {
+	text, err := os.ReadFile("../../manifests/base/webhook.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var hooks admissionregistrationv1.MutatingWebhookConfiguration
+	first, _, _ := strings.Cut(string(text), "\n---\n")
+	if err := yaml.UnmarshalStrict([]byte(first), &hooks); err != nil {
+		t.Fatal(err)
+	}
+	if len(hooks.Webhooks) == 0 {
+		t.Fatal("no webhook")
+	}
+	for _, h := range hooks.Webhooks {
+		if h.TimeoutSeconds == nil {
+			t.Errorf("%s has no limit of its own", h.Name)
+		} else if waits := time.Duration(*h.TimeoutSeconds) * time.Second; waits <= decideWithin {
+			t.Errorf("%s is waited for %s and takes up to %s", h.Name, waits, decideWithin)
+		}
 	}
 }
