@@ -25,7 +25,7 @@ func (s *Source) terms() (say []string) {
 // replaced says what of the cluster has the name of something that is made.
 func (s *Source) replaced() (say []string) {
 	if s.Cron != nil {
-		say = append(say, fmt.Sprintf("The CronJob that calls is called %s, too. kubectl apply leaves what it has not written itself, and so may leave the old container beside the new one: delete the old CronJob before.", s.Name))
+		say = append(say, fmt.Sprintf("The CronJob that calls is called %s, too. kubectl apply leaves what it has not written itself, and so may leave the old container beside the new one: delete the old CronJob before; with kubectl delete --cascade=orphan, Jobs of it that run go on.", s.Name))
 	}
 	if s.Job.Template.Annotations[guest.AnnotationBurst] == s.Name {
 		say = append(say, fmt.Sprintf("Function %s is there already, for the %s's bursts. What is written here takes its place and has no burst and no cloud: copy those, or give it another name.", s.Name, s.Kind))
