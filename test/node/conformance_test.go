@@ -125,7 +125,7 @@ in [offline-capacity.md](offline-capacity.md).
 | What | Why |
 | --- | --- |
 ` + "| Ephemeral containers (`kubectl debug`) | they are not passed on to guests; `kubectl debug` the guest instead |\n" +
-		"| Changes of a pod that runs: its image, resources, labels | its next guest has them; a time limit that is set or shortened is told no kubelet, and its guest is deleted 30 s and its grace after that |\n" +
+		"| Changes of a pod that runs: its image, resources, labels | its next guest has them; no kubelet is told of a time limit that is set or shortened: its guest is deleted 30 s and its grace after that |\n" +
 		"| `spec.nodeName`, `status.hostIP` in a container | are those of the real node |\n" +
 		"| A token's bound pod | is the guest: the token says so, and ends with the guest; its user is the pod's |\n" + `
 Events about optional Secrets and ConfigMaps that are not there are written only where the
