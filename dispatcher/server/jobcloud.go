@@ -14,15 +14,27 @@ import (
 
 // JobRun is one attempt of a job that its burst function runs in a cloud.
 type JobRun struct {
-	UID      string
-	Attempt  int
-	Function spillway.FunctionKey // as far as the server does not know it
+	UID     string
+	Attempt int
+	// Function is as far as the server does not know it. Without a name the job has none any
+	// more: nothing is sent, and what was sent before is joined.
+	Function spillway.FunctionKey
 	Caller   string
 	Payload  []byte // the same whenever the attempt is asked for
 	Stale    bool   // see Ask
-	// Denied is set if Caller may not invoke Function, or not any more: nothing is sent,
-	// and what was sent before is not said to have been refused.
+	// Denied is set if Caller may not invoke Function, or not any more: then too.
 	Denied bool
+}
+
+// refusal is why nothing is sent that was not sent before, or nil.
+func (r *JobRun) refusal() error {
+	switch {
+	case r.Denied:
+		return ErrRunDenied
+	case r.Function.Name == "":
+		return ErrNotSent
+	}
+	return nil
 }
 
 var (
@@ -48,14 +60,16 @@ func JobInvocation(uid string, attempt int) string {
 // once at most, also over restarts: the ledger knows its id. The call goes on when ctx
 // ends. Besides the errors of Invoke there are ErrNotSent, ErrRunDenied and ErrJobRan.
 func (s *Server) RunJob(ctx context.Context, r JobRun) (*Answer, error) {
-	if r.Denied {
-		return nil, s.unlessRan(ctx, JobInvocation(r.UID, r.Attempt), ErrRunDenied)
-	}
 	s.mu.Lock()
 	pool, function, sent := s.engine.JobInCloud(r.UID, r.Attempt)
 	s.mu.Unlock()
-	if !sent { // it may run all the same: this server may have been started anew
-		function = r.Function
+	refusal := r.refusal()
+	switch {
+	case sent:
+	case refusal != nil:
+		return nil, s.unlessRan(ctx, JobInvocation(r.UID, r.Attempt), refusal)
+	default: // it may run all the same: this server may have been started anew
+		function, refusal = r.Function, ErrNotSent
 	}
 	ask := Ask{
 		Function: function, Caller: r.Caller, Payload: r.Payload, LogTail: true, Stale: r.Stale,
@@ -63,13 +77,10 @@ func (s *Server) RunJob(ctx context.Context, r JobRun) (*Answer, error) {
 	}
 	ask.pools = spillway.PoolSet(0).With(pool)
 	ask.ready = func(ctx context.Context) error {
-		if err := s.jobRan(ctx, ask.id); err != nil {
-			return err
+		if refusal != nil {
+			return s.unlessRan(ctx, ask.id, refusal)
 		}
-		if !sent {
-			return ErrNotSent
-		}
-		return nil
+		return s.jobRan(ctx, ask.id)
 	}
 	answer, err := s.Invoke(ctx, ask)
 	if errors.Is(err, ErrResultGone) {

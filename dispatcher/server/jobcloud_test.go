@@ -56,11 +56,27 @@ func TestJobInCloud(t *testing.T) {
 		if _, err := s.RunJob(t.Context(), other); !errors.Is(err, server.ErrNotSent) {
 			t.Errorf("an attempt that was not sent: %v", err)
 		}
+		gone, withdrawn := run, run
+		gone.Function.Name, withdrawn.Denied = "", true
+		if _, err := s.RunJob(t.Context(), gone); !errors.Is(err, server.ErrNotSent) {
+			t.Errorf("without a function: %v", err)
+		}
+		if _, err := s.RunJob(t.Context(), withdrawn); !errors.Is(err, server.ErrRunDenied) {
+			t.Errorf("by who may not: %v", err)
+		}
 		var wg sync.WaitGroup
 		for range 3 {
 			wg.Go(func() {
 				if a, err := s.RunJob(t.Context(), run); err != nil || a.Placement.Pool != "cloud" || a.Decision.Call.ID != server.JobInvocation("u", 1) {
 					t.Errorf("%+v, %v", a, err)
+				}
+			})
+		}
+		synctest.Wait() // it runs
+		for what, late := range map[string]server.JobRun{"that names no function any more": gone, "by who may not have it run any more": withdrawn} {
+			wg.Go(func() {
+				if a, err := s.RunJob(t.Context(), late); err != nil || a.Decision.Call.ID != server.JobInvocation("u", 1) {
+					t.Errorf("what runs, %s: %+v, %v", what, a, err)
 				}
 			})
 		}
@@ -83,6 +99,9 @@ func TestJobInCloud(t *testing.T) {
 		defer endAgain()
 		if _, err := again.RunJob(t.Context(), run); !errors.Is(err, server.ErrJobRan) {
 			t.Errorf("to a server that was started anew: %v", err)
+		}
+		if _, err := again.RunJob(t.Context(), gone); !errors.Is(err, server.ErrJobRan) {
+			t.Errorf("without a function any more: %v", err)
 		}
 		denied, never := run, run
 		denied.Denied, never.Denied, never.Attempt = true, true, 7

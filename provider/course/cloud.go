@@ -39,12 +39,10 @@ func (d *decision) inCloud() {
 	d.write(s)
 }
 
+// invoke sends the attempt. It may have been sent before, also where its annotation is
+// gone since: only the dispatcher knows, and then sends nothing that was not.
 func (d *decision) invoke() {
 	terms, _ := guest.TermsOf(d.Pod)
-	if terms.Burst == "" {
-		d.overInCloud("the annotation "+guest.AnnotationBurst+" was taken away", time.Time{})
-		return
-	}
 	i := &Invocation{Attempt: d.at.attempt, Key: fmt.Sprintf("%s/%d", d.Pod.UID, d.at.attempt), Function: terms.Burst}
 	if a := d.Answer; a != nil && a.Attempt == d.at.attempt {
 		i.Pool = a.Pool

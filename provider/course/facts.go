@@ -192,7 +192,7 @@ type Invocation struct {
 	Attempt  int
 	Key      string
 	Pool     string
-	Function string // of the pod's namespace
+	Function string // of the pod's namespace; empty: the pod names none any more
 }
 
 // Event is for kubectl describe.

@@ -365,7 +365,11 @@ func (w *world) invoke(i course.Invocation) {
 	run, sent := w.sent[i.Key]
 	if !sent {
 		run = &course.Run{Attempt: i.Attempt, Started: w.now, ID: "lambda://" + i.Key}
-		w.sent[i.Key] = run
+		if i.Function == "" {
+			run.State, run.Ended, run.Text = course.NotExecuted, w.now, "this attempt was sent to no cloud"
+		} else {
+			w.sent[i.Key] = run
+		}
 	}
 	now := *run
 	w.cloud = &now

@@ -15,8 +15,8 @@ import (
 type RunRequest struct {
 	Attempt   int             `json:"attempt"`
 	Namespace string          `json:"namespace"`
-	Function  string          `json:"function"`
-	Event     json.RawMessage `json:"event"` // the same whenever the attempt is asked for
+	Function  string          `json:"function"` // empty: none any more, and what was sent is joined
+	Event     json.RawMessage `json:"event"`    // the same whenever the attempt is asked for
 }
 
 // Ran is what became of it.
