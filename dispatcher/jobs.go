@@ -76,8 +76,8 @@ func (e *Engine) KnowsJob(uid string) bool {
 }
 
 // AdmitJob takes a job, or what is asked again of one that is open: then d is not used,
-// and of the job only its terms count (MaxWait, Deadline, Burst, CloudOnly and NoRoom), if
-// it waits. d must be zero but for
+// and of the job only its terms count (Timeout, MaxWait, Deadline, Burst, CloudOnly and NoRoom),
+// if it waits. d must be zero but for
 // Owner; it is written until the attempt has ended.
 // An attempt that comes after another keeps the place of the first. The effects are
 // valid until the next event.
@@ -133,6 +133,7 @@ func (e *Engine) reterm(j *job, asked Job) {
 			j.Burst, j.d.Call.Function = burst, f
 		}
 	}
+	j.Timeout, j.d.Call.Function.Timeout = asked.Timeout, asked.Timeout
 	j.plan(j.d.Admitted)
 }
 

@@ -91,7 +91,7 @@ func (s *jobStory) job(uid string, arg func(string, string) string, number func(
 		j.Burst = p.Function(spillway.FunctionKey{Namespace: j.Namespace, Name: burst})
 	}
 	if before, ok := s.asked[uid]; ok && arg("wait", "")+arg("deadline", "")+arg("burst", "") == "" { // as it was asked before
-		j.MaxWait, j.Deadline, j.Burst = before.MaxWait, before.Deadline, before.Burst
+		j.MaxWait, j.Deadline, j.Burst, j.Timeout = before.MaxWait, before.Deadline, before.Burst, before.Timeout
 	}
 	s.asked[uid] = j
 	d := new(dispatcher.Decision)
