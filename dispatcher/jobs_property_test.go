@@ -117,14 +117,23 @@ func (o *jobOracle) lowered() {
 // uid is that of the pod that a job has now.
 func (o *jobOracle) uid(n int) string { return fmt.Sprintf("job%d-%d", n, o.lives[n]) }
 
+// terms are what the owner of a job says of it now, which may be other than before.
+func (o *jobOracle) terms(rt *rapid.T, j *dispatcher.Job) {
+	if rapid.IntRange(0, 4).Draw(rt, "no burst") > 0 {
+		j.Burst = o.p.Function(spillway.FunctionKey{Namespace: j.Namespace, Name: "f"})
+	}
+	j.MaxWait = rapid.SampledFrom([]time.Duration{time.Minute, -1, 0, 10 * time.Minute}).Draw(rt, "wait")
+	if in := rapid.SampledFrom([]time.Duration{0, time.Second, 10 * time.Minute, time.Hour}).Draw(rt, "deadline"); in > 0 {
+		j.Deadline = o.now.Add(in)
+	}
+}
+
 func (o *jobOracle) ask(rt *rapid.T) {
 	n := rapid.IntRange(0, 11).Draw(rt, "job")
 	j := dispatcher.Job{UID: o.uid(n), Namespace: []string{"shop", "films"}[n%2], Name: "j", Pod: "p", Node: "node", MaxWait: -1,
 		Need: spillway.Resources{Slots: 1, MilliCPU: int64(500 * (1 + n%4)), MiB: 1}, Timeout: time.Duration(n%3) * time.Minute}
 	if n >= 8 {
-		j.Burst, j.MaxWait = o.p.Function(spillway.FunctionKey{Namespace: j.Namespace, Name: "f"}), time.Minute
-	}
-	if n >= 8 {
+		o.terms(rt, &j)
 		j.CloudOnly = rapid.IntRange(0, 2).Draw(rt, "larger than all") == 0
 	}
 	j.NoRoom = rapid.IntRange(0, 3).Draw(rt, "no place") == 0
@@ -156,6 +165,10 @@ func (o *jobOracle) ask(rt *rapid.T) {
 	default:
 		if _, runs := o.told[j.UID]; runs {
 			rt.Fatalf("%s runs and is now %s", j.UID, a.State)
+		}
+		bounded := j.MaxWait >= 0 || j.Deadline != 0 || j.CloudOnly
+		if (j.Burst == nil || !bounded) && a.State == dispatcher.JobWaiting && a.CloudAt != spillway.Never {
+			rt.Fatalf("%s may wait for ever and goes to a cloud at %d", j.UID, a.CloudAt)
 		}
 		o.attempt[j.UID] = a.Attempt
 	}
