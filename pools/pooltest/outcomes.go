@@ -78,31 +78,47 @@ func (s *suite) testHandlerError(t *testing.T) {
 }
 
 func (s *suite) testTimeout(t *testing.T) {
-	c := s.command(s.Hasty, probe.Command{Do: probe.Hang})
-	r := s.once(t, c)
-	executed(t, r, spillway.CauseTimeout)
+	r := s.timesOut(t, func() call { return s.command(s.Hasty, probe.Command{Do: probe.Hang}) })
 	if _, message := functionError(t, r); !strings.Contains(message, "timed out") {
 		t.Errorf("message %q does not say that it timed out", message)
 	}
-	s.nothingRuns(t, c, r)
+}
+
+// timesOut makes calls that hang until one was seen to run and to end: on a busy machine
+// the time of a call may be over before its probe has a connection to hold.
+func (s *suite) timesOut(t *testing.T, hang func() call) pools.Result {
+	t.Helper()
+	for limit := time.Now().Add(patience); ; {
+		c := hang()
+		r := s.once(t, c)
+		executed(t, r, spillway.CauseTimeout)
+		if s.nothingRuns(t, c, r) {
+			return r
+		}
+		if time.Now().After(limit) {
+			t.Fatalf("no call that timed out was seen to run within %v", patience)
+		}
+	}
 }
 
 // mute is how long a probe that still runs takes at most to hold its connection.
 const mute = 5 * time.Second
 
-// nothingRuns checks that the execution of c ended, not only its waiting caller. On a busy
-// machine its time may be over before the probe has a connection to hold.
-func (s *suite) nothingRuns(t *testing.T, c call, r pools.Result) {
+// nothingRuns checks that the execution of c ended, not only its waiting caller. It reports
+// whether it was seen: it may have ended before the probe had a connection to hold.
+func (s *suite) nothingRuns(t *testing.T, c call, r pools.Result) (seen bool) {
 	t.Helper()
 	h := s.oracle.holdOf(c.attempt)
 	select {
 	case <-h.arrived:
 		await(t, h.gone, "the execution has ended")
+		seen = true
 	case <-time.After(mute):
 	}
 	if s.starter != nil && !r.InstanceGone {
 		t.Error("the instance was ended, but is not reported gone")
 	}
+	return seen
 }
 
 func (s *suite) testDeadline(t *testing.T) {

@@ -70,10 +70,7 @@ func (s *suite) testWebCrash(t *testing.T) {
 func (s *suite) testWebTimeout(t *testing.T) {
 	hasty := *s.Web
 	hasty.Timeout = s.Hasty.Timeout
-	c := s.request(t, &hasty, `{"do":"hang"}`)
-	r := s.once(t, c)
-	executed(t, r, spillway.CauseTimeout)
-	s.nothingRuns(t, c, r)
+	s.timesOut(t, func() call { return s.request(t, &hasty, `{"do":"hang"}`) })
 }
 
 // testWebCallerGone ends the caller while the function works for it.
