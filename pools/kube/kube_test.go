@@ -55,16 +55,33 @@ func TestMain(m *testing.M) {
 			code = 1
 		}
 	}
-	err := goleak.Find()
-	for tries := 0; err != nil && tries < 60; tries++ { // connections notice that the cluster is down
-		time.Sleep(time.Second)
-		err = goleak.Find()
-	}
+	err := left()
 	if err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		code = 1
 	}
 	os.Exit(code)
+}
+
+// connections are goroutines that end when their connection notices that the cluster is down.
+var connections = []goleak.Option{
+	goleak.IgnoreAnyFunction("net/http.(*persistConn).readLoop"),
+	goleak.IgnoreAnyFunction("net/http.(*persistConn).writeLoop"),
+	goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*ClientConn).readLoop"),
+	goleak.IgnoreAnyFunction("golang.org/x/net/http2.(*clientStream).doRequest"),
+}
+
+// left is what goroutines are left, of which only connections have time to end.
+func left() error {
+	if err := goleak.Find(connections...); err != nil {
+		return err
+	}
+	err := goleak.Find()
+	for tries := 0; err != nil && tries < 60; tries++ {
+		time.Sleep(time.Second)
+		err = goleak.Find()
+	}
+	return err
 }
 
 // onCluster returns the cluster, started by the first test that asks.
