@@ -253,6 +253,7 @@ func TestServer(t *testing.T) {
 		"example": sorted(parse(t, tenant)),
 		"pool":    parse(t, pool),
 	}
+	s.prepare(t, variants["base"]) // kinds that the others name
 	for name, all := range variants {
 		t.Run(name, func(t *testing.T) { s.takes(t, all) })
 	}
