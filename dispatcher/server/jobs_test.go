@@ -65,15 +65,22 @@ func state(t *testing.T, s *server.Server, uid string) *server.JobReply {
 	return r
 }
 
+// idleServer is one whose node has room for a few jobs.
+func idleServer(t *testing.T, book *bookOnly) *server.Server {
+	t.Helper()
+	s := jobServer(t, book)
+	if err := s.MeasureOffline("node", enough); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // TestJobLine: what an attempt cost is exact, by the pool's rate for cpu and memory.
 func TestJobLine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := new(bookOnly)
-		s := jobServer(t, book)
+		s := idleServer(t, book)
 		defer s.Close()
-		if err := s.MeasureOffline("node", enough); err != nil {
-			t.Fatal(err)
-		}
 		if r := state(t, s, "a"); r.State != dispatcher.JobAdmitted || r.Pool != "idle" || len(book.intents) != 1 {
 			t.Fatalf("%+v, %d intents", r, len(book.intents))
 		}
@@ -98,11 +105,8 @@ func TestJobLine(t *testing.T) {
 func TestJobWithoutIntent(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := new(bookOnly)
-		s := jobServer(t, book)
+		s := idleServer(t, book)
 		defer s.Close()
-		if err := s.MeasureOffline("node", enough); err != nil {
-			t.Fatal(err)
-		}
 		book.set(false, true)
 		if r, err := s.AdmitJob(t.Context(), jobAsk("a")); err == nil {
 			t.Fatalf("admitted: %+v", r)
@@ -228,11 +232,8 @@ func TestPreviewOfAJob(t *testing.T) {
 func TestIntentIsTriedAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		book := new(bookOnly)
-		s := jobServer(t, book)
+		s := idleServer(t, book)
 		defer s.Close()
-		if err := s.MeasureOffline("node", enough); err != nil {
-			t.Fatal(err)
-		}
 		ask := jobAsk("a")
 		ask.Attempt = 1
 		book.set(false, true)
