@@ -152,14 +152,16 @@ func (f *faults) inFlight(t *testing.T, name, function string, millis int) (id s
 	}
 }
 
-// crashed holds a call to having run once, and its caller to having been told so before it
-// would have ended.
+// toldWithin is when the caller of a call has to know that its pod has ended.
+const toldWithin = 15 * time.Second
+
+// crashed holds a call to having run once, and its caller to having been told so in time.
 func (f *faults) crashed(t *testing.T, done <-chan probed) {
 	t.Helper()
 	began := time.Now()
 	a := <-done
 	f.n.gone()
-	if took := time.Since(began); took > longCall*time.Millisecond {
+	if took := time.Since(began); took > toldWithin {
 		t.Errorf("its caller is told after %s", took)
 	}
 	if a.err != nil || a.status != http.StatusBadGateway || a.errors != "Unhandled" || !strings.Contains(a.body, "Runtime.ExitError") {

@@ -57,8 +57,8 @@ func (f *faults) burst(t *testing.T, name string, millis int) (all, bad []probed
 	return all, bad
 }
 
-// startsWithin is far less than an outage lasts, and more than any start is waited for.
-const startsWithin = 25 * time.Second
+// startsWithin is far less than an outage lasts.
+const startsWithin = 8 * time.Second
 
 // outage checks what the load and new starts felt of one.
 func (f *faults) outage(t *testing.T, name string, fault func(during func())) {
